@@ -10,7 +10,7 @@ create table relation_column (
     base_type varchar not null,                 -- pg_type.typname below any domain: int4, text, timestamptz
     type_schema varchar not null,               -- schema of the declared type
     type_category varchar not null,             -- typcategory of the base type: N numeric, S string, D date and time, B boolean, A array …
-    collation varchar,                          -- collation when it is not the default
+    collation_name varchar,                     -- collation when it is not the default
     is_not_null boolean not null,               -- attnotnull
     default_expression varchar,                 -- pg_get_expr() of the default or of the generation expression
     identity varchar,                           -- always, default; null for none

@@ -1,0 +1,73 @@
+"""The evidence tables as `tables/*.sql` describe them; the only place that knows their columns."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+_FOLDER = Path(__file__).parent / "tables"
+_HEADER = re.compile(r"^-- (?:(source|capture): )?(.*)$")
+_COLUMN = re.compile(r"^    (\w+) ([^-]*?),?\s+-- (.*)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its DuckDB type and what it means, with unit and source."""
+
+    name: str
+    type: str
+    is_required: bool
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One evidence table.
+
+    `capture` is `full` (catalog and statistics), `sample` (counters, in every capture) or `derived` (made from the
+    others by `derivation` when a session opens).
+    """
+
+    name: str
+    meaning: str
+    source: str
+    capture: str
+    columns: tuple[Column, ...]
+    create: str
+    derivation: str | None
+
+    @property
+    def column_types(self) -> dict[str, str]:
+        return {column.name: column.type for column in self.columns}
+
+
+@cache
+def tables() -> dict[str, Table]:
+    """Every evidence table by name, derived ones last so that they can be made in this order."""
+    read = [_read(path) for path in sorted(_FOLDER.glob("*.sql"))]
+    return {table.name: table for table in sorted(read, key=lambda table: table.capture == "derived")}
+
+
+def _read(path: Path) -> Table:
+    text = path.read_text(encoding="utf-8")
+    create, end, derivation = text.partition("\n);\n")
+    header: dict[str, str] = {}
+    columns = []
+    for line in create.splitlines():
+        if found := _HEADER.match(line):
+            key = found[1] or "meaning"
+            header[key] = f"{header[key]} {found[2]}" if key in header else found[2]
+        elif found := _COLUMN.match(line):
+            kind = found[2].strip()
+            columns.append(Column(found[1], kind.removesuffix(" not null"), kind.endswith(" not null"), found[3]))
+    return Table(
+        name=path.stem,
+        meaning=header["meaning"],
+        source=header["source"],
+        capture=header["capture"],
+        columns=tuple(columns),
+        create=create + end,
+        derivation=derivation.strip() or None,
+    )

@@ -1,0 +1,234 @@
+"""A DuckDB session over the evidence of one capture, locked down before any rule runs.
+
+The tables are read into memory and file access is then switched off for good, so a statement from a stranger can read
+evidence and nothing else.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import duckdb
+
+from queryfit.errors import QueryfitError
+from queryfit.evidence.dictionary import Table, tables
+from queryfit.evidence.store import Capture
+
+MEMORY_LIMIT = "768MB"
+TIME_LIMIT_S = 30.0
+ROW_LIMIT = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Rows of a SELECT: column names, and one tuple a row."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+    def mappings(self) -> Iterator[dict[str, Any]]:
+        for row in self.rows:
+            yield dict(zip(self.columns, row, strict=True))
+
+
+class Session:
+    """Evidence in memory. Use `open_session`, `empty_session` or `example_session` to make one."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def query(
+        self, sql: str, parameters: Mapping[str, object] | None = None, *, time_limit_s: float = TIME_LIMIT_S
+    ) -> Result:
+        """Run exactly one SELECT.
+
+        Raises QueryfitError for anything else, for SQL that fails, and for one that exceeds its time, memory or rows.
+        """
+        check_is_one_select(self._connection, sql)
+        with self._time_limit(time_limit_s) as expired:
+            try:
+                self._connection.execute("begin transaction read only")
+                try:
+                    cursor = self._connection.execute(sql, dict(parameters) if parameters else None)
+                    columns = tuple(column[0] for column in cursor.description or ())
+                    rows = tuple(cursor.fetchmany(ROW_LIMIT + 1))
+                finally:
+                    with suppress(duckdb.Error):
+                        self._connection.execute("rollback")
+            except duckdb.Error as error:
+                if expired.is_set():
+                    raise QueryfitError(
+                        f"stopped after {time_limit_s:g} s", hint="look for a join without a condition or a recursion"
+                    ) from None
+                raise QueryfitError(_first_lines(error)) from None
+        if len(rows) > ROW_LIMIT:
+            raise QueryfitError(f"returned more than {ROW_LIMIT:,} rows", hint="add a condition or a LIMIT")
+        return Result(columns, rows)
+
+    @contextmanager
+    def _time_limit(self, seconds: float) -> Iterator[threading.Event]:
+        expired = threading.Event()
+
+        def stop() -> None:
+            expired.set()
+            self._connection.interrupt()
+
+        timer = threading.Timer(seconds, stop)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield expired
+        finally:
+            timer.cancel()
+
+
+def check_is_one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
+    """Raise QueryfitError unless `sql` is exactly one statement of type SELECT."""
+    try:
+        statements = connection.extract_statements(sql)
+    except duckdb.Error as error:
+        raise QueryfitError(_first_lines(error)) from None
+    if len(statements) != 1:
+        raise QueryfitError(f"expected one SELECT, found {len(statements)} statements")
+    kind = statements[0].type
+    if kind != duckdb.StatementType.SELECT:
+        raise QueryfitError(f"expected one SELECT, found {str(kind).rpartition('.')[2]}")
+
+
+def open_session(capture: Capture) -> Session:
+    """A locked-down session over a capture. Raises QueryfitError where the capture is damaged."""
+    files = capture.files()
+    return _build({name: table.create for name, table in tables().items()}, lambda raw: _load(raw, files))
+
+
+def empty_session(reads: Sequence[str]) -> Session:
+    """A session that holds the named tables, all empty, and no others."""
+
+    def drop_others(raw: duckdb.DuckDBPyConnection) -> None:
+        for name in tables().keys() - set(reads):
+            raw.execute(f"drop table {name}")
+
+    return _build({name: table.create for name, table in tables().items()}, lambda _: None, drop_others)
+
+
+def example_session(inserts: str) -> Session:
+    """A session that holds what the INSERT statements of an example say.
+
+    Columns that an example leaves out have neutral values (0, false, the database `app`), and there is a server whose
+    counters cover seven days, so that an example shows only what matters. Raises QueryfitError.
+    """
+
+    def fill(raw: duckdb.DuckDBPyConnection) -> None:
+        try:
+            for statement in raw.extract_statements(inserts):
+                if statement.type != duckdb.StatementType.INSERT:
+                    raise QueryfitError("an example of evidence holds INSERT statements only")
+                raw.execute(statement)
+            if raw.execute("select count(*) from server").fetchone() == (0,):
+                raw.execute("insert into server default values")
+        except duckdb.Error as error:
+            raise QueryfitError(_first_lines(error)) from None
+
+    return _build({name: with_neutral_values(table) for name, table in tables().items()}, fill)
+
+
+NEUTRAL = {
+    "varchar": "''",
+    "boolean": "false",
+    "integer": "0",
+    "bigint": "0",
+    "double": "0",
+    "timestamp": "timestamp '2026-01-08 00:00:00'",
+}
+_NEUTRAL_BY_COLUMN = {
+    "database": "'app'",
+    "counters_since": "timestamp '2026-01-01 00:00:00'",
+    "counted_since": "timestamp '2026-01-01 00:00:00'",
+    "access_method": "'btree'",
+    "persistence": "'permanent'",
+    "version_number": "180000",
+    "provider": "'self-hosted'",
+    "is_captured": "true",
+    "is_enforced": "true",
+    "is_key": "true",
+    "is_nulls_distinct": "true",
+    "is_readable": "true",
+    "is_ready": "true",
+    "is_toplevel": "true",
+    "is_valid": "true",
+    "is_validated": "true",
+}
+
+
+def with_neutral_values(table: Table) -> str:
+    """The CREATE TABLE of an evidence table with a default for every column that an example may leave out."""
+    lines = []
+    for column in table.columns:
+        value = _NEUTRAL_BY_COLUMN.get(column.name) or (NEUTRAL.get(column.type) if column.is_required else None)
+        lines.append(f"{column.name} {column.type}" + (f" default {value}" if value else ""))
+    return f"create table {table.name} ({', '.join(lines)})"
+
+
+def _build(creates: Mapping[str, str], *steps: Callable[[duckdb.DuckDBPyConnection], object]) -> Session:
+    connection = duckdb.connect(config={"threads": 2, "memory_limit": MEMORY_LIMIT})
+    try:
+        for create in creates.values():
+            connection.execute(create)
+        steps[0](connection)
+        for table in tables().values():
+            if table.derivation:
+                connection.execute(table.derivation)
+        for step in steps[1:]:
+            step(connection)
+        _lock_down(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return Session(connection)
+
+
+def _load(raw: duckdb.DuckDBPyConnection, files: Mapping[str, Path]) -> None:
+    for name, path in files.items():
+        table = tables().get(name)
+        if table is None or table.derivation:
+            continue  # a table of another version
+        quoted = str(path).replace("'", "''")
+        try:
+            described = raw.execute(f"describe select * from read_parquet('{quoted}')").fetchall()
+            shared = [row[0] for row in described if row[0] in table.column_types]
+            columns = ", ".join(shared)
+            raw.execute(f"insert into {name} ({columns}) select {columns} from read_parquet('{quoted}')")
+        except duckdb.Error as error:
+            raise QueryfitError(
+                f"{path} cannot be read: {_first_lines(error)}", hint="the file is damaged; take a new capture"
+            ) from None
+
+
+def _lock_down(raw: duckdb.DuckDBPyConnection) -> None:
+    raw.execute("set autoinstall_known_extensions = false")
+    raw.execute("set autoload_known_extensions = false")
+    raw.execute("set enable_external_access = false")
+    raw.execute("set disabled_filesystems = 'LocalFileSystem'")
+    raw.execute("set lock_configuration = true")
+
+
+def _first_lines(error: Exception, most: int = 2) -> str:
+    lines: Iterable[str] = (line.strip() for line in str(error).splitlines())
+    return " ".join([line for line in lines if line][:most])

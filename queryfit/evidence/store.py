@@ -1,0 +1,331 @@
+"""The store: a folder of immutable captures per server.
+
+A capture is one folder of Parquet files with a `capture.json`. It is written under `.incoming/`, synced, and becomes
+visible by one rename, so a reader sees all of it or nothing, whatever killed the writer.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+import duckdb
+
+from queryfit import __version__
+from queryfit.errors import QueryfitError
+from queryfit.evidence.dictionary import Table, tables
+
+try:
+    import fcntl
+except ImportError:  # Windows: left-overs are then only swept by age
+    fcntl = None  # type: ignore[assignment]
+
+FORMAT_VERSION = 1
+_INCOMING = ".incoming"
+_META = "capture.json"
+_SWEEP_AGE_S = 60  # a folder younger than this may not have taken its lock yet
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """A committed capture: its folder and what capture.json says."""
+
+    folder: Path
+    meta: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def kind(self) -> str:
+        return str(self.meta["kind"])
+
+    @property
+    def system_identifier(self) -> str:
+        return str(self.meta["system_identifier"])
+
+    def files(self) -> dict[str, Path]:
+        """Parquet files by table; a sample takes the tables it lacks from its full capture.
+
+        Raises QueryfitError where a file is missing or shorter than it was when written.
+        """
+        found: dict[str, Path] = {}
+        if base := self.meta.get("full"):
+            found.update(open_capture(self.folder.parent / str(base)).files())
+        for table, facts in self.meta["tables"].items():
+            path = self.folder / f"{table}.parquet"
+            size = path.stat().st_size if path.exists() else 0
+            if size != facts["bytes"]:
+                raise QueryfitError(
+                    f"capture {self.name} is damaged: {path.name} has {size} of {facts['bytes']} bytes",
+                    hint="take a new capture, or name an older one; `queryfit history` lists them",
+                )
+            found[table] = path
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """A folder in the store that is no capture this version can read."""
+
+    folder: Path
+    reason: str
+
+
+def open_capture(folder: Path) -> Capture:
+    """The capture in `folder`. Raises QueryfitError where it is none, damaged, or of a later format."""
+    try:
+        meta = json.loads((folder / _META).read_text(encoding="utf-8"))
+        version = int(meta["format_version"])
+        missing = {"kind", "system_identifier", "tables", "captured_at"} - meta.keys()
+    except FileNotFoundError:
+        raise QueryfitError(
+            f"{folder} is not a capture: it holds no {_META}", hint="`queryfit history` lists the captures of the store"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise QueryfitError(f"{folder / _META} cannot be read: {error}", hint="take a new capture") from None
+    if version > FORMAT_VERSION:
+        raise QueryfitError(
+            f"capture {folder.name} has format {version}, this version of queryfit reads up to {FORMAT_VERSION}",
+            hint="upgrade queryfit",
+        )
+    if missing:
+        raise QueryfitError(f"{folder / _META} lacks {', '.join(sorted(missing))}", hint="take a new capture")
+    return Capture(folder, meta)
+
+
+class Store:
+    """Captures below one folder, `<system identifier>/<time>-<random>/`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def servers(self) -> list[str]:
+        """System identifiers that have captures."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(path.name for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+    def captures(self, system_identifier: str) -> tuple[list[Capture], list[Unusable]]:
+        """The captures of one server, oldest first, and what lies there that cannot be read."""
+        good: list[Capture] = []
+        bad: list[Unusable] = []
+        place = self.folder / system_identifier
+        for folder in sorted(path for path in place.iterdir() if path.is_dir()) if place.is_dir() else []:
+            try:
+                good.append(open_capture(folder))
+            except QueryfitError as error:
+                bad.append(Unusable(folder, error.message))
+        return good, bad
+
+    def find(self, name: str) -> Capture:
+        """A capture by folder path or by name in this store. Raises QueryfitError."""
+        if (Path(name) / _META).exists():
+            return open_capture(Path(name))
+        for server in self.servers():
+            if (self.folder / server / name / _META).exists():
+                return open_capture(self.folder / server / name)
+        raise QueryfitError(f"no capture {name!r} in {self.folder}", hint="`queryfit history` lists them")
+
+    @contextmanager
+    def write(self, kind: str) -> Iterator[Writer]:
+        """A writer whose capture is committed when the block ends, and leaves nothing when it raises.
+
+        Raises QueryfitError where the store cannot be written to.
+        """
+        incoming = self.folder / _INCOMING
+        try:
+            incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _sweep(incoming)
+            folder = incoming / secrets.token_hex(8)
+            folder.mkdir(mode=0o700)
+        except OSError as error:
+            raise unwritable(self.folder, error) from None
+        writer = Writer(folder, kind)
+        try:
+            with _locked(folder):
+                yield writer
+                writer.commit(self.folder)
+        except OSError as error:
+            raise unwritable(self.folder, error) from None
+        finally:
+            writer.close()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def unwritable(folder: Path, error: OSError) -> QueryfitError:
+    """The error for a store that cannot take a capture."""
+    reason = error.strerror or str(error)
+    return QueryfitError(f"cannot write to the store {folder}: {reason}", hint="name another folder with --store")
+
+
+class Writer:
+    """Collects the rows of one capture and commits them.
+
+    `meta` goes to capture.json; `system_identifier` and `captured_at` have to be there before the end.
+    """
+
+    def __init__(self, folder: Path, kind: str) -> None:
+        self.folder = folder
+        self.meta: dict[str, Any] = {"kind": kind}
+        self.committed: Capture | None = None
+        self._open: dict[str, IO[str]] = {}
+
+    def add(self, table: str, rows: Iterable[Mapping[str, object]]) -> None:
+        """Append rows to an evidence table; missing keys are null, an unknown key is a KeyError.
+
+        Datetimes are naive UTC. Rows are spooled to disk at once, so a generator needs no memory.
+        """
+        columns = tables()[table].column_types
+        spool = self._spool(table)
+        for row in rows:
+            if not columns.keys() >= row.keys():
+                raise KeyError(f"{table} has no column {', '.join(sorted(row.keys() - columns.keys()))}")
+            spool.write(json.dumps(row, default=_plain, allow_nan=False, check_circular=False))
+            spool.write("\n")
+
+    def _spool(self, table: str) -> IO[str]:
+        if table not in self._open:
+            descriptor = os.open(self.folder / f"{table}.ndjson", os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+            self._open[table] = os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace")
+        return self._open[table]
+
+    def close(self) -> None:
+        for spool in self._open.values():
+            with suppress(OSError):
+                spool.close()
+        self._open.clear()
+
+    def commit(self, store: Path) -> None:
+        """Turn the spooled rows into Parquet, sync them and rename the folder into the store."""
+        for spool in self._open.values():
+            spool.close()
+        facts = {}
+        with duckdb.connect(config={"threads": 2}) as connection:
+            for table in self._open:
+                facts[table] = self._convert(connection, tables()[table])
+        self._open.clear()
+        self.meta |= {
+            "format_version": FORMAT_VERSION,
+            "tool_version": __version__,
+            "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "tables": facts,
+        }
+        _write_synced(self.folder / _META, json.dumps(self.meta, indent=2, default=_plain) + "\n")
+        _sync(self.folder)
+        stamp = datetime.fromisoformat(str(self.meta["captured_at"])).strftime("%Y%m%dT%H%M%SZ")
+        place = store / str(self.meta["system_identifier"])
+        place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # the random part keeps two writers of the same second apart
+        target = place / f"{stamp}-{self.folder.name[:6]}"
+        self.folder.rename(target)
+        _sync(place)
+        self.committed = open_capture(target)
+
+    def _convert(self, connection: duckdb.DuckDBPyConnection, table: Table) -> dict[str, int]:
+        spool = self.folder / f"{table.name}.ndjson"
+        parquet = self.folder / f"{table.name}.parquet"
+        types = ", ".join(f"{name}: '{type_}'" for name, type_ in table.column_types.items())
+        read = (
+            f"read_json('{_quoted(spool)}', format = 'newline_delimited', columns = {{{types}}},"
+            " maximum_object_size = 268435456)"
+        )
+        # an empty spool has no JSON to sniff; the empty table has the right columns all the same
+        source = read if spool.stat().st_size else f"(select {_nulls(table)} limit 0)"
+        try:
+            connection.execute(
+                f"copy (select * from {source}) to '{_quoted(parquet)}' (format parquet, compression zstd)"
+            )
+            (rows,) = connection.execute(f"select count(*) from read_parquet('{_quoted(parquet)}')").fetchone() or (0,)
+        except duckdb.IOException as error:
+            raise OSError(str(error).splitlines()[0]) from None
+        spool.unlink()
+        parquet.chmod(0o600)
+        _sync(parquet)
+        return {"rows": rows, "bytes": parquet.stat().st_size}
+
+
+def _nulls(table: Table) -> str:
+    return ", ".join(f"null::{type_} as {name}" for name, type_ in table.column_types.items())
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ")
+    if isinstance(value, Iterable):
+        return list(value)
+    return str(value)
+
+
+def _write_synced(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a small file so that a reader sees the old one or the new one, never half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        _write_synced(beside, text)
+        beside.replace(path)
+        _sync(path.parent)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    if os.name == "nt" and path.is_dir():
+        return  # a directory cannot be opened there
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Mark the folder as in use; the kernel frees the lock of a killed process."""
+    descriptor = os.open(folder, os.O_RDONLY) if fcntl else -1
+    try:
+        if fcntl:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def _sweep(incoming: Path) -> None:
+    """Remove what killed writers left."""
+    for folder in incoming.iterdir():
+        with suppress(OSError):
+            if time.time() - folder.stat().st_mtime < _SWEEP_AGE_S:
+                continue
+            if fcntl:
+                descriptor = os.open(folder, os.O_RDONLY)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError:
+                    continue  # its writer lives
+                finally:
+                    os.close(descriptor)
+            shutil.rmtree(folder, ignore_errors=True)
