@@ -1,0 +1,101 @@
+-- rule: duplicate-index
+-- title: Two indexes that are the same
+-- severity: warning
+-- proof: planned
+-- reads: relation, relation_index
+-- message: {index} ({size_bytes}) is the same index as {kept_index}: every write to {relation} keeps both; drop one.
+-- fix: drop index concurrently {index};
+-- undo: {definition};
+-- since: 0.1
+--
+-- ## Why it matters
+-- Every insert, and every update that is not HOT, writes to both indexes, vacuum cleans both, and both want room in
+-- shared buffers. No plan gets better for it: the planner can use either of them for all that the other could do.
+--
+-- ## What to do
+-- Drop the one that nothing else depends on. `drop index concurrently` does not stop reads or writes.
+--
+-- ## When to leave it
+-- While an index is being rebuilt by hand (`create index concurrently` and then a drop of the old one), both are there
+-- for a while.
+
+with candidate as (
+    select
+        idx.*,
+        -- the one to keep: what a constraint, a foreign key or the replica identity needs, then the oldest
+        row_number() over (
+            partition by
+                idx.database, idx.relation, idx.access_method, idx.key_signature,
+                coalesce(idx.included_columns, ''), coalesce(idx.predicate, '')
+            order by
+                idx.is_primary desc, idx.constraint_name is not null desc, idx.is_referenced desc,
+                idx.is_replica_identity desc, idx.is_clustered desc, idx.is_unique desc, idx.index_oid
+        ) as rank
+    from relation_index as idx
+    join relation as rel on rel.database = idx.database and rel.relation = idx.relation
+    where idx.is_valid
+        and idx.extension is null
+        -- a partition's index follows its parent's: report it there once
+        and idx.parent_index is null
+)
+
+select
+    redundant.database,
+    redundant.index as subject,
+    redundant.index as root,
+    redundant.index,
+    redundant.relation,
+    kept.index as kept_index,
+    redundant.size_bytes,
+    redundant.definition,
+    kept.definition as kept_definition
+from candidate as redundant
+join candidate as kept
+    on kept.database = redundant.database
+    and kept.relation = redundant.relation
+    and kept.access_method = redundant.access_method
+    and kept.key_signature = redundant.key_signature
+    and coalesce(kept.included_columns, '') = coalesce(redundant.included_columns, '')
+    and coalesce(kept.predicate, '') = coalesce(redundant.predicate, '')
+    and kept.rank = 1
+where redundant.rank > 1
+    and redundant.constraint_name is null
+    and not redundant.is_referenced
+    and not redundant.is_replica_identity
+    -- a unique index also forbids: a plain twin cannot replace it
+    and (kept.is_unique or not redundant.is_unique)
+    and (kept.is_nulls_distinct = redundant.is_nulls_distinct or not redundant.is_unique);
+
+-- example: the same column twice
+-- given: evidence
+insert into relation (relation, kind) values ('public.orders', 'table');
+insert into relation_index (relation, index, index_oid, key_columns, key_signature) values
+    ('public.orders', 'public.orders_a', 1, 'customer_id', 'customer_id int8_ops'),
+    ('public.orders', 'public.orders_b', 2, 'customer_id', 'customer_id int8_ops');
+-- finds: public.orders_b
+
+-- example: a plain index beside a unique constraint goes, not the constraint's
+-- given: evidence
+insert into relation (relation, kind) values ('public.users', 'table');
+insert into relation_index (relation, index, index_oid, key_signature, is_unique, constraint_name) values
+    ('public.users', 'public.users_email', 1, 'email text_ops', false, null),
+    ('public.users', 'public.users_email_key', 2, 'email text_ops', true, 'users_email_key');
+-- finds: public.users_email
+
+-- example: another direction, another predicate or another access method is another index
+-- given: evidence
+insert into relation (relation, kind) values ('public.orders', 'table');
+insert into relation_index (relation, index, index_oid, key_signature, predicate, access_method) values
+    ('public.orders', 'public.a', 1, 'created_at timestamptz_ops', null, 'btree'),
+    ('public.orders', 'public.b', 2, 'created_at timestamptz_ops desc', null, 'btree'),
+    ('public.orders', 'public.c', 3, 'created_at timestamptz_ops', 'paid', 'btree'),
+    ('public.orders', 'public.d', 4, 'created_at timestamptz_ops', null, 'brin');
+-- finds: nothing
+
+-- example: two unique constraints on the same column are two promises; neither goes unasked
+-- given: evidence
+insert into relation (relation, kind) values ('public.users', 'table');
+insert into relation_index (relation, index, index_oid, key_signature, is_unique, constraint_name) values
+    ('public.users', 'public.a', 1, 'email text_ops', true, 'a'),
+    ('public.users', 'public.b', 2, 'email text_ops', true, 'b');
+-- finds: nothing
