@@ -50,6 +50,8 @@ TEXT_SETTINGS: Mapping[str, str] = {
 }
 # Our own catalog queries are short: compiling them or starting workers for them only costs the server.
 FRUGAL_SETTINGS: Mapping[str, str] = {"jit": "off", "max_parallel_workers_per_gather": "0"}
+# pg_stat_statements keeps this, so that the audit can leave its own statements out of the workload.
+MARK = "/* queryfit */"
 CATALOG_PATH = "pg_catalog, pg_temp"  # pg_temp last: else a temporary table could shadow a catalog
 
 
@@ -127,7 +129,7 @@ class Reader:
         with self._transaction(timeout_ms, CATALOG_PATH, FRUGAL_SETTINGS), self.connection.cursor() as cursor:
             self.queries += 1
             # closing: a consumer that stops early must not leave a running query before the rollback
-            with closing(cast("Generator[Row]", cursor.stream(sql, params, size=size))) as rows:
+            with closing(cast("Generator[Row]", cursor.stream(f"{sql}\n{MARK}", params, size=size))) as rows:
                 while chunk := self._next_chunk(rows):
                     yield chunk
 
@@ -180,7 +182,7 @@ class Reader:
         try:
             # binary results make psycopg use the extended protocol even for a statement without parameters
             with self.connection.cursor(binary=True) as cursor:
-                cursor.execute(sql, params)
+                cursor.execute(f"{sql}\n{MARK}", params)
                 return cursor.fetchall() if cursor.description is not None else []
         except psycopg.Error as error:
             raise query_error(error, is_gone=self.connection.broken) from error
