@@ -263,7 +263,7 @@ def _check_header(path: Path, draft: _Draft) -> None:
 
 
 def check_rule(path: Path) -> list[Problem]:
-    """Everything that is wrong with a rule file: header, SELECT, columns, templates, examples; empty when it is good."""
+    """Everything that is wrong with a rule file: header, SELECT, columns, templates, examples; empty when good."""
     from queryfit.evidence.dictionary import tables  # noqa: PLC0415 -- DuckDB loads only where rules run
     from queryfit.evidence.session import empty_session  # noqa: PLC0415
 

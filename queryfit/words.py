@@ -25,6 +25,13 @@ def fill(template: str, row: Mapping[str, Any]) -> str:
     return _PLACEHOLDER.sub(lambda found: in_words(found[1], row.get(found[1])), template)
 
 
+def substitute(template: str | None, row: Mapping[str, Any]) -> str | None:
+    """SQL with every `{column}` replaced by its value as it is; None where there is no template or a value is null."""
+    if template is None or any(row.get(name) is None for name in placeholders(template)):
+        return None
+    return _PLACEHOLDER.sub(lambda found: str(row[found[1]]), template)
+
+
 def in_words(name: str, value: object) -> str:
     """A value as a person reads it, by the unit at the end of its column's name."""
     if value is None:

@@ -23,6 +23,7 @@ import duckdb
 from queryfit import __version__
 from queryfit.errors import QueryfitError
 from queryfit.evidence.dictionary import Table, tables
+from queryfit.evidence.redact import redact
 
 try:
     import fcntl
@@ -138,10 +139,10 @@ class Store:
         raise QueryfitError(f"no capture {name!r} in {self.folder}", hint="`queryfit history` lists them")
 
     @contextmanager
-    def write(self, kind: str) -> Iterator[Writer]:
+    def write(self, kind: str, *, redacts: bool = False) -> Iterator[Writer]:
         """A writer whose capture is committed when the block ends, and leaves nothing when it raises.
 
-        Raises QueryfitError where the store cannot be written to.
+        With `redacts`, literals and sample values are left out. Raises QueryfitError where the store cannot be written to.
         """
         incoming = self.folder / _INCOMING
         try:
@@ -151,7 +152,7 @@ class Store:
             folder.mkdir(mode=0o700)
         except OSError as error:
             raise unwritable(self.folder, error) from None
-        writer = Writer(folder, kind)
+        writer = Writer(folder, kind, redacts=redacts)
         try:
             with _locked(folder):
                 yield writer
@@ -175,9 +176,9 @@ class Writer:
     `meta` goes to capture.json; `system_identifier` and `captured_at` have to be there before the end.
     """
 
-    def __init__(self, folder: Path, kind: str) -> None:
+    def __init__(self, folder: Path, kind: str, *, redacts: bool) -> None:
         self.folder = folder
-        self.meta: dict[str, Any] = {"kind": kind}
+        self.meta: dict[str, Any] = {"kind": kind, "is_redacted": redacts}
         self.committed: Capture | None = None
         self._open: dict[str, IO[str]] = {}
 
@@ -191,7 +192,8 @@ class Writer:
         for row in rows:
             if not columns.keys() >= row.keys():
                 raise KeyError(f"{table} has no column {', '.join(sorted(row.keys() - columns.keys()))}")
-            spool.write(json.dumps(row, default=_plain, allow_nan=False, check_circular=False))
+            kept = redact(table, row) if self.meta["is_redacted"] else row
+            spool.write(json.dumps(kept, default=_plain, allow_nan=False, check_circular=False))
             spool.write("\n")
 
     def _spool(self, table: str) -> IO[str]:

@@ -1,0 +1,119 @@
+"""What is new: suppressions, the baseline file, and the findings of the run before."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from queryfit.config import Suppression
+from queryfit.errors import QueryfitError
+from queryfit.evidence.store import write_atomically
+from queryfit.findings import Finding, NotChecked
+
+VERSION = 1
+
+
+def suppress(
+    findings: Iterable[Finding],
+    suppressions: Sequence[Suppression],
+    *,
+    today: date,
+    rules: Iterable[str],
+    not_checked: Sequence[NotChecked] = (),
+) -> tuple[list[Finding], list[Finding], list[str]]:
+    """Findings that stay, findings taken out with their reason, and notes on suppressions that are of no use.
+
+    A suppression is of no use when its rule is not known, its end has passed, or nothing matches it although the rule
+    could judge everything.
+    """
+    kept: list[Finding] = []
+    taken: list[Finding] = []
+    used: set[Suppression] = set()
+    for finding in findings:
+        matching = [entry for entry in suppressions if _matches(entry, finding)]
+        used.update(matching)
+        alive = [entry for entry in matching if entry.until is None or entry.until >= today]
+        if alive:
+            taken.append(replace(finding, suppressed_by=alive[0].reason))
+        else:
+            kept.append(finding)
+    known = set(rules)
+    unjudged = {entry.rule for entry in not_checked}
+    notes = []
+    for entry in suppressions:
+        name = f"the suppression of {entry.rule}" + (f" on {entry.subject}" if entry.subject != "*" else "")
+        if entry.rule not in known and entry.rule != "*":
+            notes.append(f"{name}: there is no such rule")
+        elif entry.until is not None and entry.until < today:
+            notes.append(f"{name} ended on {entry.until}")
+        elif entry not in used and entry.rule not in unjudged:
+            notes.append(f"{name} suppresses nothing; remove it")
+    return kept, taken, notes
+
+
+def _matches(entry: Suppression, finding: Finding) -> bool:
+    return entry.rule in (finding.rule, "*") and (
+        entry.subject == finding.subject or fnmatchcase(finding.subject, _glob(entry.subject))
+    )
+
+
+def _glob(pattern: str) -> str:
+    """Only `*` is special: subjects hold brackets and question marks of their own."""
+    return pattern.replace("[", "[[]").replace("?", "[?]")
+
+
+def read_baseline(path: Path) -> set[str]:
+    """Ids of the findings that were there when the baseline was written. Raises QueryfitError."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        version, findings = data["version"], data["findings"]
+        ids = {str(finding["id"]) for finding in findings}
+    except FileNotFoundError:
+        raise QueryfitError(f"no baseline at {path}", hint="write one with --write-baseline") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise QueryfitError(f"{path} is not a baseline: {error}", hint="write it anew with --write-baseline") from None
+    if version != VERSION:
+        raise QueryfitError(f"{path} has version {version}, expected {VERSION}", hint="upgrade queryfit")
+    return ids
+
+
+def write_baseline(path: Path, findings: Iterable[Finding]) -> None:
+    """Record the present findings as known. The file is sorted, so that a diff of it reads well."""
+    entries = sorted(
+        ({"id": entry.id, "rule": entry.rule, "subject": entry.subject} for entry in findings),
+        key=lambda entry: (entry["rule"], entry["subject"], entry["id"]),
+    )
+    try:
+        write_atomically(path, json.dumps({"version": VERSION, "findings": entries}, indent=2) + "\n")
+    except OSError as error:
+        raise QueryfitError(f"cannot write the baseline {path}: {error.strerror or error}") from None
+
+
+def compare(
+    findings: Sequence[Finding], before: Sequence[Mapping[str, Any]] | None, not_checked: Sequence[NotChecked]
+) -> tuple[list[Finding], list[Mapping[str, Any]]]:
+    """Findings marked new or open, and those of the run before that are fixed.
+
+    A finding that is gone because its rule could not judge this time is not fixed.
+    """
+    if before is None:
+        return list(findings), []
+    known = {entry["id"] for entry in before}
+    marked = [replace(entry, state="open" if entry.id in known else "new") for entry in findings]
+    present = {entry.id for entry in findings}
+    # a fault may now be told by another rule of the same root
+    told = {(other["rule"], other["subject"]) for entry in findings for other in entry.evidence.get("also", ())}
+    unjudged = {(entry.rule, entry.subject) for entry in not_checked}
+    fixed = [
+        entry
+        for entry in before
+        if entry["id"] not in present
+        and (entry["rule"], entry["subject"]) not in told
+        and not {(entry["rule"], None), (entry["rule"], entry["subject"])} & unjudged
+    ]
+    return marked, fixed

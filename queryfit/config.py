@@ -1,0 +1,122 @@
+"""queryfit.toml, or `[tool.queryfit]` in pyproject.toml."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from queryfit.errors import QueryfitError
+
+_KEYS = {"store", "rules", "baseline", "fail-on", "rule", "ignore", "dsn"}
+_IGNORE_KEYS = {"rule", "subject", "reason", "until"}
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """A finding that somebody decided to live with.
+
+    `subject` may hold `*`. From the day after `until` the finding is back.
+    """
+
+    rule: str
+    subject: str
+    reason: str
+    until: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What the configuration file says; paths are relative to its folder."""
+
+    path: Path | None = None
+    dsn: str | None = None
+    store: Path | None = None
+    rules: tuple[Path, ...] = ()
+    baseline: Path | None = None
+    fail_on: str | None = None
+    rule_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    suppressions: tuple[Suppression, ...] = ()
+
+
+def default_store() -> Path:
+    """`$XDG_DATA_HOME/queryfit`, by default `~/.local/share/queryfit`."""
+    base = os.environ.get("XDG_DATA_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "share") / "queryfit"
+
+
+def load_config(path: Path | None = None) -> Config:
+    """The configuration in `path`, else in the current folder, else an empty one.
+
+    Raises QueryfitError for a file that is missing, is no TOML, or holds a key that is not known.
+    """
+    if path is not None:
+        if not path.is_file():
+            raise QueryfitError(f"no configuration at {path}", hint="check --config")
+        return _read(path, _toml(path))
+    here = Path.cwd()
+    if (here / "queryfit.toml").is_file():
+        return _read(here / "queryfit.toml", _toml(here / "queryfit.toml"))
+    project = here / "pyproject.toml"
+    if project.is_file() and (section := _toml(project).get("tool", {}).get("queryfit")) is not None:
+        return _read(project, section)
+    return Config()
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise QueryfitError(f"{path} cannot be read: {error}", hint="it has to be TOML") from None
+
+
+def _read(path: Path, data: Mapping[str, Any]) -> Config:
+    if path.name == "pyproject.toml" and "tool" in data:
+        data = data["tool"].get("queryfit", {})
+    if unknown := sorted(data.keys() - _KEYS):
+        raise QueryfitError(
+            f"{path} holds {unknown[0]!r}, which is not known", hint=f"known are {', '.join(sorted(_KEYS))}"
+        )
+    root = path.resolve().parent
+
+    def place(key: str) -> Path | None:
+        value = _of_type(path, data, key, str)
+        return root / Path(value).expanduser() if value else None
+
+    settings = _of_type(path, data, "rule", dict) or {}
+    return Config(
+        path=path,
+        dsn=_of_type(path, data, "dsn", str),
+        store=place("store"),
+        rules=tuple(root / Path(str(entry)).expanduser() for entry in _of_type(path, data, "rules", list) or ()),
+        baseline=place("baseline"),
+        fail_on=_of_type(path, data, "fail-on", str),
+        rule_settings={name: dict(values) for name, values in settings.items()},
+        suppressions=tuple(_suppression(path, entry) for entry in _of_type(path, data, "ignore", list) or ()),
+    )
+
+
+def _of_type(path: Path, data: Mapping[str, Any], key: str, kind: type) -> Any:
+    value = data.get(key)
+    if value is not None and not isinstance(value, kind):
+        raise QueryfitError(f"{path}: {key} has to be a {kind.__name__}, not {value!r}")
+    return value
+
+
+def _suppression(path: Path, entry: Any) -> Suppression:
+    if not isinstance(entry, dict) or not entry.keys() <= _IGNORE_KEYS or "rule" not in entry:
+        raise QueryfitError(
+            f"{path}: an [[ignore]] has the keys rule, reason, and optionally subject and until; found {entry!r}"
+        )
+    if not str(entry.get("reason", "")).strip():
+        raise QueryfitError(
+            f"{path}: the [[ignore]] of {entry['rule']} gives no reason", hint='add reason = "why it is all right"'
+        )
+    until = entry.get("until")
+    if until is not None and not isinstance(until, date):
+        raise QueryfitError(f"{path}: until has to be a date like 2027-01-31, not {until!r}")
+    return Suppression(str(entry["rule"]), str(entry.get("subject", "*")), str(entry["reason"]), until)

@@ -1,0 +1,372 @@
+"""What rules found, as findings: identity, merged roots, capped impact, order.
+
+A finding's impact is the database time that its fix would save a day. Savings are claimed per statement, and all
+claims on one statement never add up to more than the statement's own time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from queryfit import fixes, words
+from queryfit.ruleset import PROOFS, SEVERITIES, Rule
+
+URGENT_DAYS = 7
+URGENT_HEADROOM = 0.1
+WARNING_SHARE = 0.01  # a timed finding is a warning from 1 % of the captured time …
+WARNING_MS_PER_DAY = 60_000.0  # … and 60 s a day
+
+# columns with a meaning of their own; all others are evidence
+_KNOWN = frozenset(
+    {
+        "subject",
+        "root",
+        "severity",
+        "proof",
+        "file",
+        "line",
+        "impact_ms_per_day",
+        "impact_low_ms_per_day",
+        "not_checked_reason",
+        "hint",
+    }
+)
+
+StatementKey = tuple[str | None, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Saving on one statement, milliseconds a day; negative where the fix makes it slower."""
+
+    ms_per_day: float
+    low_ms_per_day: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One fault, ranked. `impact_*` is null where time is not what is at stake."""
+
+    id: str
+    rule: str
+    group: str
+    title: str
+    database: str | None
+    subject: str
+    severity: str
+    proof: str
+    message: str
+    fix: str | None
+    undo: str | None
+    impact_ms_per_day: float | None
+    impact_low_ms_per_day: float | None
+    is_urgent: bool
+    file: str | None
+    line: int | None
+    evidence: Mapping[str, Any]
+    state: str = "new"  # new, open (seen by the run before), or fixed
+    suppressed_by: str | None = None  # reason of the suppression, or `baseline`
+
+
+@dataclass(frozen=True, slots=True)
+class NotChecked:
+    """What a rule could not judge, why, and what would mend it. `subject` is null for the whole rule."""
+
+    rule: str
+    subject: str | None
+    reason: str
+    hint: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The time that the counters cover. Nulls where it is unknown: no rate is then given."""
+
+    since: datetime | None
+    until: datetime | None
+    seconds: float | None
+    is_extrapolated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a command that returns findings hands to a renderer.
+
+    `findings` are in rank order and are what counts; `suppressed` are the ones that a suppression or a baseline took
+    out; `fixed` are findings of the run before that are gone. `server` is null for files, `files` for a server.
+    """
+
+    server: Mapping[str, Any] | None
+    files: Sequence[str] | None
+    window: Window | None
+    findings: Sequence[Finding]
+    not_checked: Sequence[NotChecked]
+    suppressed: Sequence[Finding] = ()
+    fixed: Sequence[Mapping[str, Any]] = ()
+    notes: Sequence[str] = ()
+    capture: str | None = None
+    cost: Mapping[str, Any] = field(default_factory=dict)
+    captured_ms_per_day: float | None = None
+    rules_run: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A finding before its rank is known."""
+
+    rule: Rule
+    database: str | None
+    subject: str
+    root: str
+    severity: str
+    proof: str
+    row: Mapping[str, Any]
+    claims: Mapping[StatementKey, Claim]
+    statements: Sequence[Mapping[str, Any]]
+    also: Sequence[_Draft] = ()
+
+    @property
+    def low(self) -> float:
+        return sum(claim.low_ms_per_day for claim in self.claims.values())
+
+    @property
+    def is_urgent(self) -> bool:
+        days, headroom = self.row.get("days_left"), self.row.get("headroom_fraction")
+        return (days is not None and days <= URGENT_DAYS) or (headroom is not None and headroom < URGENT_HEADROOM)
+
+
+def identity(rule: str, origin: str, database: str | None, subject: str) -> str:
+    """Stable name of a finding: 12 hex digits over rule, system identifier or file, database and subject."""
+    return hashlib.sha256("\0".join((rule, origin, database or "", subject)).encode()).hexdigest()[:12]
+
+
+def not_checked_rows(rule: Rule, rows: Iterable[Mapping[str, Any]]) -> list[NotChecked]:
+    """The rows in which a rule says that it could not judge."""
+    return [
+        NotChecked(rule.name, str(row["subject"]), str(row["not_checked_reason"]), row.get("hint"))
+        for row in rows
+        if row.get("not_checked_reason")
+    ]
+
+
+def find(
+    results: Iterable[tuple[Rule, Sequence[Mapping[str, Any]]]],
+    *,
+    origin: str,
+    statement_ms_per_day: Mapping[StatementKey, float],
+) -> list[Finding]:
+    """Turn the rows of all rules into ranked findings.
+
+    `origin` is the system identifier, or for files the repository-relative path. `statement_ms_per_day` is the time
+    of each statement by database and fingerprint: the most that can be saved on it.
+    """
+    drafts = [draft for rule, rows in results for draft in _drafts(rule, rows)]
+    merged = _merge_roots(drafts)
+    captured = sum(statement_ms_per_day.values())
+    findings = []
+    for draft, impact in _ranked(merged, statement_ms_per_day):
+        severity = _timed_severity(draft.severity, impact, captured) if impact else draft.severity
+        findings.append(_finding(draft, origin, severity, impact))
+    return sorted(findings, key=_group) if findings else []
+
+
+def _group(finding: Finding) -> int:
+    """The three groups of the order; sorting by it is stable, so the order inside each stays."""
+    if finding.is_urgent:
+        return 0
+    return 1 if finding.impact_ms_per_day else 2
+
+
+def _drafts(rule: Rule, rows: Sequence[Mapping[str, Any]]) -> list[_Draft]:
+    """One draft a subject; several rows of a subject are the statements that it touches."""
+    by_subject: dict[tuple[str | None, str], list[Mapping[str, Any]]] = defaultdict(list)
+    for row in rows:
+        if not row.get("not_checked_reason"):
+            by_subject[row.get("database"), str(row["subject"])].append(row)
+    drafts = []
+    for (database, subject), group in by_subject.items():
+        group.sort(key=lambda row: (-(row.get("impact_ms_per_day") or 0), str(row.get("fingerprint") or "")))
+        claims: dict[StatementKey, Claim] = {}
+        for row in group:
+            impact = row.get("impact_ms_per_day")
+            if impact is None or not math.isfinite(impact):
+                continue
+            low = row.get("impact_low_ms_per_day")
+            claim = Claim(float(impact), float(impact if low is None else low))
+            key = (database, str(row.get("fingerprint") or f"no statement: {subject}"))
+            claims[key] = _larger(claims.get(key), claim)
+        drafts.append(
+            _Draft(
+                rule=rule,
+                database=database,
+                subject=subject,
+                root=str(group[0].get("root") or f"{rule.name}: {subject}"),
+                severity=min((_allowed(row.get("severity"), SEVERITIES, rule.severity) for row in group), key=_rank),
+                proof=min((_allowed(row.get("proof"), PROOFS, rule.proof) for row in group), key=PROOFS.index),
+                row=group[0],
+                claims=claims,
+                statements=[_statement(row) for row in group if row.get("fingerprint")],
+            )
+        )
+    return drafts
+
+
+def _allowed(value: object, allowed: Sequence[str], default: str) -> str:
+    return str(value) if value in allowed else default
+
+
+def _rank(severity: str) -> int:
+    return SEVERITIES.index(severity)
+
+
+def _larger(one: Claim | None, other: Claim) -> Claim:
+    return one if one and abs(one.ms_per_day) >= abs(other.ms_per_day) else other
+
+
+def _statement(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: row.get(key) for key in ("fingerprint", "impact_ms_per_day", "impact_low_ms_per_day")}
+
+
+def _merge_roots(drafts: Sequence[_Draft]) -> list[_Draft]:
+    """Faults with one root are one finding: the best proof wins, the others become its evidence."""
+    by_root: dict[tuple[str | None, str], list[_Draft]] = defaultdict(list)
+    for draft in drafts:
+        by_root[draft.database, draft.root].append(draft)
+    merged = []
+    for group in by_root.values():
+        # a finding that has a fix is worth more to its reader than one that only describes
+        group.sort(
+            key=lambda draft: (
+                PROOFS.index(draft.proof) if draft.rule.fix else len(PROOFS),
+                _rank(draft.severity),
+                -draft.low,
+                draft.rule.name,
+                draft.subject,
+            )
+        )
+        best, others = group[0], group[1:]
+        claims = dict(best.claims)
+        for other in others:
+            for key, claim in other.claims.items():
+                claims[key] = _larger(claims.get(key), claim)
+        severity = min((draft.severity for draft in group), key=_rank)
+        merged.append(replace(best, claims=claims, severity=severity, also=others))
+    return merged
+
+
+def _ranked(
+    drafts: Sequence[_Draft], statement_ms_per_day: Mapping[StatementKey, float]
+) -> list[tuple[_Draft, Claim | None]]:
+    """Drafts in order, each with what it still saves after those before it."""
+    urgent = sorted((draft for draft in drafts if draft.is_urgent), key=_urgency)
+    timed = [draft for draft in drafts if draft.claims and not draft.is_urgent]
+    untimed = sorted((draft for draft in drafts if not draft.claims and not draft.is_urgent), key=_exposure)
+    left = dict(statement_ms_per_day)
+    ranked = [(draft, _take(draft, left)) for draft in urgent]
+    # greedy with stale keys: an entry's value only falls, so one that still leads after a fresh look is the best
+    heap = [(-draft.low, *_tie(draft), number, draft) for number, draft in enumerate(timed)]
+    heapq.heapify(heap)
+    while heap:
+        key, *rest, draft = heapq.heappop(heap)
+        now = -_available(draft, left).low_ms_per_day
+        if heap and now > key and now > heap[0][0]:
+            heapq.heappush(heap, (now, *rest, draft))  # type: ignore[misc]  # the tail keeps its types
+            continue
+        ranked.append((draft, _take(draft, left)))
+    return ranked + [(draft, None) for draft in untimed]
+
+
+def _available(draft: _Draft, left: Mapping[StatementKey, float]) -> Claim:
+    """What the draft saves of what earlier findings left."""
+    high = low = 0.0
+    for key, claim in draft.claims.items():
+        most = left.get(key, math.inf)
+        high += min(claim.ms_per_day, most)
+        low += min(claim.low_ms_per_day, most)
+    return Claim(high, low)
+
+
+def _take(draft: _Draft, left: dict[StatementKey, float]) -> Claim | None:
+    if not draft.claims:
+        return None
+    saved = _available(draft, left)
+    for key, claim in draft.claims.items():
+        if key in left and claim.ms_per_day > 0:
+            left[key] -= min(claim.ms_per_day, left[key])
+    return saved
+
+
+def _urgency(draft: _Draft) -> tuple[Any, ...]:
+    days, headroom = draft.row.get("days_left"), draft.row.get("headroom_fraction")
+    return (
+        _rank(draft.severity),
+        days if days is not None else URGENT_DAYS * max(headroom or 0, 0) / URGENT_HEADROOM,
+        *_tie(draft),
+    )
+
+
+def _exposure(draft: _Draft) -> tuple[Any, ...]:
+    days = draft.row.get("days_left")
+    return (
+        _rank(draft.severity),
+        days if days is not None else math.inf,
+        -(draft.row.get("exposure_ms_per_day") or 0),
+        *_tie(draft),
+    )
+
+
+def _tie(draft: _Draft) -> tuple[int, str, str, str]:
+    return PROOFS.index(draft.proof), draft.rule.name, draft.subject, draft.database or ""
+
+
+def _timed_severity(most: str, impact: Claim, captured: float) -> str:
+    is_warning = impact.ms_per_day >= WARNING_MS_PER_DAY and impact.ms_per_day >= WARNING_SHARE * captured
+    return most if is_warning else "info"
+
+
+def _finding(draft: _Draft, origin: str, severity: str, impact: Claim | None) -> Finding:
+    row = dict(draft.row)
+    if impact:
+        row |= {"impact_ms_per_day": impact.ms_per_day, "impact_low_ms_per_day": impact.low_ms_per_day}
+    evidence: dict[str, Any] = {key: value for key, value in row.items() if key not in _KNOWN}
+    if draft.statements:
+        evidence["statements"] = list(draft.statements)
+    evidence["also"] = [
+        {
+            "rule": other.rule.name,
+            "subject": other.subject,
+            "severity": other.severity,
+            "proof": other.proof,
+            "message": words.fill(other.rule.message, other.row),
+            "evidence": {key: value for key, value in other.row.items() if key not in _KNOWN},
+        }
+        for other in draft.also
+    ]
+    file, line = row.get("file"), row.get("line")
+    fix = words.substitute(draft.rule.fix, row)
+    return Finding(
+        id=identity(draft.rule.name, str(file) if file else origin, draft.database, draft.subject),
+        rule=draft.rule.name,
+        group=draft.rule.group,
+        title=draft.rule.title,
+        database=draft.database,
+        subject=draft.subject,
+        severity=severity,
+        proof=draft.proof,
+        message=words.fill(draft.rule.message, row),
+        fix=fixes.made_safe(fix, row) if fix else None,
+        undo=fixes.made_safe(undo, row) if (undo := words.substitute(draft.rule.undo, row)) else None,
+        impact_ms_per_day=impact.ms_per_day if impact else None,
+        impact_low_ms_per_day=impact.low_ms_per_day if impact else None,
+        is_urgent=draft.is_urgent,
+        file=str(file) if file else None,
+        line=int(line) if line else None,
+        evidence=evidence,
+    )

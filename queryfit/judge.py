@@ -1,0 +1,125 @@
+"""Run rules over the evidence of a capture and make one report of what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from queryfit import baseline
+from queryfit.config import Config
+from queryfit.errors import QueryfitError
+from queryfit.evidence.dictionary import tables
+from queryfit.evidence.session import Session, open_session
+from queryfit.evidence.store import Capture
+from queryfit.findings import Finding, NotChecked, Report, StatementKey, Window, find, not_checked_rows
+from queryfit.ruleset import Rule, run_rule
+
+_HOUR_S = 3600
+
+
+def judge(
+    capture: Capture,
+    rules: Sequence[Rule],
+    config: Config,
+    *,
+    today: date,
+    before: Sequence[Mapping[str, Any]] | None = None,
+    baseline_ids: frozenset[str] = frozenset(),
+    progress: Callable[[str], None] = lambda _: None,
+) -> Report:
+    """Judge a capture.
+
+    `before` are the findings of the run before (None when there was none), `baseline_ids` the known findings. A rule
+    that cannot run never stops the others: it is named as not checked. Raises QueryfitError where the capture is
+    damaged, or the configuration sets a rule or parameter that is not there.
+    """
+    if unknown := sorted(config.rule_settings.keys() - {rule.name for rule in rules}):
+        raise QueryfitError(f"{config.path} sets rule {unknown[0]!r}, which is not there", hint="see `queryfit rules`")
+    with open_session(capture) as session:
+        results: list[tuple[Rule, list[dict[str, Any]]]] = []
+        not_checked: list[NotChecked] = []
+        for rule in rules:
+            progress(f"judging: {rule.name}")
+            settings = config.rule_settings.get(rule.name, {})
+            rule.values(settings)  # a wrong setting is the person's to mend, not something to go on without
+            try:
+                rows = run_rule(session, rule, settings)
+            except QueryfitError as error:
+                not_checked.append(NotChecked(rule.name, None, error.message, error.hint))
+                continue
+            results.append((rule, rows))
+            not_checked += not_checked_rows(rule, rows)
+        statement_times = _statement_times(session)
+        found = find(results, origin=capture.system_identifier, statement_ms_per_day=statement_times)
+        not_checked += _unread(session, [rule for rule, _ in results], found, not_checked)
+        server = _server(session)
+        window = _window(session, capture)
+    found, fixed = baseline.compare(found, before, not_checked)
+    kept, suppressed, notes = baseline.suppress(
+        found, config.suppressions, today=today, rules=[rule.name for rule in rules], not_checked=not_checked
+    )
+    known = [finding for finding in kept if finding.id in baseline_ids]
+    return Report(
+        server=server,
+        files=None,
+        window=window,
+        findings=[finding for finding in kept if finding.id not in baseline_ids],
+        not_checked=not_checked,
+        suppressed=[*suppressed, *(replace(finding, suppressed_by="baseline") for finding in known)],
+        fixed=fixed,
+        notes=notes,
+        capture=str(capture.folder),
+        cost=capture.meta.get("cost") or {},
+        captured_ms_per_day=sum(statement_times.values()) if statement_times else None,
+        rules_run=len(results),
+    )
+
+
+def _statement_times(session: Session) -> dict[StatementKey, float]:
+    result = session.query(
+        "select database, fingerprint, execution_ms_per_day from workload where execution_ms_per_day is not null"
+    )
+    return {(database, fingerprint): ms for database, fingerprint, ms in result.rows}
+
+
+def sources(table: str) -> set[str]:
+    """The base tables behind an evidence table: itself, or what a derived one is made from."""
+    described = tables()[table]
+    if described.derivation is None:
+        return {table}
+    return {base for name in described.source.split(", ") if name in tables() for base in sources(name)}
+
+
+def _unread(
+    session: Session, rules: Sequence[Rule], found: Sequence[Finding], said: Sequence[NotChecked]
+) -> list[NotChecked]:
+    """Gaps of the capture, told for every rule that would have read them; what a rule says itself comes first."""
+    rows = session.query("select table_name, subject, reason, hint from unread order by all").rows
+    if not rows:
+        return []
+    judged = {(finding.rule, finding.subject) for finding in found} | {(entry.rule, entry.subject) for entry in said}
+    gaps: dict[NotChecked, None] = {}
+    for rule in rules:
+        reads = {base for table in rule.reads for base in sources(table)}
+        for table, subject, reason, hint in rows:
+            if table in reads and (rule.name, subject) not in judged:
+                gaps[NotChecked(rule.name, subject, reason, hint)] = None
+    return list(gaps)
+
+
+def _server(session: Session) -> dict[str, Any]:
+    for row in session.query("select * from server").mappings():
+        names = session.query("select database from database where is_captured order by 1").rows
+        return {**row, "databases": [name for (name,) in names]}
+    return {}
+
+
+def _window(session: Session, capture: Capture) -> Window:
+    """From the reset of the statement counters to the capture."""
+    (seconds,) = session.query("select max(window_s) from workload").rows[0]
+    until = datetime.fromisoformat(str(capture.meta["captured_at"]))
+    if seconds is None:
+        return Window(None, until, None, is_extrapolated=False)
+    return Window(until - timedelta(seconds=seconds), until, seconds, is_extrapolated=seconds < _HOUR_S)
