@@ -1,0 +1,158 @@
+"""The pages of the healthy shop: those of `sick`, by the same names, as they should be."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from queryfit.demo import pages, sick
+
+if TYPE_CHECKING:
+    from queryfit.demo.pages import Connection
+
+
+def order_history(connection: Connection, n: int) -> None:
+    orders = connection.execute(
+        "select id, status, total, created_at from orders where customer_id = %s order by created_at desc limit 10",
+        (pages.regular_customer(n),),
+    ).fetchall()
+    connection.execute(
+        "select id, order_id, product_id, quantity, unit_price from order_items where order_id = any(%s)",
+        ([order[0] for order in orders],),
+    ).fetchall()
+
+
+def order_list(connection: Connection, n: int) -> None:
+    connection.execute(
+        "select o.id, o.total, c.name, c.email from orders o join customers c on c.id = o.customer_id"
+        " where o.created_at >= %s order by o.created_at limit 25",
+        (pages.hour(n),),
+    ).fetchall()
+
+
+def latest_reviews(connection: Connection, n: int) -> None:
+    sick.latest_reviews(connection, n)  # an index gives the order
+
+
+def search(connection: Connection, n: int) -> None:
+    connection.execute("select id, name from products where name like %s limit 20", (f"%{n % 90:02}abc%",)).fetchall()
+
+
+def order_export(connection: Connection, n: int) -> None:
+    connection.execute(
+        "select id, customer_id, status, total from orders where id > %s order by id limit 200",
+        (n * 7919 % 230000,),
+    ).fetchall()
+
+
+def login(connection: Connection, n: int) -> None:
+    sick.login(connection, n)  # an index on lower(email)
+
+
+def tracking(connection: Connection, n: int) -> None:
+    sick.tracking(connection, n)  # an index
+
+
+def shipped_orders(connection: Connection, n: int) -> None:
+    connection.execute(
+        "select o.id, s.carrier, s.shipped_at from orders o join shipments s on s.order_id = o.id"
+        " where o.customer_id = %s order by o.created_at desc limit 10",
+        (pages.regular_customer(n),),
+    ).fetchall()
+
+
+def till(connection: Connection, n: int) -> None:
+    sick.till(connection, n)  # an index
+
+
+def dashboard(connection: Connection, _n: int) -> None:
+    connection.execute("select reltuples::bigint from pg_class where oid = 'order_items'::regclass").fetchall()
+
+
+def product_feed(connection: Connection, n: int) -> None:
+    connection.execute(
+        "select id, sku, name, price from products where id > %s order by id limit 100", (n * 100 % 12000,)
+    ).fetchall()
+
+
+def never_reviewed(connection: Connection, n: int) -> None:
+    connection.execute(
+        "select id, name from products p where category_id = %s"
+        " and not exists (select from reviews r where r.product_id = p.id) order by id limit 20",
+        (1 + n % 40,),
+    ).fetchall()
+
+
+def best_items(connection: Connection, n: int) -> None:
+    first = n * 4001 % 230000
+    connection.execute(
+        "select order_id, max(unit_price) from order_items where order_id between %s and %s group by order_id",
+        (first, first + 50),
+    ).fetchall()
+
+
+def sale(connection: Connection, n: int) -> None:
+    sick.sale(connection, n)  # no index is in the way of HOT
+
+
+def price_update(connection: Connection, n: int) -> None:
+    connection.execute(
+        "update products set price = price * %s, updated_at = now() where id = %s", (1, 1 + n * 17 % 12000)
+    )
+
+
+def traffic(connection: Connection, n: int) -> None:
+    day = dt.date(2026, 7, 1) + dt.timedelta(days=n % 100)
+    connection.execute(
+        "select count(*) from page_views where viewed_at >= %s and viewed_at < %s",
+        (day, day + dt.timedelta(days=1)),
+    ).fetchall()
+
+
+def customer_value(connection: Connection, n: int) -> None:
+    connection.execute("select lifetime_total from customers where id = %s", (pages.regular_customer(n),)).fetchall()
+
+
+def order_status(connection: Connection, n: int) -> None:
+    connection.execute("select id, status, total from orders where id = %s", (1 + n * 1013 % 240000,)).fetchall()
+
+
+def cart(connection: Connection, n: int) -> None:
+    connection.execute("select id, content from carts where customer_id = %s", (pages.regular_customer(n),)).fetchall()
+
+
+def returned(connection: Connection, n: int) -> None:
+    connection.execute("select reason from returns where order_id = %s", (30 * (n % 7000),)).fetchall()
+
+
+def also_bought(connection: Connection, n: int) -> None:
+    connection.execute("select order_id from order_items where product_id = %s limit 20", (1 + n % 12000,)).fetchall()
+
+
+STOREFRONT = (
+    pages.Visit(order_history, 60, 2),
+    pages.Visit(latest_reviews, 60, 1),
+    pages.Visit(search, 60),
+    pages.Visit(login, 80, 1),
+    pages.Visit(tracking, 60, 1),
+    pages.Visit(shipped_orders, 60, 1),
+    pages.Visit(customer_value, 200, 1),
+    pages.Visit(order_status, 60, 1),
+    pages.Visit(sale, 3000, 2),
+    pages.Visit(cart, 60, 1),
+    pages.Visit(returned, 20),
+    pages.Visit(also_bought, 40),
+    *pages.SHARED,
+)
+
+BACK_OFFICE = (
+    pages.Visit(order_list, 60, 2),
+    pages.Visit(order_export, 40),
+    pages.Visit(till, 60),
+    pages.Visit(dashboard, 60),
+    pages.Visit(product_feed, 40),
+    pages.Visit(never_reviewed, 20),
+    pages.Visit(price_update, 200),
+)
+
+REPORTS = (pages.Visit(best_items, 40), pages.Visit(traffic, 40))
