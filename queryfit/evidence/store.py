@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 import shutil
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -138,17 +139,30 @@ class Store:
                 return open_capture(self.folder / server / name)
         raise QueryfitError(f"no capture {name!r} in {self.folder}", hint="`queryfit history` lists them")
 
-    @contextmanager
-    def write(self, kind: str, *, redacts: bool = False) -> Iterator[Writer]:
-        """A writer whose capture is committed when the block ends, and leaves nothing when it raises.
+    def prepare(self) -> Path:
+        """The folder where captures are written before they are committed, swept of what killed writers left.
 
-        With `redacts`, literals and sample values are left out. Raises QueryfitError where the store cannot be written to.
+        Raises QueryfitError where the store cannot be written to.
         """
         incoming = self.folder / _INCOMING
         try:
             incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with tempfile.TemporaryFile(dir=incoming):
+                pass
             _sweep(incoming)
-            folder = incoming / secrets.token_hex(8)
+        except OSError as error:
+            raise unwritable(self.folder, error) from None
+        return incoming
+
+    @contextmanager
+    def write(self, kind: str, *, redacts: bool = False) -> Iterator[Writer]:
+        """A writer whose capture is committed when the block ends, and leaves nothing when it raises.
+
+        With `redacts`, literals and sample values are left out.
+        Raises QueryfitError where the store cannot be written to.
+        """
+        folder = self.prepare() / secrets.token_hex(8)
+        try:
             folder.mkdir(mode=0o700)
         except OSError as error:
             raise unwritable(self.folder, error) from None

@@ -1,0 +1,231 @@
+"""The whole line: capture a server, judge the capture, compare with the run before, remember this run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from queryfit import baseline
+from queryfit.config import Config, default_store
+from queryfit.errors import QueryfitError
+from queryfit.evidence.store import Capture, Store, open_capture, write_atomically
+from queryfit.findings import Finding, Report
+from queryfit.judge import judge
+from queryfit.ruleset import Rule, load_rules
+
+if TYPE_CHECKING:
+    from queryfit.capture.server import CaptureOptions
+
+Progress = Callable[[str], None]
+_LAST_RUN = "last-run-*.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an audit works with besides its target: options of the command line over the configuration."""
+
+    config: Config = field(default_factory=Config)
+    store: Path | None = None
+    rule_folders: tuple[Path, ...] = ()
+    baseline: Path | None = None
+    write_baseline: Path | None = None
+    redacts: bool = False
+
+    @property
+    def store_folder(self) -> Path:
+        return self.store or self.config.store or default_store()
+
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules that come with queryfit and the person's own. Raises QueryfitError."""
+        return load_rules((*self.config.rules, *self.rule_folders))
+
+
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """The findings of a run, as they were ranked then, and the capture that they came from."""
+
+    findings: tuple[Finding, ...]
+    capture: Path
+    at: datetime
+
+
+def audit_server(
+    dsn: str | None, options: CaptureOptions, settings: Settings, progress: Progress = lambda _: None
+) -> Report:
+    """Capture the server and judge it. Raises QueryfitError.
+
+    Where the store cannot be written to, the audit still runs on a capture in a temporary folder, and says so.
+    """
+    rules = settings.rules()  # a broken rule is told before anyone waits for a capture
+    known = _baseline_ids(settings)
+    with _writable_store(settings.store_folder) as (store, notes):
+        capture = take_capture(dsn, options, store, redacts=settings.redacts, progress=progress)
+        report = _judge(capture, rules, settings, known=known, scope=_scope(options), progress=progress)
+        return replace(report, notes=[*notes, *report.notes], capture=None if notes else report.capture)
+
+
+def audit_capture(capture: Capture, settings: Settings, progress: Progress = lambda _: None) -> Report:
+    """Judge a capture that was taken before. Raises QueryfitError."""
+    scope = str(capture.meta.get("scope"))
+    rules = settings.rules()
+    return _judge(capture, rules, settings, known=_baseline_ids(settings), scope=scope, progress=progress)
+
+
+def take_capture(
+    dsn: str | None,
+    options: CaptureOptions,
+    store: Store,
+    *,
+    redacts: bool = False,
+    progress: Progress = lambda _: None,
+) -> Capture:
+    """Take a capture of a live server and commit it to the store. Raises QueryfitError and leaves nothing behind."""
+    from queryfit.capture.server import capture_server  # noqa: PLC0415 -- psycopg loads only where a server is asked
+
+    with store.write(options.kind, redacts=redacts) as writer:
+        capture_server(dsn, options, writer, progress)
+        writer.meta["scope"] = _scope(options)
+        progress("writing the capture")
+    assert writer.committed
+    return writer.committed
+
+
+def find_capture(target: str | None, store: Store) -> Capture | None:
+    """The capture that a command's argument names: a folder, or a name in the store; None when it names none."""
+    if not target or "://" in target or "=" in target:
+        return None
+    if (Path(target) / "capture.json").exists():
+        return open_capture(Path(target))
+    if Path(target).is_dir():
+        raise QueryfitError(
+            f"{target} is not a capture: it holds no capture.json", hint="name the capture's own folder"
+        )
+    for server in store.servers():
+        if (store.folder / server / target / "capture.json").exists():
+            return open_capture(store.folder / server / target)
+    return None
+
+
+def last_run(store: Path) -> LastRun:
+    """The most recent audit that this store remembers. Raises QueryfitError where there is none."""
+    files = sorted(store.glob(f"*/{_LAST_RUN}"), key=lambda path: path.stat().st_mtime) if store.is_dir() else []
+    if not files:
+        raise QueryfitError(
+            f"no audit is remembered in {store}", hint="run `queryfit audit` first, or name its --store"
+        )
+    remembered = _read_last_run(files[-1])
+    if remembered is None:
+        raise QueryfitError(f"{files[-1]} cannot be read", hint="run `queryfit audit` again")
+    return LastRun(
+        findings=tuple(Finding(**entry) for entry in remembered["findings"]),
+        capture=Path(remembered["capture"]),
+        at=datetime.fromisoformat(remembered["at"]),
+    )
+
+
+def choose(run: LastRun, name: str) -> Finding:
+    """The finding with that number in the run (1 is the first) or that id prefix. Raises QueryfitError."""
+    if name.isdecimal() and len(name) < 4:  # noqa: PLR2004 -- a number is short, an id prefix has four digits or more
+        if 1 <= int(name) <= len(run.findings):
+            return run.findings[int(name) - 1]
+        raise QueryfitError(f"the last run has {len(run.findings)} findings, no number {name}", hint="`queryfit audit`")
+    matching = [finding for finding in run.findings if finding.id.startswith(name.lower())]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        ids = ", ".join(finding.id for finding in matching)
+        raise QueryfitError(f"{name} is the beginning of several findings: {ids}", hint="give more digits")
+    raise QueryfitError(f"no finding {name} in the last run", hint="`queryfit audit` prints numbers and ids")
+
+
+def _judge(
+    capture: Capture,
+    rules: Sequence[Rule],
+    settings: Settings,
+    *,
+    known: frozenset[str],
+    scope: str,
+    progress: Progress,
+) -> Report:
+    memory = capture.folder.parent / _LAST_RUN.replace("*", hashlib.sha256(scope.encode()).hexdigest()[:8])
+    remembered = _read_last_run(memory)
+    # the same capture judged again is the same run, not the one after
+    before = (
+        remembered["before"]
+        if remembered and remembered["capture"] == str(capture.folder)
+        else (remembered or {}).get("findings")
+    )
+    report = judge(
+        capture,
+        rules,
+        settings.config,
+        today=datetime.now(UTC).date(),
+        before=before,
+        baseline_ids=known,
+        progress=progress,
+    )
+    if settings.write_baseline:
+        baseline.write_baseline(settings.write_baseline, [*report.findings, *_of_baseline(report)])
+    _remember(memory, capture, report, before)
+    return report
+
+
+def _of_baseline(report: Report) -> list[Finding]:
+    return [finding for finding in report.suppressed if finding.suppressed_by == "baseline"]
+
+
+def _baseline_ids(settings: Settings) -> frozenset[str]:
+    path = settings.baseline or settings.config.baseline
+    return frozenset(baseline.read_baseline(path)) if path else frozenset()
+
+
+def _scope(options: CaptureOptions) -> str:
+    """What the run looked at: only runs of one scope are compared."""
+    return json.dumps([options.databases, options.schemas, options.excludes], default=list)
+
+
+@contextmanager
+def _writable_store(folder: Path) -> Iterator[tuple[Store, list[str]]]:
+    store = Store(folder)
+    try:
+        store.prepare()
+    except QueryfitError as error:
+        note = f"{error.message}; this run is not remembered, so `show` and `fix` cannot refer to it"
+    else:
+        yield store, []
+        return
+    with tempfile.TemporaryDirectory(prefix="queryfit-") as temporary:
+        yield Store(Path(temporary)), [note]
+
+
+def _remember(path: Path, capture: Capture, report: Report, before: Any) -> None:
+    remembered = {
+        "capture": str(capture.folder),
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "findings": [asdict(finding) for finding in report.findings],
+        "before": [_brief(entry) for entry in before] if before is not None else None,
+    }
+    try:
+        write_atomically(path, json.dumps(remembered, default=str))
+    except OSError as error:
+        raise QueryfitError(f"cannot remember the run in {path}: {error.strerror or error}") from None
+
+
+def _brief(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: entry.get(key) for key in ("id", "rule", "subject", "title", "severity")}
+
+
+def _read_last_run(path: Path) -> dict[str, Any] | None:
+    """The remembered run; None where there is none or it cannot be read: then there is nothing to compare with."""
+    try:
+        remembered = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return remembered if isinstance(remembered, dict) and {"capture", "findings", "at"} <= remembered.keys() else None
