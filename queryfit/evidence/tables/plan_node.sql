@@ -31,7 +31,7 @@ create table plan_node (
     actual_rows double,                         -- per loop; null when not run
     actual_loops double,                        -- null when not run
     actual_total_ms double,                     -- per loop; null when not run
-    self_ms double,                             -- own time over all loops and workers; null when not run
+    self_ms double,                             -- own wall-clock time over all loops, parallel workers averaged: all nodes add up to the execution; null when not run
     rows_removed double,                        -- by filter, per loop; null when not run
-    temp_blocks_written bigint                  -- null when not run
+    temp_blocks_written bigint                  -- 8 kB blocks, its own without its children's; null when not run or without BUFFERS
 );
