@@ -1,5 +1,5 @@
 -- Statements by fingerprint with rates: the counters of all roles and queryids of one text in one database.
--- source: statement, statement_text, server
+-- source: statement, statement_text, statement_store, server
 -- capture: derived
 create table workload (
     database varchar not null,                  -- database
@@ -33,7 +33,12 @@ insert into workload
 with entry as (
     select
         statement.*,
-        epoch(server.captured_at - statement.counted_since) as seconds,
+        -- nothing was evicted: an entry that is younger than the reset was not called before, so its window is the
+        -- whole one; a statement first seen ten seconds ago must not read as 8,640 calls a day
+        epoch(
+            server.captured_at
+            - case when store.evictions = 0 then coalesce(store.reset_at, counted_since) else counted_since end
+        ) as seconds,
         store.tracks_planning
     from statement
     cross join server
