@@ -1,0 +1,1 @@
+"""The forms that findings take; no facts are made here."""

@@ -1,0 +1,146 @@
+"""The command `queryfit`: finds the subcommand, and turns every error into one line and an exit status.
+
+Only click is imported here; a subcommand's module is imported when it runs or is listed, and heavy libraries only
+when it has work for them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+
+import click
+
+from queryfit.errors import QueryfitError, UsageError
+
+FOUND = 1  # findings at or above --fail-on
+USAGE = 2
+COULD_NOT = 3
+INTERRUPTED = 130
+BROKEN_PIPE = 141  # what a shell reports for a program that SIGPIPE ended
+
+# in the order of the help: the way of the work, then what looks behind it
+COMMANDS = ("audit", "show", "fix", "demo", "doctor", "capture", "history", "sql", "rules")
+
+
+@dataclass(slots=True)
+class Run:
+    """What holds for the whole run: set by -q and -v of any command."""
+
+    is_quiet: bool = False
+    is_verbose: bool = False
+
+
+class LazyGroup(click.Group):
+    """Subcommands by module name: `queryfit audit` imports `queryfit.cli.audit` and takes its `command`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"queryfit.cli.{cmd_name}").command
+        return command
+
+
+def _print_version(context: click.Context, _: click.Parameter, is_asked: bool) -> None:
+    if is_asked:
+        from queryfit import __version__  # noqa: PLC0415 -- reading it costs a search through the installed packages
+
+        click.echo(f"queryfit {__version__}")
+        context.exit()
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version."
+)
+def cli() -> None:
+    """Find what makes a PostgreSQL server slow, with proof and the SQL that mends it.
+
+    \b
+    queryfit demo                                    try it on a sick shop of its own
+    queryfit audit postgresql://me@db.example/shop   what to do first on a real server
+    queryfit fix 1                                   the SQL of the first finding
+
+    It only looks: it never changes the database.
+    """
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the program."""
+    sys.exit(status_of(sys.argv[1:] if arguments is None else arguments))
+
+
+def status_of(arguments: Sequence[str]) -> int:
+    """Run the command line and give its exit status; errors are printed here and nowhere else."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            # a locale without UTF-8 must not turn a finding into a traceback
+            stream.reconfigure(errors="backslashreplace")
+    state = Run()
+    try:
+        status = cli.main(list(arguments) or ["--help"], prog_name="queryfit", standalone_mode=False, obj=state)
+        sys.stdout.flush()
+        return status if isinstance(status, int) else 0
+    except BrokenPipeError:
+        # whoever read our output has seen enough; Python's own flush at exit must not complain either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except (KeyboardInterrupt, click.Abort):
+        _complain("interrupted", None)
+        return INTERRUPTED
+    except UsageError as error:
+        _complain(error.message, error.hint)
+        return USAGE
+    except QueryfitError as error:
+        if state.is_verbose:
+            traceback.print_exc()
+        _complain(error.message, error.hint)
+        return COULD_NOT
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else "queryfit"
+        _complain(error.format_message(), f"see `{path} --help`")
+        return USAGE
+    except click.ClickException as error:
+        _complain(error.format_message(), None)
+        return COULD_NOT
+    except OSError as error:
+        if state.is_verbose:
+            traceback.print_exc()
+        _complain(str(error), "check the path, its permissions and the room on the disk")
+        return COULD_NOT
+    except Exception as error:  # noqa: BLE001 -- a person never sees a traceback that was not asked for
+        if state.is_verbose:
+            traceback.print_exc()
+        _complain(
+            f"unexpected {type(error).__name__}: {error}",
+            "this is a fault of queryfit: please report it with the output of the same command with -v",
+        )
+        return COULD_NOT
+    finally:
+        _release()
+
+
+def _complain(message: str, hint: str | None) -> None:
+    """Print one line, and the next step below it; the words may be a stranger's."""
+    from queryfit.render.escape import line  # noqa: PLC0415 -- a run without error needs none of it
+
+    lines = [f"queryfit: {line(message)}"] + ([f"hint: {line(hint)}"] if hint else [])
+    try:
+        click.echo("\n".join(lines), err=True)
+    except OSError:
+        return  # nobody listens
+
+
+def _release() -> None:
+    """Free what an exception's frames held: DuckDB reports objects that are still alive when Python ends."""
+    if "duckdb" in sys.modules:
+        import gc  # noqa: PLC0415
+
+        gc.collect()

@@ -1,0 +1,74 @@
+"""Values of evidence as JSON, CSV and table cells take them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence, Set
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+
+from queryfit.render.escape import csv_cell, line
+
+
+def plain(value: Any) -> Any:
+    """The value in JSON's own types: times as ISO 8601, lengths of time in seconds, NaN and infinities as null."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Decimal):
+        return plain(float(value))
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).hex()
+    if hasattr(value, "tolist"):  # NumPy, which DuckDB may hand out, without importing it
+        return plain(value.tolist())
+    if isinstance(value, Sequence | Set):
+        return [plain(inner) for inner in value]
+    return str(value)
+
+
+def to_json(value: Any) -> str:
+    """Indented JSON; characters that steer a terminal are escaped as JSON does, lone surrogates included."""
+    return "".join(
+        c if c == "\n" or c.isprintable() else json.dumps(c)[1:-1]
+        for c in json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)
+    )
+
+
+def to_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """CSV with a heading, null as an empty field. Text that a spreadsheet would run as a formula begins with `'`."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([csv_cell(column) for column in columns])
+    for row in rows:
+        writer.writerow([csv_cell(_field(value)) for value in row])
+    return text.getvalue()
+
+
+def _field(value: Any) -> Any:
+    value = plain(value)
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
+
+
+def cell(value: Any, most: int = 400) -> str:
+    """A value as one printable line for a table; null is empty."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ", timespec="seconds")
+    value = _field(value)
+    return line(str(value), most)
