@@ -66,7 +66,7 @@ def fingerprint(text: str) -> str:
 def _refusal(text: str) -> str | None:
     if "\0" in text:
         return "the text holds a NUL byte"
-    if not text.isascii() and "\ud800" <= max(text) and any("\ud800" <= character <= "\udfff" for character in text):
+    if not text.isascii() and max(text) >= "\ud800" and any("\ud800" <= character <= "\udfff" for character in text):
         return "the text is not valid Unicode"
     return _too_deep(text) if len(text) >= _SHORT_TEXT else None
 
@@ -108,4 +108,5 @@ def _is_cut(text: str, message: str, location: int | None) -> bool:
     if any(word in message for word in _CUT_WORDS):
         return True
     # A cut inside a token leaves an error at the last one: `where a = $`.
-    return location is not None and not any(character.isspace() for character in text.rstrip()[location:])
+    at_last_token = location is not None and not any(character.isspace() for character in text.rstrip()[location:])
+    return at_last_token and message.startswith("syntax error")

@@ -10,8 +10,8 @@ _PLANNABLE = (ast.SelectStmt, ast.InsertStmt, ast.UpdateStmt, ast.DeleteStmt, as
 def single_plannable(text: str) -> tuple[ast.Node | None, str | None]:
     """The one SELECT, INSERT, UPDATE, DELETE or MERGE of a text as (node, None), else (None, reason in words).
 
-    Says nothing about what the statement calls: that the functions it reaches may run is for the guard to decide. Parsed with
-    standard_conforming_strings on, so the server must plan it so too. Never raises.
+    Says nothing about what the statement calls: the guard judges which functions it reaches. Parsed
+    with standard_conforming_strings on, so the server must plan it so too. Never raises.
     """
     parsed = parse(text)
     if parsed.error is not None:

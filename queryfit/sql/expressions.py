@@ -1,0 +1,195 @@
+"""Expressions as text, values and types: what stands beside a column in a condition."""
+
+from typing import Any
+
+from pglast import ast, enums
+from pglast.stream import RawStream
+
+from queryfit.sql.names import quote_identifier, quote_literal
+from queryfit.sql.parse import parse
+from queryfit.sql.tree import walk
+
+MAX_TEXT = 500
+"""Characters of an expression or value that are kept: enough to read and to match an index, too few to fill a disk."""
+
+_AGGREGATES = frozenset(
+    """
+    any_value array_agg avg bit_and bit_or bit_xor bool_and bool_or corr count covar_pop covar_samp every grouping
+    json_agg json_agg_strict json_object_agg json_object_agg_strict json_object_agg_unique jsonb_agg jsonb_agg_strict
+    jsonb_object_agg jsonb_object_agg_strict max min mode percentile_cont percentile_disc range_agg range_intersect_agg
+    regr_avgx regr_avgy regr_count regr_intercept regr_r2 regr_slope regr_sxx regr_sxy regr_syy st_asmvt st_collect
+    st_extent stddev stddev_pop stddev_samp string_agg sum var_pop var_samp variance xmlagg
+    """.split()
+)  # the built-in ones and PostGIS's; those of other extensions look like plain functions to a parser
+
+
+def function_name(node: ast.FuncCall) -> str:
+    """Name of a called function, without schema."""
+    return str(node.funcname[-1].sval)
+
+
+def operator_name(node: ast.A_Expr) -> str:
+    """Operator, without the schema of OPERATOR(schema.op)."""
+    return str(node.name[-1].sval)
+
+
+def is_aggregate(node: ast.Node) -> bool:
+    """A call that is certainly an aggregate: by its syntax or by a well-known name; window calls are not."""
+    if isinstance(node, ast.JsonObjectAgg | ast.JsonArrayAgg | ast.GroupingFunc):
+        return True
+    if not isinstance(node, ast.FuncCall) or node.over is not None:
+        return False
+    if node.agg_star or node.agg_distinct or node.agg_within_group or node.agg_order or node.agg_filter:
+        return True
+    return function_name(node) in _AGGREGATES
+
+
+def has_aggregate(node: ast.Node | tuple[Any, ...] | None) -> bool:
+    """An aggregate of this block is called somewhere in the expression."""
+    return any(is_aggregate(inner) for inner in walk(node, enter_queries=False))
+
+
+def type_name(node: ast.TypeName) -> str:
+    """pg_type.typname as far as the text tells it: int4, timestamptz, text[]; other schemas' types keep the schema."""
+    names = [str(part.sval) for part in node.names or ()]
+    if len(names) > 1 and names[0] == "pg_catalog":
+        names = names[1:]
+    return ".".join(quote_identifier(name) if len(names) > 1 else name for name in names) + "[]" * len(
+        node.arrayBounds or ()
+    )
+
+
+def peel_casts(node: ast.Node) -> tuple[ast.Node, str | None]:
+    """What is cast, and to which type: the outermost of several casts is the one that meets the operator."""
+    cast_type = None
+    while isinstance(node, ast.TypeCast):
+        cast_type = cast_type or type_name(node.typeName)
+        node = node.arg
+    return node, cast_type
+
+
+def constant_text(node: ast.Node) -> str | None:
+    """A constant or parameter as SQL: 'paid', 42, true, null, $1; None for anything else or for what is too long."""
+    if isinstance(node, ast.ParamRef):
+        return f"${node.number}" if node.number else "?"
+    if not isinstance(node, ast.A_Const):
+        return None
+    text = "null" if node.isnull else _scalar(node.val)
+    return text if len(text) <= MAX_TEXT else None
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, ast.String):
+        return quote_literal(value.sval)
+    if isinstance(value, ast.Boolean):
+        return "true" if value.boolval else "false"
+    if isinstance(value, ast.Integer):
+        return str(value.ival)
+    if isinstance(value, ast.BitString):
+        return f"{value.bsval[0]}'{value.bsval[1:]}'"
+    return str(value.fval)
+
+
+def list_text(nodes: tuple[ast.Node, ...]) -> str | None:
+    """Constants and parameters of a list as SQL, casts left out; None when one of them is neither, or for long lists."""
+    texts = []
+    for node in nodes[:50]:
+        text = constant_text(peel_casts(node)[0])
+        if text is None:
+            return None
+        texts.append(text)
+    joined = ", ".join(texts)
+    return joined if len(nodes) == len(texts) and len(joined) <= MAX_TEXT else None
+
+
+def pattern_constant(node: ast.Node | None) -> str | None:
+    """The visible start of a LIKE pattern: the constant itself, or the first of a concatenation; None when hidden."""
+    while True:
+        if isinstance(node, ast.TypeCast):
+            node = node.arg
+        elif isinstance(node, ast.A_Expr) and node.kind == enums.A_Expr_Kind.AEXPR_OP and operator_name(node) == "||":
+            node = node.lexpr
+        elif isinstance(node, ast.FuncCall) and function_name(node) in ("like_escape", "similar_to_escape"):
+            node = node.args[0]
+        elif isinstance(node, ast.A_Const) and isinstance(node.val, ast.String):
+            return str(node.val.sval)
+        else:
+            return None
+
+
+def expression_text(node: ast.Node) -> str:
+    """An expression as SQL in one plain form, columns without their table: lower(email), created_at::date."""
+    text = _render(node)
+    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
+
+
+def plain_expression(text: str) -> str | None:
+    """The same form for the text of an index expression, to compare with `expression_text`; None if it does not parse.
+
+    The server writes the casts out that the parser adds (lower((email)::text), 'day'::text): casts to text and on
+    constants are left out on both sides.
+    """
+    parsed = parse(f"select {text}")
+    if len(parsed.statements) != 1 or not isinstance(parsed.statements[0].stmt, ast.SelectStmt):
+        return None
+    targets = parsed.statements[0].stmt.targetList or ()
+    return _render(targets[0].val, leave_casts=True) if len(targets) == 1 else None
+
+
+def _render(node: Any, *, leave_casts: bool = False) -> str:
+    def text(inner: Any) -> str:
+        return _render(inner, leave_casts=leave_casts)
+
+    def operand(inner: Any) -> str:
+        bare = peel_casts(inner)[0] if leave_casts else inner
+        return f"({text(inner)})" if isinstance(bare, ast.A_Expr | ast.BoolExpr) else text(inner)
+
+    match node:
+        case ast.ColumnRef():
+            last = node.fields[-1]
+            return "*" if isinstance(last, ast.A_Star) else quote_identifier(last.sval)
+        case ast.A_Const() | ast.ParamRef():
+            return constant_text(node) or "'…'"
+        case ast.TypeCast():
+            kind = type_name(node.typeName)
+            if leave_casts and (kind in ("text", "varchar") or isinstance(node.arg, ast.A_Const)):
+                return text(node.arg)
+            return f"{operand(node.arg)}::{kind}{_modifiers(node.typeName)}"
+        case ast.FuncCall(over=None, agg_order=None, agg_filter=None):
+            arguments = "*" if node.agg_star else ", ".join(text(argument) for argument in node.args or ())
+            distinct = "distinct " if node.agg_distinct else ""
+            return f"{_function(node)}({distinct}{arguments})"
+        case ast.A_Expr(kind=enums.A_Expr_Kind.AEXPR_OP) if node.rexpr is not None:
+            left = f"{operand(node.lexpr)} " if node.lexpr is not None else ""
+            return f"{left}{operator_name(node)} {operand(node.rexpr)}"
+        case ast.CoalesceExpr():
+            return f"coalesce({', '.join(text(argument) for argument in node.args)})"
+        case ast.RowExpr():
+            return f"({', '.join(text(argument) for argument in node.args or ())})"
+        case ast.CollateClause():
+            return f"{operand(node.arg)} collate {'.'.join(quote_identifier(part.sval) for part in node.collname)}"
+    return _fallback(node)
+
+
+def _function(node: ast.FuncCall) -> str:
+    names = [part.sval for part in node.funcname]
+    return ".".join(quote_identifier(name) for name in (names[1:] if names[0] == "pg_catalog" else names))
+
+
+def _modifiers(node: ast.TypeName) -> str:
+    texts = [constant_text(modifier) for modifier in node.typmods or ()]
+    return f"({', '.join(text for text in texts if text)})" if texts and type_name(node) != "interval" else ""
+
+
+def _fallback(node: ast.Node) -> str:
+    """pglast's printer for the rest; tables are taken off the columns for its time and put back."""
+    changed = [(inner, inner.fields) for inner in walk(node) if isinstance(inner, ast.ColumnRef)]
+    try:
+        for column, fields in changed:
+            column.fields = fields[-1:]
+        return " ".join(str(RawStream()(node)).split())
+    except (NotImplementedError, AttributeError, TypeError, ValueError):  # a node that it cannot print
+        return f"<{type(node).__name__}>"
+    finally:
+        for column, fields in changed:
+            column.fields = fields
