@@ -1,0 +1,312 @@
+"""A capture of a live server: every fact that the role may read, and a record of all that it may not."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC
+from typing import TYPE_CHECKING, Any, Literal
+
+from psycopg.conninfo import make_conninfo
+
+from queryfit.capture import catalog, column_statistics, counters, indexes, server_facts, sessions
+from queryfit.capture.connect import QueryError, Reader, ServerGoneError, connect
+from queryfit.capture.scope import Filter, Gaps, Scope
+from queryfit.capture.statements import find_store, read_statements, read_store
+from queryfit.capture.watch import Watched, watch
+from queryfit.capture.workload import SEARCH_PATHS, SearchPaths, Workload
+from queryfit.errors import QueryfitError
+from queryfit.evidence.dictionary import tables
+from queryfit.sql.catalog import Catalog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from queryfit.capture.statements import StatementStore
+    from queryfit.evidence.store import Writer
+
+Row = dict[str, Any]
+
+OLDEST_VERSION = 130000
+MAX_PLANS = 50  # each EXPLAIN may take an entry of pg_stat_statements
+WATCH_EVERY_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureOptions:
+    """What to capture.
+
+    `databases` is the connected one, all that the role may connect to, or those named. `schemas` are exact names,
+    `excludes` globs over `schema` or `schema.name`. `kind` is full, or sample for counters and activity only.
+    `watch_s` seconds are spent looking every `watch_every_s` seconds before the capture itself.
+    """
+
+    databases: Literal["one", "all"] | tuple[str, ...] = "one"
+    schemas: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
+    kind: Literal["full", "sample"] = "full"
+    max_plans: int = MAX_PLANS
+    watch_s: float = 0.0
+    watch_every_s: float = WATCH_EVERY_S
+
+
+@dataclass(slots=True)
+class CaptureCost:
+    """What a capture cost: statements sent to the server, time waited for them, and wall time in all."""
+
+    queries: int = 0
+    server_ms: float = 0.0
+    elapsed_ms: float = 0.0
+
+    def add(self, reader: Reader) -> None:
+        self.queries += reader.queries
+        self.server_ms += reader.server_ms
+
+
+def capture_server(
+    dsn: str | None, options: CaptureOptions, writer: Writer, progress: Callable[[str], None] = lambda _: None
+) -> CaptureCost:
+    """Write all evidence of a live server to `writer`; return what it cost the server.
+
+    Uses one connection at a time. Raises QueryfitError when the server cannot be reached, is too old or goes away;
+    whatever else cannot be read becomes a row of `unread`.
+    """
+    return _Capture(dsn, options, writer, progress).run()
+
+
+class _Capture:
+    """The state of one capture; `run` is the order of its steps."""
+
+    def __init__(
+        self, dsn: str | None, options: CaptureOptions, writer: Writer, progress: Callable[[str], None]
+    ) -> None:
+        self.dsn = dsn
+        self.options = options
+        self.writer = writer
+        self.progress = progress
+        self.gaps = Gaps()
+        self.cost = CaptureCost()
+        self.filter = Filter(options.schemas, options.excludes)
+        self.settings: dict[str, str | None] = {}
+        self.workload = Workload([], SearchPaths())
+        self.watched = Watched()
+        self.store: StatementStore | None = None
+        self.store_gaps = Gaps()
+
+    def run(self) -> CaptureCost:
+        start = time.monotonic()
+        wanted = {"sample", "full"} if self.options.kind == "full" else {"sample"}
+        for table in tables().values():
+            if table.capture in wanted:
+                self.writer.add(table.name, [])  # no rows is an answer; no file would mean not captured
+        with self._reading(None) as reader:
+            others = self._server(reader)
+            if self.store is not None or not others:
+                self._database(reader)
+            else:
+                others.insert(0, reader.database)
+        if self.store is None:
+            self._statements_elsewhere(others)
+        for name in others:
+            self._other_database(name)
+        for name in self.workload.databases():
+            self.workload.understand(name, Catalog([]))
+        self._write_workload()
+        self.writer.add("unread", self.gaps.rows)
+        self.cost.elapsed_ms = (time.monotonic() - start) * 1000
+        self.writer.meta["cost"] = {
+            "queries": self.cost.queries,
+            "server_ms": round(self.cost.server_ms, 1),
+            "elapsed_ms": round(self.cost.elapsed_ms, 1),
+        }
+        return self.cost
+
+    @contextmanager
+    def _reading(self, database: str | None) -> Iterator[Reader]:
+        reader = self._connect(database)
+        try:
+            yield reader
+        finally:
+            self.cost.add(reader)
+            reader.close()
+
+    def _connect(self, database: str | None) -> Reader:
+        reader = connect(self.dsn if database is None else make_conninfo(self.dsn or "", dbname=database))
+        if reader.version_number < OLDEST_VERSION:
+            major = reader.version_number // 10000
+            reader.close()
+            raise QueryfitError(
+                f"the server is PostgreSQL {major}, queryfit reads 13 and later", hint="upgrade the server"
+            )
+        return reader
+
+    def _scope(self, reader: Reader) -> Scope:
+        role = reader.query("select quote_ident(current_user) as role")[0]["role"]
+        scope = Scope(reader, self.filter, self.gaps, role)
+        scope.find_locks()
+        return scope
+
+    def _server(self, reader: Reader) -> list[str]:
+        """Capture what belongs to the whole server; return the other databases to capture."""
+        scope = self._scope(reader)
+        self.store = find_store(reader, self.store_gaps)
+        if self.options.watch_s > 0:
+            self.watched = watch(
+                scope,
+                self.store,
+                duration_s=self.options.watch_s,
+                every_s=self.options.watch_every_s,
+                progress=self.progress,
+            )
+        self.progress("server, settings and sessions")
+        server, memberships = server_facts.read_server(scope)
+        self.writer.meta["system_identifier"] = server["system_identifier"]
+        self.writer.meta["captured_at"] = server["captured_at"].replace(tzinfo=UTC).isoformat()
+        others = self._other_databases(reader)
+        names = {reader.database, *others}
+        # the newest sample goes with the counters; those of a watch came before
+        self.watched.activity += sessions.read_activity(scope) if not self.watched.activity else []
+        self.watched.lock_waits += sessions.read_lock_waits(scope) if self.options.watch_s <= 0 else []
+        settings = server_facts.read_settings(scope, memberships)
+        self.settings = {row["name"]: row["value"] for row in settings}
+        if self.options.kind == "full":
+            self.writer.add("setting", settings)
+            self.writer.add("role", server_facts.read_roles(scope))
+        databases = server_facts.read_databases(scope, memberships, names)
+        self.writer.add("server", [server])
+        self.writer.add("database", databases)
+        self.writer.add("checkpoint", server_facts.read_checkpoints(scope))
+        self.writer.add("io", server_facts.read_io(scope))
+        replicas, slots = server_facts.read_replication(scope)
+        self.writer.add("replica", replicas)
+        self.writer.add("replication_slot", slots)
+        self.writer.add("prepared_transaction", server_facts.read_prepared_transactions(scope))
+        not_captured = {row["database"] for row in databases} - names
+        self.writer.add("vacuum_progress", server_facts.read_vacuums(scope, not_captured))
+        if self.store is not None:
+            self._statements(scope, self.store)
+        return others
+
+    def _other_databases(self, reader: Reader) -> list[str]:
+        if self.options.databases == "one":
+            return []
+        rows = reader.query(
+            "select datname::text as name, datallowconn and has_database_privilege(oid, 'connect') as is_open"
+            " from pg_database where not datistemplate or datname = any ($1::text[]) order by datname",
+            [list(self.options.databases) if isinstance(self.options.databases, tuple) else []],
+        )
+        is_open = {row["name"]: row["is_open"] for row in rows}
+        names = list(is_open) if self.options.databases == "all" else list(dict.fromkeys(self.options.databases))
+        for name in names:
+            if name not in is_open:
+                raise QueryfitError(f'there is no database "{name}"', hint=f"there are: {', '.join(is_open)}")
+            if not is_open[name]:
+                self.gaps.add(
+                    "relation",
+                    "the database takes no connections from this role",
+                    hint=f'grant connect on database "{name}" to the role',
+                    database=name,
+                )
+        return [name for name in names if is_open[name] and name != reader.database]
+
+    def _statements_elsewhere(self, databases: Sequence[str]) -> None:
+        """Read the statements through the first database that has pg_stat_statements: its rows are the server's."""
+        for name in databases[1:]:
+            try:
+                with self._reading(name) as reader:
+                    self.store = find_store(reader)
+                    if self.store is not None:
+                        self._statements(self._scope(reader), self.store)
+                        return
+            except ServerGoneError:
+                raise
+            except QueryfitError:
+                continue  # the capture of that database will say why
+        self.gaps.rows += self.store_gaps.rows
+
+    def _statements(self, scope: Scope, store: StatementStore) -> None:
+        self.progress("statements")
+        paths = scope.read("reference", SEARCH_PATHS)
+        by_role = {(row["database"], row["role"]): row["search_path"] for row in paths}
+        server = self.settings.get("search_path") or SearchPaths().server
+        reader = scope.reader
+        try:
+            statements = read_statements(reader, store)
+            self.writer.add("statement_store", [read_store(reader, store)])
+        except QueryError as error:
+            scope.refused("statement", error)
+            return
+        hidden = sum(row["queryid"] is None for row in statements)
+        lost = sum(row["text"] is None for row in statements)
+        if hidden:
+            self.gaps.add(
+                "statement",
+                f"the texts of {hidden} of {len(statements)} entries of pg_stat_statements belong to other roles and "
+                "are hidden from this one",
+                hint=f"grant pg_monitor to {scope.role};",
+            )
+        if lost:
+            self.gaps.add(
+                "statement_text",
+                f"the server has lost the texts of {lost} entries of pg_stat_statements",
+                hint="select pg_stat_statements_reset(); (the file of texts was damaged or grew too large)",
+            )
+        self.workload = Workload(statements, SearchPaths(server, by_role))
+
+    def _other_database(self, name: str) -> None:
+        try:
+            with self._reading(name) as reader:
+                self._database(reader)
+        except ServerGoneError:
+            raise
+        except QueryfitError as error:
+            self.gaps.add("relation", error.message, hint=error.hint, database=name)
+
+    def _database(self, reader: Reader) -> None:
+        """Capture the catalog and the counters of one database, and understand its statements with it."""
+        scope = self._scope(reader)
+        if self.options.kind == "full":
+            names = self._catalog(scope)
+        else:
+            relations = scope.read_wanted("reference", catalog.NAMES)
+            names = Catalog.from_rows(relations, scope.read_wanted("reference", catalog.COLUMN_NAMES))
+        self.progress(f"{reader.database}: counters")
+        self.writer.add("relation_counter", counters.read_relation_counters(scope))
+        self.writer.add("index_counter", counters.read_index_counters(scope))
+        self.writer.add("relation_sequence", counters.read_sequences(scope))
+        self.writer.add("vacuum_progress", server_facts.read_vacuums(scope, [reader.database]))
+        self.progress(f"{reader.database}: reading what the statements say")
+        self.writer.add("reference", self.workload.understand(reader.database, names))
+
+    def _catalog(self, scope: Scope) -> Catalog:
+        self.progress(f"{scope.database}: catalog")
+        relations = catalog.read_relations(scope, self.settings)
+        columns = scope.read_locking("relation_column", catalog.COLUMNS)
+        self.writer.add("relation", relations)
+        self.writer.add("relation_column", columns)
+        names = Catalog.from_rows(relations, columns)
+        numeric = {(row["relation"], row["column_name"]) for row in columns if row["type_category"] == "N"}
+        del columns
+        by_name = {row["relation"]: row for row in relations}
+        for table, rows in zip(("relation_index", "index_column"), indexes.read_indexes(scope), strict=True):
+            self.writer.add(table, rows)
+        for table, rows in zip(
+            ("relation_constraint", "constraint_column"), catalog.read_constraints(scope), strict=True
+        ):
+            self.writer.add(table, rows)
+        self.writer.add("extension", scope.read("extension", catalog.EXTENSIONS))
+        self.writer.add("extended_statistics", scope.read_locking("extended_statistics", catalog.EXTENDED_STATISTICS))
+        self.progress(f"{scope.database}: column statistics")
+        for rows in column_statistics.read_statistics(scope, by_name, numeric):
+            self.writer.add("column_statistics", rows)
+        return names
+
+    def _write_workload(self) -> None:
+        self.writer.add("statement", self.workload.statements)
+        self.writer.add("statement_text", self.workload.text_rows())
+        self.writer.add("shape", self.workload.shape_rows())
+        self.writer.add("statement_interval", self.watched.interval_rows(self.workload.by_queryid))
+        self.workload.fingerprint_activity(self.watched.activity)
+        self.writer.add("activity", self.watched.activity)
+        self.writer.add("lock_wait", self.watched.lock_waits)
