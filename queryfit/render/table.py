@@ -21,6 +21,7 @@ Cell = str | Text
 _FIRST_STAND_IN = 0xF0000  # plane 15, private use: `escape.printable` lets none of them through
 _FILLER = chr(0xE000)
 _LEAST_COLUMN = 8
+tabulate.MIN_PADDING = 0  # tabulate's own switch: no extra blanks in headings, there are none to spare at 80 columns
 # formats of text on a terminal, in which a cell may have several lines
 _MARKUP = frozenset({"html", "unsafehtml", "jira", "pipe", "github", "orgtbl", "rst"})
 

@@ -1,0 +1,89 @@
+"""Findings as JSON, for programs; `schema/report-1.json` describes it and tests hold it to that."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from queryfit import __version__
+from queryfit.findings import Finding, NotChecked, Report
+from queryfit.render.values import plain, to_json
+
+VERSION = 1
+SCHEMA = Path(__file__).parent / "schema" / f"report-{VERSION}.json"
+
+
+def render(report: Report) -> str:
+    """The report as JSON; every key is always there, null where it is unknown."""
+    return to_json(document(report))
+
+
+def document(report: Report) -> dict[str, Any]:
+    """The report in JSON's own types, findings in rank order."""
+    window = report.window
+    document: dict[str, Any] = plain(
+        {
+            "version": VERSION,
+            "tool_version": __version__,
+            "server": report.server,
+            "files": report.files,
+            "window": {
+                "since": window.since,
+                "until": window.until,
+                "seconds": window.seconds,
+                "is_extrapolated": window.is_extrapolated,
+            }
+            if window
+            else None,
+            "captured_ms_per_day": report.captured_ms_per_day,
+            "capture": report.capture,
+            "cost": report.cost,
+            "rules_run": report.rules_run,
+            "findings": [_finding(entry, rank) for rank, entry in enumerate(report.findings, 1)],
+            "suppressed": [_finding(entry, None) for entry in report.suppressed],
+            "fixed": [_fixed(entry) for entry in report.fixed],
+            "not_checked": [_not_checked(entry) for entry in report.not_checked],
+            "notes": report.notes,
+        }
+    )
+    return document
+
+
+def schema() -> dict[str, Any]:
+    """The published JSON Schema of the document."""
+    read: dict[str, Any] = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    return read
+
+
+def _finding(finding: Finding, rank: int | None) -> dict[str, Any]:
+    return {
+        "rank": rank,
+        "id": finding.id,
+        "rule": finding.rule,
+        "group": finding.group,
+        "title": finding.title,
+        "database": finding.database,
+        "subject": finding.subject,
+        "severity": finding.severity,
+        "is_urgent": finding.is_urgent,
+        "impact_ms_per_day": finding.impact_ms_per_day,
+        "impact_low_ms_per_day": finding.impact_low_ms_per_day,
+        "proof": finding.proof,
+        "message": finding.message,
+        "fix": finding.fix,
+        "undo": finding.undo,
+        "file": finding.file,
+        "line": finding.line,
+        "state": finding.state,
+        "suppressed_by": finding.suppressed_by,
+        "evidence": finding.evidence,
+    }
+
+
+def _fixed(entry: Any) -> dict[str, Any]:
+    return {key: entry.get(key) for key in ("id", "rule", "subject", "title", "severity")}
+
+
+def _not_checked(entry: NotChecked) -> dict[str, Any]:
+    return {"rule": entry.rule, "subject": entry.subject, "reason": entry.reason, "hint": entry.hint}

@@ -1,0 +1,162 @@
+"""Findings in the words that every renderer for people uses."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from queryfit import words
+from queryfit.findings import Finding, NotChecked, Report, Window
+from queryfit.render.escape import line
+
+SEVERITIES = ("error", "warning", "info")
+_TEXT_COLUMNS = ("text", "statement", "query")
+_STATEMENT_SUBJECT = "fingerprint:"
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Rules that could not judge for one and the same reason."""
+
+    reason: str
+    hint: str | None
+    rules: tuple[str, ...]
+    subjects: tuple[str, ...]
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """`1 finding`, `3 findings`."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def subject(finding: Finding, most: int = 300) -> str:
+    """What the finding is about; a statement by its text, where the rule returns it, rather than its fingerprint."""
+    if finding.subject.startswith(_STATEMENT_SUBJECT):
+        for name in _TEXT_COLUMNS:
+            if isinstance(text := finding.evidence.get(name), str) and text.strip():
+                return line(text, most)
+    return line(finding.subject, most)
+
+
+def saving(finding: Finding) -> str | None:
+    """Time saved a day in short: `2.1 h`; None where time is not what is at stake."""
+    return None if finding.impact_ms_per_day is None else words.duration(finding.impact_ms_per_day)
+
+
+def share(ms_per_day: float | None, captured_ms_per_day: float | None) -> str | None:
+    """That much of the time of all captured statements: `66 %`."""
+    if ms_per_day is None or not captured_ms_per_day:
+        return None
+    return words.percent(ms_per_day / captured_ms_per_day)
+
+
+def stake(finding: Finding, captured_ms_per_day: float | None) -> str:
+    """What the fix is worth, in words: the saving with its low estimate, or what is near."""
+    parts = []
+    if finding.impact_ms_per_day is not None:
+        low = finding.impact_low_ms_per_day
+        parts.append(f"saves {words.duration(finding.impact_ms_per_day)} a day")
+        if low is not None and low < finding.impact_ms_per_day * 0.95:
+            parts.append(f"at least {words.duration(low)}")
+        if part := share(finding.impact_ms_per_day, captured_ms_per_day):
+            parts.append(f"{part} of the captured time")
+    if near := due(finding):
+        parts.append(near)
+    if not parts and (exposed := finding.evidence.get("exposure_ms_per_day")):
+        parts.append(f"touches {words.duration(exposed)} of statement time a day")
+    return ", ".join(parts)
+
+
+def due(finding: Finding) -> str | None:
+    """How near the fault is: `12 days left`."""
+    days = finding.evidence.get("days_left")
+    return f"{words.in_words('days_left', days)} left" if isinstance(days, int | float) else None
+
+
+def totals(report: Report) -> str:
+    """The findings by severity, and what they save together."""
+    if not report.findings:
+        return "no findings"
+    by_severity = Counter(entry.severity for entry in report.findings)
+    names = {"error": "error", "warning": "warning", "info": "info"}
+    parts = [
+        f"{by_severity[name]} {names[name]}{'s' if name != 'info' and by_severity[name] != 1 else ''}"
+        for name in SEVERITIES
+        if by_severity[name]
+    ]
+    text = f"{counted(len(report.findings), 'finding')}: {', '.join(parts)}"
+    if urgent := sum(entry.is_urgent for entry in report.findings):
+        text += f" ({urgent} urgent)"
+    return text
+
+
+def saved_together(report: Report) -> str | None:
+    """What all findings save together; claims on one statement never add up to more than the statement's time."""
+    # a finding that makes things slower takes from the sum
+    high = sum(entry.impact_ms_per_day or 0 for entry in report.findings)
+    low = sum(entry.impact_low_ms_per_day or 0 for entry in report.findings)
+    if high <= 0:
+        return None
+    part = share(high, report.captured_ms_per_day)
+    text = words.duration(high) if low >= high * 0.95 else f"{words.duration(max(low, 0))} to {words.duration(high)}"
+    return f"together they save {text} a day" + (f", up to {part} of the captured time" if part else "")
+
+
+def changes(report: Report) -> str | None:
+    """What changed since the run before; None where there was none."""
+    states = Counter(entry.state for entry in report.findings)
+    if not states["open"] and not report.fixed:
+        return None
+    return f"{states['new']} new, {states['open']} open, {len(report.fixed)} fixed"
+
+
+def window(entry: Window | None) -> str:
+    """The time that the counters cover."""
+    if entry is None:
+        return "no counters"
+    if entry.seconds is None:
+        return "window unknown, so no rates"
+    return f"window {words.duration(entry.seconds * 1000)}" + (", extrapolated" if entry.is_extrapolated else "")
+
+
+def server(facts: Mapping[str, Any]) -> str:
+    """The server in one line: `PostgreSQL 18.1 (rds, standby), databases shop, stats`."""
+    kinds = [str(facts.get("provider") or "")]
+    kinds += ["standby"] if facts.get("is_standby") else []
+    kinds += ["through a pooler"] if facts.get("is_pooled") else []
+    # Debian says `15.14 (Debian 15.14-0+deb12u1)`: the number is what matters
+    number = str(facts.get("version") or "").partition(" ")[0]
+    databases = [str(name) for name in facts.get("databases") or ()]
+    shown = ", ".join(databases[:3]) + (f" and {len(databases) - 3} more" if len(databases) > 3 else "")  # noqa: PLR2004
+    text = f"PostgreSQL {number} ({', '.join(kind for kind in kinds if kind)})"
+    return line(f"{text} · {shown}" if shown else text)
+
+
+def cost(facts: Mapping[str, Any]) -> str | None:
+    """What the look cost the server; None where it was not measured."""
+    ms = facts.get("server_ms")
+    if not isinstance(ms, int | float):
+        return None
+    text = f"this look cost the server {words.duration(ms)}"
+    queries = facts.get("queries")
+    return f"{text} in {counted(queries, 'query', 'queries')}" if isinstance(queries, int) else text
+
+
+def gaps(entries: Sequence[NotChecked]) -> list[Gap]:
+    """What was not checked, by reason: the reason that stops most rules first."""
+    by_reason: dict[tuple[str, str | None], tuple[dict[str, None], dict[str, None]]] = {}
+    for entry in entries:
+        rules, subjects = by_reason.setdefault((entry.reason, entry.hint), ({}, {}))
+        rules[entry.rule] = None
+        if entry.subject is not None:
+            subjects[entry.subject] = None
+    found = [Gap(reason, hint, tuple(rules), tuple(subjects)) for (reason, hint), (rules, subjects) in by_reason.items()]
+    return sorted(found, key=lambda gap: (-len(gap.rules), -len(gap.subjects), gap.reason))
+
+
+def some(names: Sequence[str], most: int) -> str:
+    """The first names, and how many more there are."""
+    shown = ", ".join(line(name, 80) for name in names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
