@@ -242,11 +242,19 @@ def _run(program: Path, *arguments: str, log: Path | None = None) -> None:
             lines = output.read().splitlines()
             if log is not None and log.exists():
                 lines += log.read_text(encoding="utf-8", errors="replace").splitlines()
-            words = [line for line in lines if "FATAL" in line or "error" in line] or lines or ["(no words)"]
             raise QueryfitError(
-                f"The embedded PostgreSQL did not start; {program.name} says: {words[-1].strip()}",
+                f"The embedded PostgreSQL did not start; {program.name} says: {_reason(lines)}",
                 hint="see that the disk has room and that the settings are right",
             )
+
+
+def _reason(lines: list[str]) -> str:
+    """Return the line that says why: the first that names a parameter or is fatal, without time and process id."""
+    for line in lines:
+        level, separator, words = line.partition(":  ")
+        if separator and (level.endswith("FATAL") or " parameter " in words):
+            return words
+    return lines[-1].strip() if lines else "nothing"
 
 
 def _initialise(programs: Path, data: Path, settings: Mapping[str, str], socket_folder: Path) -> None:
