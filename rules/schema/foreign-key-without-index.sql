@@ -5,8 +5,8 @@
 -- message: Each delete (or change of key) in {referenced_relation} reads the whole of {relation} ({table_rows} rows,
 --     {table_bytes}) to look for rows that point to it, because no index leads with {columns}; {deleted_rows} rows were
 --     deleted there so far. Build the index.
--- fix: create index concurrently {index} on {relation} ({columns});
--- undo: drop index concurrently {index_with_schema};
+-- fix: create index {concurrently}{index} on {relation} ({columns});
+-- undo: drop index {concurrently}{index_with_schema};
 -- param: min_rows = 10000 -- a smaller referencing table is read in a few milliseconds
 -- param: min_referenced_rows = 1000 -- a smaller table that nobody deletes from is a lookup table and stays as it is
 -- since: 0.1
@@ -106,6 +106,8 @@ select
     case when has_counters then deleted_rows end as deleted_rows,
     exposure_ms_per_day,
     index,
+    -- a partitioned table takes no concurrent build
+    case when kind = 'partitioned_table' then '' else 'concurrently ' end as concurrently,
     case
         when regexp_matches(schema, '^[a-z_][a-z0-9_]*$') then schema
         else '"' || replace(schema, '"', '""') || '"'

@@ -75,8 +75,8 @@ select
     end as what_to_do,
     case
         when invalid.kind = 'partitioned_table'
-            then '-- for each partition without its part: create index concurrently, then attach it' || chr(10)
-                || '-- alter index ' || invalid.index || ' attach partition ...;'
+            then '-- for each partition without its part: create the same index concurrently, then' || chr(10)
+                || '-- alter index (of the parent) attach partition (that of the partition);'
         when invalid.is_left_over then 'drop index concurrently ' || invalid.index || ';'
         else 'reindex index concurrently ' || invalid.index || ';'
     end as fix_sql,
