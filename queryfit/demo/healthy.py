@@ -122,7 +122,7 @@ def cart(connection: Connection, n: int) -> None:
 
 
 def returned(connection: Connection, n: int) -> None:
-    connection.execute("select reason from returns where order_id = %s", (30 * (n % 7000),)).fetchall()
+    connection.execute("select reason from returns where order_id = %s", (15 * (n % 15000),)).fetchall()
 
 
 def also_bought(connection: Connection, n: int) -> None:

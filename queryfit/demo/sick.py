@@ -70,7 +70,7 @@ def shipped_orders(connection: Connection, n: int) -> None:
 def till(connection: Connection, n: int) -> None:
     start = pages.hour(n)
     connection.execute(
-        "select count(*), sum(amount) from payments where captured_at >= %s and captured_at < %s",
+        "select id, provider, amount from payments where captured_at >= %s and captured_at < %s",
         (start, start + dt.timedelta(hours=1)),
     ).fetchall()
 

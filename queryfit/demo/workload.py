@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from queryfit.demo.pages import Connection, Visit
     from queryfit.demo.shop import Shop
 
-POOL_CONNECTIONS = 22  # what the sick storefront holds and does not use
+POOL_CONNECTIONS = 85  # what the sick storefront holds and does not use
 REPORT_CONNECTIONS = 4  # likewise; with the one at work it is all that its role may have
 ROUND_S = 0.2  # pause between two rounds in the background
 BUSIEST_ROUND = 4  # rounds ask for 1, 2 … times the pages in turn: load that varies shows what follows what
