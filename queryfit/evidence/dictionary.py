@@ -45,9 +45,16 @@ class Table:
 
 @cache
 def tables() -> dict[str, Table]:
-    """Every evidence table by name, derived ones last so that they can be made in this order."""
-    read = [_read(path) for path in sorted(_FOLDER.glob("*.sql"))]
-    return {table.name: table for table in sorted(read, key=lambda table: table.capture == "derived")}
+    """Every evidence table by name, each derived one after those that it is made from."""
+    read = {path.stem: _read(path) for path in sorted(_FOLDER.glob("*.sql"))}
+
+    def steps(table: Table) -> int:
+        """How many derivations lie behind a table; 0 for one that is captured."""
+        if table.derivation is None:
+            return 0
+        return 1 + max(steps(read[name]) for name in table.source.split(", "))
+
+    return {table.name: table for table in sorted(read.values(), key=steps)}
 
 
 def _read(path: Path) -> Table:

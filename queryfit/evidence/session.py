@@ -21,6 +21,7 @@ from queryfit.evidence.dictionary import Table, tables
 from queryfit.evidence.store import Capture
 
 MEMORY_LIMIT = "768MB"
+PROCESS_MEMORY_BYTES = 1 << 30  # what one statement may add to the process: DuckDB's limit and the rows it returns
 TIME_LIMIT_S = 30.0
 ROW_LIMIT = 200_000
 
@@ -62,12 +63,12 @@ class Session:
         Raises QueryfitError for anything else, for SQL that fails, and for one that exceeds its time, memory or rows.
         """
         check_is_one_select(self._connection, sql)
-        with self._time_limit(time_limit_s) as expired:
+        with _time_limit(self._connection, time_limit_s) as expired, _memory_limit():
             try:
                 self._connection.execute("begin transaction read only")
                 try:
                     cursor = self._connection.execute(sql, dict(parameters) if parameters else None)
-                    columns = tuple(column[0] for column in cursor.description or ())
+                    description = cursor.description or []
                     rows = tuple(cursor.fetchmany(ROW_LIMIT + 1))
                 finally:
                     with suppress(duckdb.Error):
@@ -78,25 +79,60 @@ class Session:
                         f"stopped after {time_limit_s:g} s", hint="look for a join without a condition or a recursion"
                     ) from None
                 raise QueryfitError(_first_lines(error)) from None
+            except MemoryError:
+                raise QueryfitError("ran out of memory", hint="return less, or shorter texts") from None
         if len(rows) > ROW_LIMIT:
             raise QueryfitError(f"returned more than {ROW_LIMIT:,} rows", hint="add a condition or a LIMIT")
-        return Result(columns, rows)
+        return Result(tuple(column[0] for column in description), _without_decimals(rows, description))
 
-    @contextmanager
-    def _time_limit(self, seconds: float) -> Iterator[threading.Event]:
-        expired = threading.Event()
 
-        def stop() -> None:
-            expired.set()
-            self._connection.interrupt()
+def _without_decimals(
+    rows: tuple[tuple[Any, ...], ...], description: Sequence[tuple[Any, ...]]
+) -> tuple[tuple[Any, ...], ...]:
+    """Rows with floats for decimals: `sum(bigint) * 0.5` is one, and nobody after this cares for the difference."""
+    places = {place for place, column in enumerate(description) if str(column[1]).startswith("DECIMAL")}
+    if not places:
+        return rows
+    return tuple(
+        tuple(float(value) if place in places and value is not None else value for place, value in enumerate(row))
+        for row in rows
+    )
 
-        timer = threading.Timer(seconds, stop)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield expired
-        finally:
-            timer.cancel()
+
+@contextmanager
+def _time_limit(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[threading.Event]:
+    expired = threading.Event()
+
+    def stop() -> None:
+        expired.set()
+        connection.interrupt()
+
+    timer = threading.Timer(seconds, stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield expired
+    finally:
+        timer.cancel()
+
+
+@contextmanager
+def _memory_limit() -> Iterator[None]:
+    """Bound what the process may allocate: DuckDB's own limit does not count the text that a function makes."""
+    try:
+        import resource  # noqa: PLC0415 -- not on Windows
+
+        present = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5]) * resource.getpagesize()
+        soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        wanted = present + PROCESS_MEMORY_BYTES
+        resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard < 0 else min(wanted, hard), hard))
+    except (ImportError, OSError, ValueError):  # no such bookkeeping here: the machine's own limits hold
+        yield
+        return
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 def check_is_one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
@@ -115,7 +151,7 @@ def check_is_one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None
 def open_session(capture: Capture) -> Session:
     """A locked-down session over a capture. Raises QueryfitError where the capture is damaged."""
     files = capture.files()
-    return _build({name: table.create for name, table in tables().items()}, lambda raw: _load(raw, files))
+    return _build({name: table.create for name, table in tables().items()}, load=lambda raw: _load(raw, files))
 
 
 def empty_session(reads: Sequence[str]) -> Session:
@@ -125,7 +161,7 @@ def empty_session(reads: Sequence[str]) -> Session:
         for name in tables().keys() - set(reads):
             raw.execute(f"drop table {name}")
 
-    return _build({name: table.create for name, table in tables().items()}, lambda _: None, drop_others)
+    return _build({name: table.create for name, table in tables().items()}, finish=drop_others)
 
 
 def example_session(inserts: str) -> Session:
@@ -136,17 +172,22 @@ def example_session(inserts: str) -> Session:
     """
 
     def fill(raw: duckdb.DuckDBPyConnection) -> None:
-        try:
-            for statement in raw.extract_statements(inserts):
-                if statement.type != duckdb.StatementType.INSERT:
-                    raise QueryfitError("an example of evidence holds INSERT statements only")
-                raw.execute(statement)
-            if raw.execute("select count(*) from server").fetchone() == (0,):
-                raw.execute("insert into server default values")
-        except duckdb.Error as error:
-            raise QueryfitError(_first_lines(error)) from None
+        # an INSERT can read files as well: the session is locked down before a stranger's example runs
+        _lock_down(raw)
+        with _time_limit(raw, TIME_LIMIT_S), _memory_limit():
+            try:
+                for statement in raw.extract_statements(inserts):
+                    if statement.type != duckdb.StatementType.INSERT:
+                        raise QueryfitError("an example of evidence holds INSERT statements only")
+                    raw.execute(statement)
+                if raw.execute("select count(*) from server").fetchone() == (0,):
+                    raw.execute("insert into server default values")
+            except duckdb.Error as error:
+                raise QueryfitError(_first_lines(error)) from None
+            except MemoryError:
+                raise QueryfitError("the example ran out of memory") from None
 
-    return _build({name: with_neutral_values(table) for name, table in tables().items()}, fill)
+    return _build({name: with_neutral_values(table) for name, table in tables().items()}, load=fill)
 
 
 NEUTRAL = {
@@ -186,17 +227,26 @@ def with_neutral_values(table: Table) -> str:
     return f"create table {table.name} ({', '.join(lines)})"
 
 
-def _build(creates: Mapping[str, str], *steps: Callable[[duckdb.DuckDBPyConnection], object]) -> Session:
+def _nothing(_: duckdb.DuckDBPyConnection) -> None:
+    pass
+
+
+def _build(
+    creates: Mapping[str, str],
+    *,
+    load: Callable[[duckdb.DuckDBPyConnection], None] = _nothing,
+    finish: Callable[[duckdb.DuckDBPyConnection], None] = _nothing,
+) -> Session:
+    """A locked-down session: tables, what `load` puts into them, the derived tables, what `finish` does."""
     connection = duckdb.connect(config={"threads": 2, "memory_limit": MEMORY_LIMIT})
     try:
         for create in creates.values():
             connection.execute(create)
-        steps[0](connection)
+        load(connection)
         for table in tables().values():
             if table.derivation:
                 connection.execute(table.derivation)
-        for step in steps[1:]:
-            step(connection)
+        finish(connection)
         _lock_down(connection)
     except BaseException:
         connection.close()
@@ -222,6 +272,8 @@ def _load(raw: duckdb.DuckDBPyConnection, files: Mapping[str, Path]) -> None:
 
 
 def _lock_down(raw: duckdb.DuckDBPyConnection) -> None:
+    if raw.execute("select current_setting('lock_configuration')").fetchone() == (True,):
+        return
     raw.execute("set autoinstall_known_extensions = false")
     raw.execute("set autoload_known_extensions = false")
     raw.execute("set enable_external_access = false")

@@ -7,11 +7,14 @@ visible by one rename, so a reader sees all of it or nothing, whatever killed th
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
 import secrets
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -63,13 +66,16 @@ class Capture:
         """
         found: dict[str, Path] = {}
         if base := self.meta.get("full"):
-            found.update(open_capture(self.folder.parent / str(base)).files())
+            full = open_capture(self.folder.parent / Path(str(base)).name)
+            if full.meta.get("full"):  # a sample never stands on another one, let alone on itself
+                raise QueryfitError(f"capture {self.name} is damaged: {full.name} is no full capture")
+            found.update(full.files())
         for table, facts in self.meta["tables"].items():
             path = self.folder / f"{table}.parquet"
             size = path.stat().st_size if path.exists() else 0
-            if size != facts["bytes"]:
+            if size != (expected := facts.get("bytes")):
                 raise QueryfitError(
-                    f"capture {self.name} is damaged: {path.name} has {size} of {facts['bytes']} bytes",
+                    f"capture {self.name} is damaged: {path.name} has {size} of {expected} bytes",
                     hint="take a new capture, or name an older one; `queryfit history` lists them",
                 )
             found[table] = path
@@ -90,11 +96,13 @@ def open_capture(folder: Path) -> Capture:
         meta = json.loads((folder / _META).read_text(encoding="utf-8"))
         version = int(meta["format_version"])
         missing = {"kind", "system_identifier", "tables", "captured_at"} - meta.keys()
+        if not missing:
+            _check_meta(meta)
     except FileNotFoundError:
         raise QueryfitError(
             f"{folder} is not a capture: it holds no {_META}", hint="`queryfit history` lists the captures of the store"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise QueryfitError(f"{folder / _META} cannot be read: {error}", hint="take a new capture") from None
     if version > FORMAT_VERSION:
         raise QueryfitError(
@@ -104,6 +112,14 @@ def open_capture(folder: Path) -> Capture:
     if missing:
         raise QueryfitError(f"{folder / _META} lacks {', '.join(sorted(missing))}", hint="take a new capture")
     return Capture(folder, meta)
+
+
+def _check_meta(meta: Mapping[str, Any]) -> None:
+    """Raise ValueError, AttributeError or TypeError where a capture.json does not say what a writer says."""
+    datetime.fromisoformat(str(meta["captured_at"]))
+    for table, facts in meta["tables"].items():
+        if not isinstance(facts, dict) or not _is_plain(table):
+            raise ValueError(f"it speaks of a table {table!r}")
 
 
 class Store:
@@ -132,10 +148,11 @@ class Store:
 
     def find(self, name: str) -> Capture:
         """A capture by folder path or by name in this store. Raises QueryfitError."""
-        if (Path(name) / _META).exists():
+        # os.path: a name that is too long for the system is only not there
+        if os.path.exists(Path(name) / _META):  # noqa: PTH110
             return open_capture(Path(name))
         for server in self.servers():
-            if (self.folder / server / name / _META).exists():
+            if os.path.exists(self.folder / server / name / _META):  # noqa: PTH110
                 return open_capture(self.folder / server / name)
         raise QueryfitError(f"no capture {name!r} in {self.folder}", hint="`queryfit history` lists them")
 
@@ -146,7 +163,9 @@ class Store:
         """
         incoming = self.folder / _INCOMING
         try:
-            incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            for folder in (self.folder, incoming):
+                folder.mkdir(exist_ok=True, mode=0o700)
             with tempfile.TemporaryFile(dir=incoming):
                 pass
             _sweep(incoming)
@@ -195,11 +214,13 @@ class Writer:
         self.meta: dict[str, Any] = {"kind": kind, "is_redacted": redacts}
         self.committed: Capture | None = None
         self._open: dict[str, IO[str]] = {}
+        self._counts: Counter[str] = Counter()
 
     def add(self, table: str, rows: Iterable[Mapping[str, object]]) -> None:
         """Append rows to an evidence table; missing keys are null, an unknown key is a KeyError.
 
-        Datetimes are naive UTC. Rows are spooled to disk at once, so a generator needs no memory.
+        Datetimes are naive UTC. A number that is none (NaN, infinity) is null, half a surrogate pair becomes `?`.
+        Rows are spooled to disk at once, so a generator needs no memory.
         """
         columns = tables()[table].column_types
         spool = self._spool(table)
@@ -207,13 +228,17 @@ class Writer:
             if not columns.keys() >= row.keys():
                 raise KeyError(f"{table} has no column {', '.join(sorted(row.keys() - columns.keys()))}")
             kept = redact(table, row) if self.meta["is_redacted"] else row
-            spool.write(json.dumps(kept, default=_plain, allow_nan=False, check_circular=False))
-            spool.write("\n")
+            try:
+                line = _encoded(kept)
+            except ValueError:
+                line = _encoded({key: _finite(value) for key, value in kept.items()})
+            spool.write(line + "\n")
+            self._counts[table] += 1
 
     def _spool(self, table: str) -> IO[str]:
         if table not in self._open:
             descriptor = os.open(self.folder / f"{table}.ndjson", os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
-            self._open[table] = os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace")
+            self._open[table] = os.fdopen(descriptor, "w", encoding="utf-8", errors="replace")
         return self._open[table]
 
     def close(self) -> None:
@@ -224,11 +249,11 @@ class Writer:
 
     def commit(self, store: Path) -> None:
         """Turn the spooled rows into Parquet, sync them and rename the folder into the store."""
-        for spool in self._open.values():
-            spool.close()
         facts = {}
         with duckdb.connect(config={"threads": 2}) as connection:
-            for table in self._open:
+            # gaps last: a row that has to be left out is one
+            for table in sorted({*self._open, "unread"}, key=lambda name: name == "unread"):
+                self._spool(table).close()
                 facts[table] = self._convert(connection, tables()[table])
         self._open.clear()
         self.meta |= {
@@ -240,7 +265,9 @@ class Writer:
         _write_synced(self.folder / _META, json.dumps(self.meta, indent=2, default=_plain) + "\n")
         _sync(self.folder)
         stamp = datetime.fromisoformat(str(self.meta["captured_at"])).strftime("%Y%m%dT%H%M%SZ")
-        place = store / str(self.meta["system_identifier"])
+        if not _is_plain(server := str(self.meta["system_identifier"])):
+            raise QueryfitError(f"the server calls itself {server!r}, which cannot name a folder")
+        place = store / server
         place.mkdir(parents=True, exist_ok=True, mode=0o700)
         # the random part keeps two writers of the same second apart
         target = place / f"{stamp}-{self.folder.name[:6]}"
@@ -258,13 +285,21 @@ class Writer:
         )
         # an empty spool has no JSON to sniff; the empty table has the right columns all the same
         source = read if spool.stat().st_size else f"(select {_nulls(table)} limit 0)"
+        required = [column.name for column in table.columns if column.is_required]
+        is_whole = " and ".join(f"{name} is not null" for name in required) or "true"
         try:
             connection.execute(
-                f"copy (select * from {source}) to '{_quoted(parquet)}' (format parquet, compression zstd)"
+                f"copy (select * from {source} where {is_whole}) to '{_quoted(parquet)}'"
+                " (format parquet, compression zstd)"
             )
             (rows,) = connection.execute(f"select count(*) from read_parquet('{_quoted(parquet)}')").fetchone() or (0,)
         except duckdb.IOException as error:
             raise OSError(str(error).splitlines()[0]) from None
+        except duckdb.Error as error:
+            raise QueryfitError(f"cannot write {table.name}: {str(error).splitlines()[0]}") from None
+        if (lost := self._counts[table.name] - rows) and table.name != "unread":
+            reason = f"{lost} rows lack one of {', '.join(required)}"
+            self.add("unread", [{"table_name": table.name, "reason": reason}])
         spool.unlink()
         parquet.chmod(0o600)
         _sync(parquet)
@@ -277,6 +312,23 @@ def _nulls(table: Table) -> str:
 
 def _quoted(path: Path) -> str:
     return str(path).replace("'", "''")
+
+
+def _is_plain(name: str) -> bool:
+    """Fit for the name of a file or folder: what a server or a stranger's capture says must not lead elsewhere."""
+    return bool(re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name))
+
+
+def _encoded(row: Mapping[str, object]) -> str:
+    return json.dumps(row, default=_plain, allow_nan=False, ensure_ascii=False, check_circular=False)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _plain(value: object) -> object:

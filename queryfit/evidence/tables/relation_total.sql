@@ -1,5 +1,5 @@
 -- Sizes and activity of whole tables: a partitioned table with all its partitions, any other by itself.
--- source: relation, relation_counter
+-- source: relation, relation_counter, counter_window
 -- capture: derived
 create table relation_total (
     database varchar not null,                  -- database
