@@ -90,6 +90,7 @@ class _Capture:
         self.filter = Filter(options.schemas, options.excludes)
         self.settings: dict[str, str | None] = {}
         self.workload = Workload([], SearchPaths())
+        self.role = ""  # current_user, quoted
         self.watched = Watched()
         self.store: StatementStore | None = None
         self.store_gaps = Gaps()
@@ -101,14 +102,13 @@ class _Capture:
             if table.capture in wanted:
                 self.writer.add(table.name, [])  # no rows is an answer; no file would mean not captured
         with self._reading(None) as reader:
-            others = self._server(reader)
-            if self.store is not None or not others:
+            wanted_databases = self._server(reader)
+            if self.store is not None and reader.database in wanted_databases:
                 self._database(reader)
-            else:
-                others.insert(0, reader.database)
+                wanted_databases.remove(reader.database)
         if self.store is None:
-            self._statements_elsewhere(others)
-        for name in others:
+            self._statements_elsewhere(wanted_databases)
+        for name in wanted_databases:
             self._other_database(name)
         for name in self.workload.databases():
             self.workload.understand(name, Catalog([]))
@@ -142,13 +142,14 @@ class _Capture:
         return reader
 
     def _scope(self, reader: Reader) -> Scope:
-        role = reader.query("select quote_ident(current_user) as role")[0]["role"]
-        scope = Scope(reader, self.filter, self.gaps, role)
+        if not self.role:
+            self.role = reader.query("select quote_ident(current_user) as role")[0]["role"]
+        scope = Scope(reader, self.filter, self.gaps, self.role)
         scope.find_locks()
         return scope
 
     def _server(self, reader: Reader) -> list[str]:
-        """Capture what belongs to the whole server; return the other databases to capture."""
+        """Capture what belongs to the whole server; return the databases to capture."""
         scope = self._scope(reader)
         self.store = find_store(reader, self.store_gaps)
         if self.options.watch_s > 0:
@@ -163,8 +164,7 @@ class _Capture:
         server, memberships = server_facts.read_server(scope)
         self.writer.meta["system_identifier"] = server["system_identifier"]
         self.writer.meta["captured_at"] = server["captured_at"].replace(tzinfo=UTC).isoformat()
-        others = self._other_databases(reader)
-        names = {reader.database, *others}
+        names = self._databases(reader)
         # the newest sample goes with the counters; those of a watch came before
         self.watched.activity += sessions.read_activity(scope) if not self.watched.activity else []
         self.watched.lock_waits += sessions.read_lock_waits(scope) if self.options.watch_s <= 0 else []
@@ -182,22 +182,24 @@ class _Capture:
         self.writer.add("replica", replicas)
         self.writer.add("replication_slot", slots)
         self.writer.add("prepared_transaction", server_facts.read_prepared_transactions(scope))
-        not_captured = {row["database"] for row in databases} - names
+        not_captured = {row["database"] for row in databases} - set(names)
         self.writer.add("vacuum_progress", server_facts.read_vacuums(scope, not_captured))
         if self.store is not None:
             self._statements(scope, self.store)
-        return others
+        return names
 
-    def _other_databases(self, reader: Reader) -> list[str]:
-        if self.options.databases == "one":
-            return []
+    def _databases(self, reader: Reader) -> list[str]:
+        """Return the databases to capture: those wanted that let this role in."""
+        named = self.options.databases
+        if named == "one":
+            return [reader.database]
         rows = reader.query(
             "select datname::text as name, datallowconn and has_database_privilege(oid, 'connect') as is_open"
             " from pg_database where not datistemplate or datname = any ($1::text[]) order by datname",
-            [list(self.options.databases) if isinstance(self.options.databases, tuple) else []],
+            [[] if isinstance(named, str) else list(named)],
         )
         is_open = {row["name"]: row["is_open"] for row in rows}
-        names = list(is_open) if self.options.databases == "all" else list(dict.fromkeys(self.options.databases))
+        names = list(is_open) if isinstance(named, str) else list(dict.fromkeys(named))
         for name in names:
             if name not in is_open:
                 raise QueryfitError(f'there is no database "{name}"', hint=f"there are: {', '.join(is_open)}")
@@ -205,14 +207,14 @@ class _Capture:
                 self.gaps.add(
                     "relation",
                     "the database takes no connections from this role",
-                    hint=f'grant connect on database "{name}" to the role',
+                    hint=f'grant connect on database "{name}" to {self.role};',
                     database=name,
                 )
-        return [name for name in names if is_open[name] and name != reader.database]
+        return [name for name in names if is_open[name]]
 
     def _statements_elsewhere(self, databases: Sequence[str]) -> None:
         """Read the statements through the first database that has pg_stat_statements: its rows are the server's."""
-        for name in databases[1:]:
+        for name in databases:
             try:
                 with self._reading(name) as reader:
                     self.store = find_store(reader)
