@@ -10,7 +10,7 @@ from queryfit.cli import options
 from queryfit.errors import QueryfitError
 
 
-@click.command("history", context_settings=options.CONTEXT)
+@click.command("history", cls=options.Command, context_settings=options.CONTEXT)
 @options.with_options(
     options.format_option("terminal", "json"),
     options.output_option,
@@ -23,6 +23,7 @@ from queryfit.errors import QueryfitError
 @click.pass_context
 def command(
     context: click.Context,
+    *,
     form: str,
     output: Path | None,
     table_format: str,
@@ -32,7 +33,6 @@ def command(
 ) -> None:
     """List the captures of the store, oldest first, server by server.
 
-    \b
     queryfit history
     queryfit audit 20260108T120000Z-95f90d
     """

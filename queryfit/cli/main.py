@@ -6,6 +6,7 @@ when it has work for them.
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 import traceback
@@ -35,7 +36,30 @@ class Run:
     is_verbose: bool = False
 
 
-class LazyGroup(click.Group):
+def _write_as_it_is(command: click.Command, formatter: click.HelpFormatter) -> None:
+    """Help as its docstring lays it out: examples would not survive being wrapped again."""
+    formatter.write_paragraph()
+    for text in inspect.cleandoc(command.help or "").splitlines():
+        formatter.write(f"  {text}".rstrip() + "\n")
+
+
+class Command(click.Command):
+    """A command whose help is printed as it is written."""
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        _write_as_it_is(self, formatter)
+
+
+class Group(click.Group):
+    """A group of commands whose help is printed as it is written."""
+
+    command_class = Command
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        _write_as_it_is(self, formatter)
+
+
+class LazyGroup(Group):
     """Subcommands by module name: `queryfit audit` imports `queryfit.cli.audit` and takes its `command`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
@@ -63,7 +87,6 @@ def _print_version(context: click.Context, _: click.Parameter, is_asked: bool) -
 def cli() -> None:
     """Find what makes a PostgreSQL server slow, with proof and the SQL that mends it.
 
-    \b
     queryfit demo                                    try it on a sick shop of its own
     queryfit audit postgresql://me@db.example/shop   what to do first on a real server
     queryfit fix 1                                   the SQL of the first finding
@@ -87,7 +110,6 @@ def status_of(arguments: Sequence[str]) -> int:
     try:
         status = cli.main(list(arguments) or ["--help"], prog_name="queryfit", standalone_mode=False, obj=state)
         sys.stdout.flush()
-        return status if isinstance(status, int) else 0
     except BrokenPipeError:
         # whoever read our output has seen enough; Python's own flush at exit must not complain either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -95,36 +117,33 @@ def status_of(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         _complain("interrupted", None)
         return INTERRUPTED
-    except UsageError as error:
-        _complain(error.message, error.hint)
-        return USAGE
-    except QueryfitError as error:
-        if state.is_verbose:
-            traceback.print_exc()
-        _complain(error.message, error.hint)
-        return COULD_NOT
-    except click.UsageError as error:
-        path = error.ctx.command_path if error.ctx else "queryfit"
-        _complain(error.format_message(), f"see `{path} --help`")
-        return USAGE
-    except click.ClickException as error:
-        _complain(error.format_message(), None)
-        return COULD_NOT
-    except OSError as error:
-        if state.is_verbose:
-            traceback.print_exc()
-        _complain(str(error), "check the path, its permissions and the room on the disk")
-        return COULD_NOT
     except Exception as error:  # noqa: BLE001 -- a person never sees a traceback that was not asked for
-        if state.is_verbose:
+        if state.is_verbose and not isinstance(error, click.ClickException):
             traceback.print_exc()
-        _complain(
-            f"unexpected {type(error).__name__}: {error}",
-            "this is a fault of queryfit: please report it with the output of the same command with -v",
-        )
-        return COULD_NOT
+        status, message, hint = _told(error)
+        _complain(message, hint)
     finally:
         _release()
+    return status if isinstance(status, int) else 0
+
+
+def _told(error: Exception) -> tuple[int, str, str | None]:
+    """An error as exit status, one line and the next step."""
+    if isinstance(error, QueryfitError):
+        return USAGE if isinstance(error, UsageError) else COULD_NOT, error.message, error.hint
+    if isinstance(error, click.UsageError):
+        path = error.ctx.command_path if error.ctx else "queryfit"
+        message = error.format_message()
+        return USAGE, f"{message[:1].lower()}{message[1:]}".rstrip("."), f"see `{path} --help`"
+    if isinstance(error, click.ClickException):
+        return COULD_NOT, error.format_message(), None
+    if isinstance(error, OSError):
+        return COULD_NOT, str(error), "check the path, its permissions and the room on the disk"
+    return (
+        COULD_NOT,
+        f"unexpected {type(error).__name__}: {error}",
+        "this is a fault of queryfit: please report it with the output of the same command with -v",
+    )
 
 
 def _complain(message: str, hint: str | None) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from queryfit.cli.main import Run
+from queryfit.cli.main import Command, Group, Run
 
 if TYPE_CHECKING:
     from queryfit.config import Config
@@ -24,6 +24,8 @@ FAIL_ON = ("error", "warning", "info", "never")
 LEAST_WIDTH = 40
 WIDTH_OF_A_FILE = 120  # where no terminal says how wide it is
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+__all__ = ["Command", "Group"]  # for the commands, which take all they share from here
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -144,7 +146,13 @@ _DURATION = re.compile(r"^(\d+(?:\.\d+)?)\s*(ms|s|sec|m|min|h)?$")
 _SECONDS = {"ms": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
 
 
-class Duration(click.ParamType[float] if TYPE_CHECKING else click.ParamType):  # type: ignore[misc]
+if TYPE_CHECKING:
+    _Seconds = click.ParamType[float]
+else:
+    _Seconds = click.ParamType  # not generic before click 8.4
+
+
+class Duration(_Seconds):
     """A length of time in seconds: `30s`, `1m`, `1.5h`; a bare number is seconds."""
 
     name = "DURATION"
@@ -154,9 +162,10 @@ class Duration(click.ParamType[float] if TYPE_CHECKING else click.ParamType):  #
         if isinstance(value, int | float):
             return float(value)
         found = _DURATION.match(value.strip())
-        if not found:
+        if found is None:
             self.fail(f"{value!r} is not a length of time such as 30s, 5m or 1h", param, ctx)
-        return float(found[1]) * _SECONDS[found[2] or "s"]
+        number, unit = found.groups()
+        return float(number) * _SECONDS[unit or "s"]
 
 
 def look(*, output: Path | None = None, width: int | None = None, table_format: str = "simple") -> Look:

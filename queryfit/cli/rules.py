@@ -20,12 +20,11 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\Z")
 
 
-@click.group("rules", invoke_without_command=True, context_settings=options.CONTEXT)
+@click.group("rules", cls=options.Group, invoke_without_command=True, context_settings=options.CONTEXT)
 @click.pass_context
 def command(context: click.Context) -> None:
     """List, explain, check and write rules.
 
-    \b
     queryfit rules                              every rule, by group
     queryfit rules show duplicate-index         why it matters, what to do, its SELECT
     queryfit rules new orders-without-owner     a rule of your own, from a template
@@ -47,6 +46,7 @@ def command(context: click.Context) -> None:
     options.quiet_and_verbose,
 )
 def list_rules(
+    *,
     group: str | None = None,
     form: str = "terminal",
     output: Path | None = None,
@@ -57,7 +57,6 @@ def list_rules(
 ) -> None:
     """List the rules.
 
-    \b
     queryfit rules list --group schema
     queryfit rules list --table-format github
     """
@@ -86,11 +85,10 @@ def list_rules(
     options.quiet_and_verbose,
 )
 def show_rule(
-    name: str, output: Path | None, width: int | None, rule_folders: tuple[Path, ...], config_file: Path | None
+    name: str, *, output: Path | None, width: int | None, rule_folders: tuple[Path, ...], config_file: Path | None
 ) -> None:
     """Explain the rule NAME: its words, its thresholds with their reasons, its SELECT and its examples.
 
-    \b
     queryfit rules show duplicate-index
     """
     from difflib import get_close_matches  # noqa: PLC0415
@@ -119,7 +117,6 @@ def check_rules(
     Without PATH all rules are checked, those that come with queryfit and your own. Every problem is one line,
     `file:line: problem`; the exit status is 1 when there is one.
 
-    \b
     queryfit rules check
     queryfit rules check rules/custom/orders-without-owner.sql
     """
@@ -157,7 +154,6 @@ def new_rule(context: click.Context, name: str, group: str, folder: Path) -> Non
 
     NAME names the fault, not the cure: lower case, words joined by hyphens.
 
-    \b
     queryfit rules new orders-without-owner --group schema
     queryfit rules check rules/
     queryfit audit --rules rules/

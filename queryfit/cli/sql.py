@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from queryfit.evidence.store import Capture, Store
 
 
-@click.command("sql", context_settings=options.CONTEXT)
+@click.command("sql", cls=options.Command, context_settings=options.CONTEXT)
 @click.argument("select", required=False)
 @options.with_options(
     click.option("--capture", "name", metavar="CAPTURE", help="Name or folder of a capture.  [default: the latest]"),
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 @click.pass_context
 def command(
     context: click.Context,
+    *,
     select: str | None,
     name: str | None,
     lists_tables: bool,
@@ -47,7 +49,6 @@ def command(
 
     The session is locked down: it reads evidence and nothing else.
 
-    \b
     queryfit sql "select text, calls, mean_ms from workload order by execution_ms desc limit 5"
     queryfit sql --tables
     queryfit sql --describe relation_index
@@ -68,7 +69,7 @@ def command(
         config = options.configuration(config_file, store_folder=store_folder)
         capture = _capture(options.store_of(config), name)
         options.say(context, f"capture {capture.name}")
-        result = _rows(capture, click.get_text_stream("stdin").read() if select == "-" else str(select))
+        result = _rows(capture, sys.stdin.read() if select == "-" else str(select))
     options.deliver(render.rendered(result, form, look), output)
 
 

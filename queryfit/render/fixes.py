@@ -4,13 +4,34 @@ from __future__ import annotations
 
 import re
 
+from queryfit.cli.options import Look
+from queryfit.findings import Finding
+from queryfit.render.escape import line
+from queryfit.render.sql import highlighted
+
 _RETRIED = re.compile(r"\bexecute (\$ddl_*\$)(.*?)\1;", re.DOTALL)
-_AROUND = ("set ", "reset ", "select ", "show ", "where ", "--")
+_UNLIMITED = re.compile(r"^set statement_timeout = 0;\n(.*?)^reset statement_timeout;", re.DOTALL | re.MULTILINE)
+
+
+def render(finding: Finding, look: Look, *, is_undo: bool = False) -> str:
+    """The SQL ready to run: what it mends above it, and how to take it back below, both as comments."""
+    sql, other = (finding.undo, None) if is_undo else (finding.fix, finding.undo)
+    lines = [f"-- {'Undo of ' if is_undo else ''}{line(finding.rule)} {finding.id}: {line(finding.subject)}"]
+    if finding.database:
+        lines.append(f"-- Run it in the database {line(finding.database)}.")
+    if not is_undo:
+        lines.append(f"-- {line(finding.message)}")
+    lines += ["", sql or ""]
+    if other:
+        lines += ["", "-- To undo:", *(f"-- {text}" for text in other.splitlines())]
+    return highlighted("\n".join(lines), look, indent=0)
 
 
 def essence(fix: str) -> str:
-    """The statements that change something, without the checks and limits around them."""
+    """The statements that change something, without the checks and limits around them and without comments."""
     if found := _RETRIED.findall(fix):
         return "\n".join(f"{body.strip()};" for _, body in found)
-    lines = [line for line in fix.splitlines() if line.strip() and not line.lstrip().lower().startswith(_AROUND)]
+    inner = _UNLIMITED.search(fix)
+    body = inner[1] if inner else fix
+    lines = [text for text in body.splitlines() if text.strip() and not text.lstrip().startswith("--")]
     return "\n".join(lines) or fix.strip()

@@ -21,7 +21,10 @@ def render(report: Report) -> str:
     if report.suppressed:
         parts.append(f"## Suppressed\n\n{_suppressed(report)}")
     if report.fixed:
-        lines = [f"- {markdown(entry.get('title') or entry['rule'])}: {code_span(entry['subject'])}" for entry in report.fixed]
+        lines = [
+            f"- {markdown(entry.get('title') or entry['rule'])}: {code_span(entry['subject'])}"
+            for entry in report.fixed
+        ]
         parts.append("## Fixed since the run before\n\n" + "\n".join(lines))
     if report.not_checked:
         parts.append(f"## Not checked\n\nNeither found nor clean:\n\n{_gaps(report)}")
@@ -52,13 +55,16 @@ def _facts(report: Report) -> str:
 
 
 def _table(report: Report) -> str:
-    lines = ["| # | severity | saves/day | of load | proof | finding | on |", "| --: | :-- | --: | --: | :-- | :-- | :-- |"]
+    lines = [
+        "| # | severity | saves/day | of load | proof | finding | on |",
+        "| --: | :-- | --: | --: | :-- | :-- | :-- |",
+    ]
     for number, finding in enumerate(report.findings, 1):
         near = phrases.due(finding)
         cells = [
             str(number),
             "**urgent**" if finding.is_urgent else finding.severity,
-            phrases.saving(finding) or "–",
+            phrases.saving(finding) or "-",
             phrases.share(finding.impact_ms_per_day, report.captured_ms_per_day) or "",
             finding.proof,
             markdown(finding.title) + (f", {near}" if near else ""),
@@ -70,7 +76,13 @@ def _table(report: Report) -> str:
 
 def _finding(number: int, finding: Finding, report: Report) -> str:
     worth = phrases.stake(finding, report.captured_ms_per_day)
-    facts = [finding.severity, finding.proof, *([worth] if worth else []), code_span(finding.rule), code_span(finding.id)]
+    facts = [
+        finding.severity,
+        finding.proof,
+        *([worth] if worth else []),
+        code_span(finding.rule),
+        code_span(finding.id),
+    ]
     parts = [
         f"## {number}. {markdown(finding.title)}: {code_span(phrases.subject(finding, 160))}",
         " · ".join(facts),

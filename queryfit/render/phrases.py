@@ -152,7 +152,9 @@ def gaps(entries: Sequence[NotChecked]) -> list[Gap]:
         rules[entry.rule] = None
         if entry.subject is not None:
             subjects[entry.subject] = None
-    found = [Gap(reason, hint, tuple(rules), tuple(subjects)) for (reason, hint), (rules, subjects) in by_reason.items()]
+    found = [
+        Gap(reason, hint, tuple(rules), tuple(subjects)) for (reason, hint), (rules, subjects) in by_reason.items()
+    ]
     return sorted(found, key=lambda gap: (-len(gap.rules), -len(gap.subjects), gap.reason))
 
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from queryfit.cli.options import Look
 from queryfit.render.escape import line
 from queryfit.render.sql import highlighted, joined, paragraph, prose, styled
-from queryfit.render.table import Column, table
+from queryfit.render.table import Cell, Column, table
 from queryfit.ruleset import Rule
 
 SEVERITY_STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
@@ -20,7 +20,7 @@ SEVERITY_STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 def listing(rules: Sequence[Rule], look: Look) -> str:
     """A table of rules."""
     columns = [Column("rule", weight=2), Column("group"), Column("severity"), Column("title", weight=3)]
-    rows = [
+    rows: list[list[Cell]] = [
         [rule.name, line(rule.group), Text(rule.severity, SEVERITY_STYLES[rule.severity]), line(rule.title)]
         for rule in rules
     ]
@@ -69,7 +69,9 @@ def explained(rule: Rule, look: Look) -> str:
         parts.append(f"{styled('Thresholds', 'bold', look)}\n{table(columns, rows, look)}\n{setting}")
     if rule.fix:
         parts.append(f"{styled('Fix', 'bold', look)}\n{highlighted(rule.fix, look)}")
-    parts.append(f"{styled('The SELECT', 'bold', look)}, over {', '.join(rule.reads)}\n{highlighted(rule.select, look)}")
+    parts.append(
+        f"{styled('The SELECT', 'bold', look)}, over {', '.join(rule.reads)}\n{highlighted(rule.select, look)}"
+    )
     for example in rule.examples:
         finds = f"finds {', '.join(map(line, example.finds))}" if example.finds else "finds nothing"
         title = f"{styled('Example', 'bold', look)} {line(example.title)}: {styled(finds, 'green', look)}"

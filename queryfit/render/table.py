@@ -107,9 +107,7 @@ class _Stand_ins:  # noqa: N801 -- two words
         self._console = measure
         self._lines: list[str] = []
 
-    def table(
-        self, columns: Sequence[Column], body: Sequence[Sequence[Text]], widths: Sequence[int], name: str
-    ) -> str:
+    def table(self, columns: Sequence[Column], body: Sequence[Sequence[Text]], widths: Sequence[int], name: str) -> str:
         heads = [Column(self._cell(Text(column.title, "bold"), 999), column.is_number) for column in columns]
         rows = [[self._cell(cell, width) for cell, width in zip(row, widths, strict=True)] for row in body]
         return self._filled(_laid_out(heads, rows, name))

@@ -22,7 +22,8 @@ SEVERITY_STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 PROOF_STYLES = {"measured": "green", "planned": "green", "inferred": "dim"}
 MOST_ROWS = 20
 _MOST_GAPS = 6
-_WIDE = 118  # from here on the rule, the share of the load and the subject have columns of their own
+_WIDE = 110  # from here on the share of the load and the subject have columns of their own
+_VERY_WIDE = 134  # from here on the rule, too
 _ESSENCE_LINES = 6
 
 
@@ -75,7 +76,9 @@ def _first(finding: Finding, report: Report, look: Look) -> str:
         core = essence(finding.fix).splitlines()
         shown = "\n".join([*core[:_ESSENCE_LINES], *(["…"] if len(core) > _ESSENCE_LINES else [])])
         lines.append(highlighted(shown, look, indent=4))
-        lines.append(paragraph("`queryfit fix 1` prints it with its checks, its limits and the undo.", look, indent=2))
+        if len(finding.fix.splitlines()) > len(core):
+            said = "`queryfit fix 1` prints it with what belongs around it, and the undo."
+            lines.append(paragraph(said, look, indent=2))
     else:
         lines.append(paragraph("`queryfit show 1` prints the evidence.", look, indent=2))
     return "\n".join(lines)
@@ -84,18 +87,19 @@ def _first(finding: Finding, report: Report, look: Look) -> str:
 def _table(report: Report, look: Look, most_rows: int) -> str:
     shown = report.findings[:most_rows] if most_rows else report.findings
     is_wide = look.width >= _WIDE or has_own_width(look.table_format)
+    has_rule = look.width >= _VERY_WIDE or has_own_width(look.table_format)
     has_states = phrases.changes(report) is not None
     columns = [Column("#", is_number=True), Column("severity"), Column("saves/day", is_number=True)]
     columns += [Column("of load", is_number=True)] if is_wide else []
     columns += [Column("proof")]
     columns += [Column("run")] if has_states else []
     columns += (
-        [Column("finding", weight=3), Column("on", weight=4), Column("rule", weight=2)]
+        [Column("finding", weight=3), Column("on", weight=4), *([Column("rule")] if has_rule else [])]
         if is_wide
         else [Column("finding", weight=1)]
     )
     rows = [
-        _row(number, finding, report, is_wide=is_wide, has_states=has_states)
+        _row(number, finding, report, is_wide=is_wide, has_rule=has_rule, has_states=has_states)
         for number, finding in enumerate(shown, 1)
     ]
     head = phrases.totals(report)
@@ -107,7 +111,9 @@ def _table(report: Report, look: Look, most_rows: int) -> str:
     return text
 
 
-def _row(number: int, finding: Finding, report: Report, *, is_wide: bool, has_states: bool) -> Sequence[Cell]:
+def _row(
+    number: int, finding: Finding, report: Report, *, is_wide: bool, has_rule: bool, has_states: bool
+) -> Sequence[Cell]:
     saving = phrases.saving(finding)
     title = line(finding.title)
     if near := phrases.due(finding):
@@ -116,15 +122,15 @@ def _row(number: int, finding: Finding, report: Report, *, is_wide: bool, has_st
     severity = Text(finding.severity, SEVERITY_STYLES[finding.severity])
     if finding.is_urgent:
         severity = Text("urgent", "bold white on red")
-    cells: list[Cell] = [str(number), severity, Text(saving, "bold green") if saving else Text("–", "dim")]
+    cells: list[Cell] = [str(number), severity, Text(saving, "bold green") if saving else Text("-", "dim")]
     if is_wide:
         cells.append(phrases.share(finding.impact_ms_per_day, report.captured_ms_per_day) or "")
     cells.append(Text(finding.proof, PROOF_STYLES[finding.proof]))
     if has_states:
         cells.append(Text("new", "bold") if finding.state == "new" else Text(finding.state, "dim"))
     if is_wide:
-        return [*cells, title, Text(subject, "bold"), Text(finding.rule, "dim")]
-    return [*cells, Text.assemble((title, "bold"), "\n", subject)]
+        return [*cells, title, Text(subject, "bold"), *([Text(finding.rule, "dim")] if has_rule else [])]
+    return [*cells, Text.assemble((title, "bold"), "\n  ", subject)]
 
 
 def _nothing_found(report: Report, look: Look) -> str:
@@ -153,7 +159,9 @@ def _suppressed(report: Report, look: Look) -> str:
         return ""
     baseline = sum(entry.suppressed_by == "baseline" for entry in report.suppressed)
     others = len(report.suppressed) - baseline
-    parts = ([f"{others} by the configuration"] if others else []) + ([f"{baseline} in the baseline"] if baseline else [])
+    parts = ([f"{others} by the configuration"] if others else []) + (
+        [f"{baseline} in the baseline"] if baseline else []
+    )
     return paragraph(f"Suppressed: {', '.join(parts)}", look)
 
 

@@ -6,7 +6,8 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from queryfit.render.escape import csv_cell, line
 
 
-def plain(value: Any) -> Any:
+def plain(value: Any) -> Any:  # noqa: PLR0911 -- one line a type reads best
     """The value in JSON's own types: times as ISO 8601, lengths of time in seconds, NaN and infinities as null."""
     if value is None or isinstance(value, str | bool | int):
         return value
@@ -32,7 +33,7 @@ def plain(value: Any) -> Any:
         return bytes(value).hex()
     if hasattr(value, "tolist"):  # NumPy, which DuckDB may hand out, without importing it
         return plain(value.tolist())
-    if isinstance(value, Sequence | Set):
+    if isinstance(value, Sequence | AbstractSet):
         return [plain(inner) for inner in value]
     return str(value)
 

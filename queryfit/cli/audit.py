@@ -1,0 +1,103 @@
+"""`queryfit audit`: the whole line, from a live server or a capture to ranked findings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Unpack
+
+import click
+
+from queryfit.cli import options, reporting, target
+from queryfit.cli.main import Run
+
+
+@click.command("audit", cls=options.Command, context_settings=options.CONTEXT)
+@click.argument("server", required=False, metavar="[DSN|CAPTURE]")
+@options.with_options(
+    target.part_options,
+    options.format_option(*options.REPORT_FORMATS),
+    options.output_option,
+    options.table_format_option,
+    options.width_option,
+    click.option(
+        "--limit",
+        type=click.IntRange(min=0),
+        default=20,
+        show_default=True,
+        help="Findings to list on the terminal; 0 lists all.",
+    ),
+    options.fail_on_options,
+    click.option("--baseline", type=click.Path(path_type=Path), metavar="FILE", help="Leave out what FILE knows."),
+    click.option(
+        "--write-baseline",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Record the present findings as known.",
+    ),
+    click.option("--redact", is_flag=True, help="Keep no literals and no statistic values in the capture."),
+    options.rules_option,
+    options.store_option,
+    options.config_option,
+    options.quiet_and_verbose,
+)
+@click.pass_context
+def command(
+    context: click.Context,
+    *,
+    server: str | None,
+    form: str,
+    output: Path | None,
+    table_format: str,
+    width: int | None,
+    limit: int,
+    fail_on: str | None,
+    fail_on_new: bool,
+    baseline: Path | None,
+    write_baseline: Path | None,
+    redact: bool,
+    rule_folders: tuple[Path, ...],
+    store_folder: Path | None,
+    config_file: Path | None,
+    **part: Unpack[target.Part],
+) -> int:
+    """Look at a PostgreSQL server, or at a capture of one, and say what to do first.
+
+    A DSN is libpq's: a URI, 'host=… dbname=…', a service, or nothing for PGHOST, PGDATABASE and the like.
+    Nothing on the server is changed.
+
+    queryfit audit postgresql://me@db.example/shop
+    queryfit audit "service=shop" --for 1m
+    queryfit audit --format json --output audit.json --fail-on warning
+    queryfit audit 20260108T120000Z-95f90d          judge a capture again
+    """
+    from queryfit.audit import Settings, audit_capture, audit_server, find_capture  # noqa: PLC0415
+    from queryfit.evidence.store import Store  # noqa: PLC0415
+
+    config = options.configuration(config_file)
+    settings = Settings(
+        config=config,
+        store=store_folder,
+        rule_folders=rule_folders,
+        baseline=baseline,
+        write_baseline=write_baseline,
+        redacts=redact,
+    )
+    fail_from = reporting.threshold(fail_on, fail_on_new=fail_on_new, config=config)
+    reporting.settings_paths(output, write_baseline)
+    dsn = server or config.dsn
+    capture = find_capture(dsn, Store(settings.store_folder))
+    with target.progress(context) as say:
+        if capture is not None:
+            report = audit_capture(capture, settings, say)
+        else:
+            report = audit_server(dsn, target.capture_options(part), settings, say)
+    text = reporting.rendered(
+        report,
+        form,
+        options.look(output=output, width=width, table_format=table_format),
+        rules=settings.rules() if form == "sarif" else (),
+        most_rows=limit,
+        is_verbose=context.ensure_object(Run).is_verbose,
+    )
+    options.deliver(text, output)
+    return reporting.status(report.findings, fail_from, only_new=fail_on_new)
