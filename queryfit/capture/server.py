@@ -12,6 +12,8 @@ from psycopg.conninfo import make_conninfo
 
 from queryfit.capture import catalog, column_statistics, counters, indexes, server_facts, sessions
 from queryfit.capture.connect import QueryError, Reader, ServerGoneError, connect
+from queryfit.capture.generic_plans import choose, plan_statements
+from queryfit.capture.guard import Guard
 from queryfit.capture.scope import Filter, Gaps, Scope
 from queryfit.capture.statements import find_store, read_statements, read_store
 from queryfit.capture.watch import Watched, watch
@@ -280,6 +282,25 @@ class _Capture:
         self.writer.add("vacuum_progress", server_facts.read_vacuums(scope, [reader.database]))
         self.progress(f"{reader.database}: reading what the statements say")
         self.writer.add("reference", self.workload.understand(reader.database, names))
+        if self.options.kind == "full" and self.options.max_plans > 0:
+            self._plans(scope)
+
+    def _plans(self, scope: Scope) -> None:
+        """Have the server plan the statements that matter in this database, as far as that is safe."""
+        candidates = self.workload.candidates(scope.database)
+        candidates = choose(candidates, limit=len(candidates))  # all of them: those left out are counted as unread
+        if not candidates:
+            return
+        self.progress(f"{scope.database}: which statements are safe to plan")
+        try:
+            guard = Guard.build(scope.reader)
+        except QueryError as error:
+            scope.refused("plan", error)
+            return
+        planned = plan_statements(scope.reader, candidates, guard, limit=self.options.max_plans, progress=self.progress)
+        self.writer.add("plan", planned.plans)
+        self.writer.add("plan_node", planned.nodes)
+        self.gaps.rows += planned.unread
 
     def _catalog(self, scope: Scope) -> Catalog:
         self.progress(f"{scope.database}: catalog")

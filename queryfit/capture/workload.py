@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from queryfit.capture.generic_plans import Candidate
 from queryfit.sql.statement import Statement, analyse, fingerprint
 
 if TYPE_CHECKING:
@@ -83,10 +84,21 @@ class Workload:
         """Databases whose statements are not understood yet."""
         return {row["database"] for row in self.statements if "text" in row}
 
-    def of(self, database: str) -> list[Row]:
-        """Understood statements of a database, heaviest first."""
-        rows = [row for row in self.statements if row["database"] == database and "fingerprint" in row]
-        return sorted(rows, key=lambda row: -row["execution_ms"])
+    def candidates(self, database: str) -> list[Candidate]:
+        """Understood statements of a database as candidates for a plan."""
+        return [
+            Candidate(
+                fingerprint=row["fingerprint"],
+                text=self.texts[row["fingerprint"]][1]["text"],
+                kind=self.texts[row["fingerprint"]][1]["kind"],
+                search_path=self.paths.of(database, row["role"]),
+                execution_ms=row["execution_ms"],
+                blocks_read=row["shared_blocks_read"],
+                temp_blocks=row["temp_blocks_read"] + row["temp_blocks_written"],
+            )
+            for row in self.statements
+            if row["database"] == database and "fingerprint" in row
+        ]
 
     def understand(self, database: str, catalog: Catalog) -> list[Row]:
         """Fingerprint the statements of one database; return its rows of the evidence table `reference`.
