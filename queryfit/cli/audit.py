@@ -60,7 +60,7 @@ def command(
     config_file: Path | None,
     **part: Unpack[target.Part],
 ) -> int:
-    """Look at a PostgreSQL server, or at a capture of one, and say what to do first.
+    """Look at a server, or at a capture, and say what to do first.
 
     A DSN is libpq's: a URI, 'host=… dbname=…', a service, or nothing for PGHOST, PGDATABASE and the like.
     Nothing on the server is changed.

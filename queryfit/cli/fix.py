@@ -21,9 +21,10 @@ from queryfit.cli import options
 def command(
     finding: str, is_undo: bool, output: Path | None, store_folder: Path | None, config_file: Path | None
 ) -> None:
-    """Print the SQL that mends a finding, as a safe migration: checks first, time limits, the undo as a comment.
+    """Print the SQL that mends a finding.
 
-    queryfit does not run it. N counts the findings of the last run from 1; ID is the beginning of a finding's id.
+    It is a safe migration: checks first, then time limits, the undo as a comment. queryfit does not run it.
+    N counts the findings of the last run from 1; ID is the beginning of a finding's id.
 
     queryfit fix 1
     queryfit fix 1 --output fix.sql

@@ -31,7 +31,9 @@ def command(
     store_folder: Path | None,
     config_file: Path | None,
 ) -> None:
-    """List the captures of the store, oldest first, server by server.
+    """List the captures of the store.
+
+    Oldest first, server by server.
 
     queryfit history
     queryfit audit 20260108T120000Z-95f90d

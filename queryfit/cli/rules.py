@@ -87,7 +87,9 @@ def list_rules(
 def show_rule(
     name: str, *, output: Path | None, width: int | None, rule_folders: tuple[Path, ...], config_file: Path | None
 ) -> None:
-    """Explain the rule NAME: its words, its thresholds with their reasons, its SELECT and its examples.
+    """Explain the rule NAME.
+
+    Its words, its thresholds with their reasons, its SELECT and its examples.
 
     queryfit rules show duplicate-index
     """
@@ -112,9 +114,9 @@ def show_rule(
 def check_rules(
     context: click.Context, paths: tuple[Path, ...], rule_folders: tuple[Path, ...], config_file: Path | None
 ) -> int:
-    """Check rule files: header, words, SELECT, columns, and that every example finds what it says.
+    """Check rule files.
 
-    Without PATH all rules are checked, those that come with queryfit and your own. Every problem is one line,
+    Header, words, SELECT, columns, and that every example finds what it says. Without PATH all rules are checked, those that come with queryfit and your own. Every problem is one line,
     `file:line: problem`; the exit status is 1 when there is one.
 
     queryfit rules check
@@ -150,9 +152,9 @@ def check_rules(
 )
 @click.pass_context
 def new_rule(context: click.Context, name: str, group: str, folder: Path) -> None:
-    """Write a rule from a template that passes `queryfit rules check` as it is.
+    """Write a rule from a template.
 
-    NAME names the fault, not the cure: lower case, words joined by hyphens.
+    The template passes `queryfit rules check` as it is. NAME names the fault, not the cure: lower case, words joined by hyphens.
 
     queryfit rules new orders-without-owner --group schema
     queryfit rules check rules/

@@ -30,7 +30,9 @@ def command(
     store_folder: Path | None,
     config_file: Path | None,
 ) -> None:
-    """Show why: the statement, its plan, the tables, the numbers, the rule's words, the fix and the undo.
+    """Show the whole evidence of a finding.
+
+    The fix and the undo, the numbers, the statements with their plans, the tables and indexes, the rule's words.
 
     N counts the findings of the last run from 1; ID is the beginning of a finding's id, four digits or more.
 

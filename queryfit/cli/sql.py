@@ -45,9 +45,9 @@ def command(
     store_folder: Path | None,
     config_file: Path | None,
 ) -> None:
-    """Run one SELECT over the evidence of a capture, in DuckDB's dialect. `-` reads it from stdin.
+    """Run one SELECT over the evidence of a capture.
 
-    The session is locked down: it reads evidence and nothing else.
+    It is in DuckDB's dialect; `-` reads it from stdin. The session is locked down: it reads evidence and nothing else.
 
     queryfit sql "select text, calls, mean_ms from workload order by execution_ms desc limit 5"
     queryfit sql --tables

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from queryfit.cli.options import Look
 from queryfit.findings import Finding
 from queryfit.render import phrases
 from queryfit.render.escape import block, line, shortened
+from queryfit.render.fixes import essence
 from queryfit.render.sql import highlighted, indented, joined, paragraph, prose, styled
 from queryfit.render.table import Cell, Column, console, table
 from queryfit.render.terminal import PROOF_STYLES, SEVERITY_STYLES
@@ -22,6 +24,7 @@ from queryfit.ruleset import Rule
 _MOST_TEXT = 6_000  # characters of a statement; the evidence has the rest
 _MOST_NUMBERS = 40
 _EXPENSIVE = 0.4  # share of a plan's cost from which a node stands out
+_UNIT = re.compile(r"_(ms|bytes)(?=$|_per_)")  # the value says it
 _SHOWN_ELSEWHERE = {"also", "statements", "database", "fingerprint", "fix_read_bytes", "fix_disk_bytes"}
 
 
@@ -31,8 +34,9 @@ def render(finding: Finding, rule: Rule | None, details: Details, look: Look, *,
     if finding.fix:
         parts.append(f"{_heading('Fix', look)}\n{highlighted(finding.fix, look)}")
     if finding.undo:
-        parts.append(f"{_heading('Undo', look)}\n{highlighted(finding.undo, look)}")
-    parts.append(_numbers(finding, look))
+        head = f"{_heading('Undo', look)}, in essence: `queryfit fix {number} --undo` prints it safe to run"
+        parts.append(f"{head}\n{highlighted(essence(finding.undo), look)}")
+    parts.append(_numbers(finding, details, look))
     parts += [_statement(row, look) for row in details.statements]
     if (left := details.statement_count - len(details.statements)) > 0:
         parts.append(f"… and {phrases.counted(left, 'more statement')}: `queryfit sql` reads them all.")
@@ -74,14 +78,23 @@ def _head(finding: Finding, look: Look, number: int) -> str:
     return "\n".join(lines)
 
 
-def _numbers(finding: Finding, look: Look) -> str:
+def _numbers(finding: Finding, details: Details, look: Look) -> str:
     """The columns of the rule that no other part shows, each in its unit."""
+    shown_texts = {row["text"] for row in details.statements}
     rows: list[Sequence[Cell]] = []
     for name, value in finding.evidence.items():
-        if name in _SHOWN_ELSEWHERE or value is None or isinstance(value, dict | list):
+        is_elsewhere = name in _SHOWN_ELSEWHERE or name.endswith(("_sql", "_words"))
+        if is_elsewhere or value is None or isinstance(value, dict | list):
             continue
-        text = block(str(value)) if isinstance(value, str) else words.in_words(name, value)
-        rows.append([name.replace("_", " "), shortened(text, 500)])
+        if isinstance(value, str):
+            if value in shown_texts:
+                continue
+            text = block(value)
+        else:
+            # a process id is a name, not a count
+            text = str(value) if name.endswith("pid") else words.in_words(name, value)
+        label = _UNIT.sub("", name)
+        rows.append([label.replace("_", " "), shortened(text, 500)])
     if not rows:
         return ""
     columns = [Column("evidence"), Column("value", weight=1)]
@@ -192,7 +205,7 @@ def _relations(details: Details, look: Look) -> str:
             _or_unknown(words.size, row["index_bytes"]),
             _or_unknown(words.number, row["dead_rows"]),
             f"{_or_unknown(words.number, row['sequential_scans'])} / {_or_unknown(words.number, row['index_scans'])}",
-            words.in_words("at", row["analyzed_at"]) if row["analyzed_at"] else "never seen",
+            f"{row['analyzed_at']:%Y-%m-%d}" if row["analyzed_at"] else "never seen",
         ]
         for row in details.relations
     ]

@@ -23,7 +23,9 @@ def render(finding: Finding, look: Look, *, is_undo: bool = False) -> str:
         lines.append(f"-- {line(finding.message)}")
     lines += ["", sql or ""]
     if other:
-        lines += ["", "-- To undo:", *(f"-- {text}" for text in other.splitlines())]
+        # in essence: run as it stands it would lack its limits, and nobody should take it from a comment
+        lines += ["", f"-- To undo (`queryfit fix {finding.id} --undo` prints it safe to run):"]
+        lines += [f"--   {text}" for text in essence(other).splitlines()]
     return highlighted("\n".join(lines), look, indent=0)
 
 
