@@ -3,8 +3,6 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pglast import ast, enums
-
 from queryfit.sql.expressions import (
     constant_text,
     expression_text,
@@ -14,6 +12,7 @@ from queryfit.sql.expressions import (
     pattern_constant,
     peel_casts,
 )
+from queryfit.sql.grammar import Node, ast, enums
 from queryfit.sql.ledger import Ledger, Seen
 from queryfit.sql.scope import Fence, Instance, Origin, Origins, Scope
 from queryfit.sql.tree import walk
@@ -72,7 +71,7 @@ class Conditions:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
-    def read(self, node: ast.Node | None, place: Place, *, negated: bool = False) -> None:
+    def read(self, node: Node | None, place: Place, *, negated: bool = False) -> None:
         """One condition; NOT is pushed down to the comparisons, as the planner does."""
         match node:
             case None:
@@ -113,7 +112,7 @@ class Conditions:
         """A bare column as an operand, for USING and NATURAL."""
         return Operand(seen=(Seen(origins, True, None),), kind="column")
 
-    def _junction(self, node: ast.BoolExpr, place: Place, negated: bool) -> None:
+    def _junction(self, node: Node, place: Place, negated: bool) -> None:
         is_or = (node.boolop == enums.BoolExprType.OR_EXPR) != negated
         if is_or:
             is_list = not negated and _is_list(node.args)
@@ -125,7 +124,7 @@ class Conditions:
         for arm in node.args:
             self.read(arm, place, negated=negated)
 
-    def _comparison(self, node: ast.A_Expr, place: Place, negated: bool) -> None:
+    def _comparison(self, node: Node, place: Place, negated: bool) -> None:
         kind, operator = node.kind, operator_name(node)
         if kind in _BETWEEN:
             self._between(node, place, negated != (kind == _Kind.AEXPR_NOT_BETWEEN))
@@ -156,7 +155,7 @@ class Conditions:
         else:
             self.compare(operator, self._operand(node.lexpr, place.scope), self._value(node, place), place)
 
-    def _value(self, node: ast.A_Expr, place: Place) -> Operand:
+    def _value(self, node: Node, place: Place) -> Operand:
         """The right side; a LIKE pattern shows as far as it is visible."""
         operand = self._operand(node.rexpr, place.scope)
         if operand.seen or operand.kind != "expression" or operator_name(node) not in _PATTERNS:
@@ -164,7 +163,7 @@ class Conditions:
         visible = pattern_constant(node.rexpr)
         return operand if visible is None else replace(operand, value=expression_text(node.rexpr))
 
-    def _between(self, node: ast.A_Expr, place: Place, negated: bool) -> None:
+    def _between(self, node: Node, place: Place, negated: bool) -> None:
         low, high = (self._operand(bound, place.scope) for bound in node.rexpr)
         tested = self._operand(node.lexpr, place.scope)
         if negated:
@@ -172,7 +171,7 @@ class Conditions:
         self.compare("<" if negated else ">=", tested, low, place)
         self.compare(">" if negated else "<=", tested, high, place)
 
-    def _in_list(self, node: ast.A_Expr, place: Place, *, is_in: bool) -> None:
+    def _in_list(self, node: Node, place: Place, *, is_in: bool) -> None:
         place = replace(place, clause=place.clause or self._ledger.new_clause())
         items = node.rexpr if isinstance(node.rexpr, tuple) else (node.rexpr,)
         values = [self._operand(item, place.scope) for item in items]
@@ -192,7 +191,7 @@ class Conditions:
         for operand in tested:
             self._side(operand, operator, listed, place, role=role)
 
-    def _array(self, node: ast.A_Expr, place: Place, operator: str, negated: bool) -> None:
+    def _array(self, node: Node, place: Place, operator: str, negated: bool) -> None:
         is_any = (node.kind == _Kind.AEXPR_OP_ANY) != negated
         array = self._operand(node.rexpr, place.scope)
         tested = self._operand(node.lexpr, place.scope)
@@ -220,7 +219,7 @@ class Conditions:
             self.compare(operator, self._operand(one, place.scope), self._operand(other, place.scope), place)
             place = replace(place, is_disjunct=True)
 
-    def _boolean_test(self, node: ast.BooleanTest, place: Place, negated: bool) -> None:
+    def _boolean_test(self, node: Node, place: Place, negated: bool) -> None:
         name = node.booltesttype.name.removeprefix("IS_").replace("NOT_", "NOT ")
         words = f"is {name.lower()}"
         if negated:
@@ -234,7 +233,7 @@ class Conditions:
         else:
             self._side(operand, words, None, place, role="other")
 
-    def _sublink(self, node: ast.SubLink, place: Place, negated: bool) -> None:
+    def _sublink(self, node: Node, place: Place, negated: bool) -> None:
         kind = node.subLinkType
         drives = not negated and not place.is_disjunct
         if kind == enums.SubLinkType.EXISTS_SUBLINK:
@@ -268,7 +267,7 @@ class Conditions:
                 words = f"not {operator}" if negated else operator
                 self._side(operand, words, other, place, role=_role(operator) if is_compared else "other")
 
-    def _alone(self, node: ast.Node, place: Place, role: str, operator: str | None) -> None:
+    def _alone(self, node: Node, place: Place, role: str, operator: str | None) -> None:
         self._other(node, None, operator, place, role=role)
 
     def _other(self, left: Any, right: Any, operator: str | None, place: Place, *, role: str = "other") -> None:
@@ -292,19 +291,17 @@ class Conditions:
         if isinstance(core, ast.SubLink) and core.testexpr is None:
             result = self._ledger.subquery(core.subselect, scope, False)
             return Operand(kind="subquery", cast_type=cast_type, is_correlated=result.is_correlated)
-        text = constant_text(core)
         if isinstance(core, ast.A_Const | ast.ParamRef):
             kind = "parameter" if isinstance(core, ast.ParamRef) else "constant"
-            return Operand(kind=kind, value=text, cast_type=cast_type)
+            return Operand(kind=kind, value=constant_text(core), cast_type=cast_type)
         seen = tuple(self._ledger.collect(node, scope))
-        if isinstance(node, ast.ColumnRef):
-            return Operand(seen=seen, kind="column")
-        if any(item.origins for item in seen):
-            aggregate = has_aggregate(node)
-            return Operand(seen=seen, expression=expression_text(node), has_aggregate=aggregate)
-        if isinstance(core, ast.A_ArrayExpr) and not seen:
-            return Operand(kind="array", value=list_text(core.elements or ()), cast_type=cast_type)
-        return Operand(seen=seen, cast_type=cast_type)
+        if any(item.origins for item in seen) and not isinstance(node, ast.ColumnRef):
+            return Operand(seen=seen, expression=expression_text(node), has_aggregate=has_aggregate(node))
+        if seen:
+            return Operand(seen=seen, kind="column" if isinstance(node, ast.ColumnRef) else "expression")
+        is_array = isinstance(core, ast.A_ArrayExpr)
+        value = list_text(core.elements or ()) if is_array else None
+        return Operand(kind="array" if is_array else "expression", value=value, cast_type=cast_type)
 
     def _side(
         self, operand: Operand, operator: str | None, other: Operand | None, place: Place, *, role: str | None = None
@@ -358,13 +355,13 @@ def _role(operator: str) -> str:
     return "pattern" if operator in _PATTERNS else "other"
 
 
-def _is_list(arms: tuple[ast.Node, ...]) -> bool:
+def _is_list(arms: tuple[Node, ...]) -> bool:
     """Every arm of an OR asks for a value of the same bare column: the same as IN, and planned like it."""
     columns = {_equated(arm) for arm in arms}
     return len(columns) == 1 and None not in columns
 
 
-def _equated(node: ast.Node) -> tuple[str, ...] | None:
+def _equated(node: Node) -> tuple[str, ...] | None:
     """The bare column that an arm equates with values: a = $1, $1 = a, a in (…), a = any($1)."""
     if not isinstance(node, ast.A_Expr) or operator_name(node) != "=":
         return None

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from pglast import ast, enums
 from pglast.stream import RawStream
 
+from queryfit.sql.grammar import Node, ast, enums
 from queryfit.sql.names import quote_identifier, quote_literal
 from queryfit.sql.parse import parse
 from queryfit.sql.tree import walk
@@ -12,28 +12,29 @@ from queryfit.sql.tree import walk
 MAX_TEXT = 500
 """Characters of an expression or value that are kept: enough to read and to match an index, too few to fill a disk."""
 
-_AGGREGATES = frozenset(
-    """
-    any_value array_agg avg bit_and bit_or bit_xor bool_and bool_or corr count covar_pop covar_samp every grouping
-    json_agg json_agg_strict json_object_agg json_object_agg_strict json_object_agg_unique jsonb_agg jsonb_agg_strict
-    jsonb_object_agg jsonb_object_agg_strict max min mode percentile_cont percentile_disc range_agg range_intersect_agg
-    regr_avgx regr_avgy regr_count regr_intercept regr_r2 regr_slope regr_sxx regr_sxy regr_syy st_asmvt st_collect
-    st_extent stddev stddev_pop stddev_samp string_agg sum var_pop var_samp variance xmlagg
-    """.split()
-)  # the built-in ones and PostGIS's; those of other extensions look like plain functions to a parser
+# The built-in ones and those of PostGIS; those of other extensions look like plain functions to a parser.
+_AGGREGATES = frozenset({
+    "any_value", "array_agg", "avg", "bit_and", "bit_or", "bit_xor", "bool_and", "bool_or", "corr", "count",
+    "covar_pop", "covar_samp", "every", "grouping", "json_agg", "json_agg_strict", "json_object_agg",
+    "json_object_agg_strict", "json_object_agg_unique", "jsonb_agg", "jsonb_agg_strict", "jsonb_object_agg",
+    "jsonb_object_agg_strict", "max", "min", "mode", "percentile_cont", "percentile_disc", "range_agg",
+    "range_intersect_agg", "regr_avgx", "regr_avgy", "regr_count", "regr_intercept", "regr_r2", "regr_slope",
+    "regr_sxx", "regr_sxy", "regr_syy", "st_asmvt", "st_collect", "st_extent", "stddev", "stddev_pop",
+    "stddev_samp", "string_agg", "sum", "var_pop", "var_samp", "variance", "xmlagg",
+})  # fmt: skip
 
 
-def function_name(node: ast.FuncCall) -> str:
+def function_name(node: Node) -> str:
     """Name of a called function, without schema."""
     return str(node.funcname[-1].sval)
 
 
-def operator_name(node: ast.A_Expr) -> str:
+def operator_name(node: Node) -> str:
     """Operator, without the schema of OPERATOR(schema.op)."""
     return str(node.name[-1].sval)
 
 
-def is_aggregate(node: ast.Node) -> bool:
+def is_aggregate(node: Node) -> bool:
     """A call that is certainly an aggregate: by its syntax or by a well-known name; window calls are not."""
     if isinstance(node, ast.JsonObjectAgg | ast.JsonArrayAgg | ast.GroupingFunc):
         return True
@@ -44,12 +45,12 @@ def is_aggregate(node: ast.Node) -> bool:
     return function_name(node) in _AGGREGATES
 
 
-def has_aggregate(node: ast.Node | tuple[Any, ...] | None) -> bool:
+def has_aggregate(node: Node | tuple[Any, ...] | None) -> bool:
     """An aggregate of this block is called somewhere in the expression."""
     return any(is_aggregate(inner) for inner in walk(node, enter_queries=False))
 
 
-def type_name(node: ast.TypeName) -> str:
+def type_name(node: Node) -> str:
     """pg_type.typname as far as the text tells it: int4, timestamptz, text[]; other schemas' types keep the schema."""
     names = [str(part.sval) for part in node.names or ()]
     if len(names) > 1 and names[0] == "pg_catalog":
@@ -59,7 +60,7 @@ def type_name(node: ast.TypeName) -> str:
     )
 
 
-def peel_casts(node: ast.Node) -> tuple[ast.Node, str | None]:
+def peel_casts(node: Node) -> tuple[Node, str | None]:
     """What is cast, and to which type: the outermost of several casts is the one that meets the operator."""
     cast_type = None
     while isinstance(node, ast.TypeCast):
@@ -68,7 +69,7 @@ def peel_casts(node: ast.Node) -> tuple[ast.Node, str | None]:
     return node, cast_type
 
 
-def constant_text(node: ast.Node) -> str | None:
+def constant_text(node: Node) -> str | None:
     """A constant or parameter as SQL: 'paid', 42, true, null, $1; None for anything else or for what is too long."""
     if isinstance(node, ast.ParamRef):
         return f"${node.number}" if node.number else "?"
@@ -90,8 +91,8 @@ def _scalar(value: Any) -> str:
     return str(value.fval)
 
 
-def list_text(nodes: tuple[ast.Node, ...]) -> str | None:
-    """Constants and parameters of a list as SQL, casts left out; None when one of them is neither, or for long lists."""
+def list_text(nodes: tuple[Node, ...]) -> str | None:
+    """Constants and parameters of a list as SQL, casts left out; None when one is neither, or for long lists."""
     texts = []
     for node in nodes[:50]:
         text = constant_text(peel_casts(node)[0])
@@ -102,7 +103,7 @@ def list_text(nodes: tuple[ast.Node, ...]) -> str | None:
     return joined if len(nodes) == len(texts) and len(joined) <= MAX_TEXT else None
 
 
-def pattern_constant(node: ast.Node | None) -> str | None:
+def pattern_constant(node: Node | None) -> str | None:
     """The visible start of a LIKE pattern: the constant itself, or the first of a concatenation; None when hidden."""
     while True:
         if isinstance(node, ast.TypeCast):
@@ -117,7 +118,7 @@ def pattern_constant(node: ast.Node | None) -> str | None:
             return None
 
 
-def expression_text(node: ast.Node) -> str:
+def expression_text(node: Node) -> str:
     """An expression as SQL in one plain form, columns without their table: lower(email), created_at::date."""
     text = _render(node)
     return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
@@ -132,13 +133,16 @@ def plain_expression(text: str) -> str | None:
     parsed = parse(f"select {text}")
     if len(parsed.statements) != 1 or not isinstance(parsed.statements[0].stmt, ast.SelectStmt):
         return None
-    targets = parsed.statements[0].stmt.targetList or ()
+    targets: tuple[Any, ...] = parsed.statements[0].stmt.targetList or ()
     return _render(targets[0].val, leave_casts=True) if len(targets) == 1 else None
 
 
-def _render(node: Any, *, leave_casts: bool = False) -> str:
+def _render(node: Any, *, leave_casts: bool = False) -> str:  # noqa: C901 -- one flat case a node class
     def text(inner: Any) -> str:
         return _render(inner, leave_casts=leave_casts)
+
+    def listed(inner: Any) -> str:
+        return ", ".join(text(item) for item in inner or ())
 
     def operand(inner: Any) -> str:
         bare = peel_casts(inner)[0] if leave_casts else inner
@@ -147,42 +151,45 @@ def _render(node: Any, *, leave_casts: bool = False) -> str:
     match node:
         case ast.ColumnRef():
             last = node.fields[-1]
-            return "*" if isinstance(last, ast.A_Star) else quote_identifier(last.sval)
+            rendered = "*" if isinstance(last, ast.A_Star) else quote_identifier(last.sval)
         case ast.A_Const() | ast.ParamRef():
-            return constant_text(node) or "'…'"
+            rendered = constant_text(node) or "'…'"
+        case ast.TypeCast() if leave_casts and _is_added(node):
+            rendered = text(node.arg)
         case ast.TypeCast():
-            kind = type_name(node.typeName)
-            if leave_casts and (kind in ("text", "varchar") or isinstance(node.arg, ast.A_Const)):
-                return text(node.arg)
-            return f"{operand(node.arg)}::{kind}{_modifiers(node.typeName)}"
+            rendered = f"{operand(node.arg)}::{type_name(node.typeName)}{_modifiers(node.typeName)}"
         case ast.FuncCall(over=None, agg_order=None, agg_filter=None):
-            arguments = "*" if node.agg_star else ", ".join(text(argument) for argument in node.args or ())
-            distinct = "distinct " if node.agg_distinct else ""
-            return f"{_function(node)}({distinct}{arguments})"
+            arguments = "*" if node.agg_star else listed(node.args)
+            rendered = f"{_function(node)}({'distinct ' if node.agg_distinct else ''}{arguments})"
         case ast.A_Expr(kind=enums.A_Expr_Kind.AEXPR_OP) if node.rexpr is not None:
             left = f"{operand(node.lexpr)} " if node.lexpr is not None else ""
-            return f"{left}{operator_name(node)} {operand(node.rexpr)}"
-        case ast.CoalesceExpr():
-            return f"coalesce({', '.join(text(argument) for argument in node.args)})"
-        case ast.RowExpr():
-            return f"({', '.join(text(argument) for argument in node.args or ())})"
+            rendered = f"{left}{operator_name(node)} {operand(node.rexpr)}"
+        case ast.CoalesceExpr() | ast.RowExpr():
+            rendered = f"{'coalesce' if isinstance(node, ast.CoalesceExpr) else ''}({listed(node.args)})"
         case ast.CollateClause():
-            return f"{operand(node.arg)} collate {'.'.join(quote_identifier(part.sval) for part in node.collname)}"
-    return _fallback(node)
+            rendered = f"{operand(node.arg)} collate {'.'.join(quote_identifier(part.sval) for part in node.collname)}"
+        case _:
+            rendered = _fallback(node)
+    return rendered
 
 
-def _function(node: ast.FuncCall) -> str:
+def _is_added(cast: Node) -> bool:
+    """A cast of the kind that the server writes out although nobody wrote it."""
+    return type_name(cast.typeName) in ("text", "varchar") or isinstance(cast.arg, ast.A_Const)
+
+
+def _function(node: Node) -> str:
     names = [part.sval for part in node.funcname]
     return ".".join(quote_identifier(name) for name in (names[1:] if names[0] == "pg_catalog" else names))
 
 
-def _modifiers(node: ast.TypeName) -> str:
+def _modifiers(node: Node) -> str:
     texts = [constant_text(modifier) for modifier in node.typmods or ()]
     return f"({', '.join(text for text in texts if text)})" if texts and type_name(node) != "interval" else ""
 
 
-def _fallback(node: ast.Node) -> str:
-    """pglast's printer for the rest; tables are taken off the columns for its time and put back."""
+def _fallback(node: Node) -> str:
+    """The rest, by the printer of pglast; tables are taken off the columns for its time and put back."""
     changed = [(inner, inner.fields) for inner in walk(node) if isinstance(inner, ast.ColumnRef)]
     try:
         for column, fields in changed:

@@ -4,9 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pglast import ast
-
 from queryfit.sql.expressions import expression_text, has_aggregate, type_name
+from queryfit.sql.grammar import Node, ast
 from queryfit.sql.model import Reference
 from queryfit.sql.scope import Fence, Origin, Origins, Scope
 from queryfit.sql.tree import children, flat
@@ -25,7 +24,7 @@ class Result:
     is_correlated: bool = False  # it uses a column of a block around it
 
 
-Subquery = Callable[[ast.Node, Scope, bool], Result]
+Subquery = Callable[[Node, Scope, bool], Result]
 """Walks a subquery below a scope; the flag says whether a match in it can drive the block around it."""
 
 
@@ -79,7 +78,7 @@ class Ledger:
             for origin in item.origins:
                 self.add(origin, role, expression=expression, cast_type=item.cast_type, **facts)
 
-    def sort(self, node: ast.Node, scope: Scope, role: str, **facts: Any) -> None:
+    def sort(self, node: Node, scope: Scope, role: str, **facts: Any) -> None:
         """A key of ORDER BY, GROUP BY or DISTINCT; an aggregate's arguments are no key that an index could give."""
         if isinstance(node, ast.ColumnRef) or not has_aggregate(node):
             self.read(node, scope, role, **facts)
@@ -89,7 +88,8 @@ class Ledger:
     def collect(self, node: Any, scope: Scope) -> list[Seen]:
         """Columns of this block and of those around it in an expression; its subqueries are walked on the way."""
         seen: list[Seen] = []
-        stack: list[tuple[Any, str | None]] = [(item, None) for item in flat(node)][::-1]
+        stack: list[tuple[Any, str | None]] = []
+        stack.extend((item, None) for item in reversed(list(flat(node))))
         while stack:
             inner, cast_type = stack.pop()
             match inner:
@@ -111,8 +111,8 @@ class Ledger:
             stack.extend([(child, below) for child in children(inner)][::-1])
         return seen
 
-    def window(self, window: ast.WindowDef, scope: Scope) -> None:
-        """PARTITION BY and ORDER BY of a window: an index can give that order, but it is not the order of the result."""
+    def window(self, window: Node, scope: Scope) -> None:
+        """PARTITION BY and ORDER BY of a window: an order that an index can give, but not the order of the result."""
         for position, node in enumerate(window.partitionClause or (), 1):
             self.read(node, scope, "other", operator="partition by", position=position)
         for position, sort in enumerate(window.orderClause or (), 1):

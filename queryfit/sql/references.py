@@ -5,15 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pglast import ast, enums
-
 from queryfit.sql.catalog import Catalog, Relation
 from queryfit.sql.conditions import Conditions, Place
-from queryfit.sql.expressions import function_name, has_aggregate, type_name
+from queryfit.sql.expressions import function_name
+from queryfit.sql.grammar import Node, ast, enums
 from queryfit.sql.ledger import Ledger, Outputs, Result
 from queryfit.sql.model import Reference
 from queryfit.sql.parse import parse
 from queryfit.sql.scope import Common, Fence, Instance, Origins, Scope, Source, derived_source, relation_source, rows
+from queryfit.sql.selects import arms, direction, fence, output_name
 from queryfit.sql.tree import flat, walk
 
 _MAX_VIEWS = 16  # views over views; deeper than this no one reads
@@ -30,7 +30,7 @@ class Found:
 _Commons = Mapping[str, Common]
 
 
-def find_references(statement: ast.Node, catalog: Catalog, search_path: Sequence[str]) -> Found:
+def find_references(statement: Node, catalog: Catalog, search_path: Sequence[str]) -> Found:
     """References of one SELECT, INSERT, UPDATE, DELETE or MERGE.
 
     Raises RecursionError for queries nested deeper than Python's stack allows (hundreds of levels).
@@ -50,13 +50,17 @@ class _Blocks:
         self.ledger = Ledger(self._below)
         self._conditions = Conditions(self.ledger)
 
-    def query(self, node: Any, parent: Scope | None, commons: _Commons, *, is_driven: bool = True) -> Result:
-        """One query of any kind in a block of its own."""
+    def query(
+        self, node: Any, parent: Scope | None, commons: _Commons, *, is_driven: bool = True, block: int | None = None
+    ) -> Result:
+        """One query of any kind in a block of its own; `block` is its number where it is already given."""
+        if block is None:
+            block = self._next_block
+            self._next_block += 1
         commons = self._with(node, parent, commons)
         if isinstance(node, ast.SelectStmt) and node.op != enums.SetOperation.SETOP_NONE:
-            return self._set_operation(node, parent, commons, is_driven=is_driven)
-        scope = Scope(self._next_block, parent, is_driven, commons)
-        self._next_block += 1
+            return self._set_operation(node, Scope(block, parent, is_driven, commons))
+        scope = Scope(block, parent, is_driven, commons)
         match node:
             case ast.SelectStmt():
                 return self._select(node, scope)
@@ -72,13 +76,13 @@ class _Blocks:
                 outputs = []
         return Result(outputs, Fence.ALL, is_correlated=scope.is_correlated)
 
-    def _below(self, node: ast.Node, scope: Scope, is_driven: bool) -> Result:  # noqa: FBT001 -- the ledger's callback
-        is_driven = is_driven and _fence(node) == Fence.NONE
+    def _below(self, node: Node, scope: Scope, is_driven: bool) -> Result:
+        is_driven = is_driven and fence(node) == Fence.NONE
         return self.query(node, scope, scope.commons, is_driven=is_driven)
 
     # -- SELECT
 
-    def _select(self, node: ast.SelectStmt, scope: Scope) -> Result:
+    def _select(self, node: Node, scope: Scope) -> Result:
         if node.valuesLists:
             self.ledger.read(node.valuesLists, scope)
             outputs: Outputs = [(f"column{number}", ()) for number in range(1, len(node.valuesLists[0]) + 1)]
@@ -92,9 +96,9 @@ class _Blocks:
         for window in node.windowClause or ():
             self.ledger.window(window, scope)
         self.ledger.read((node.limitCount, node.limitOffset), scope)
-        return Result(outputs, _fence(node), is_open, scope.is_correlated)
+        return Result(outputs, fence(node), is_open, scope.is_correlated)
 
-    def _targets(self, targets: Sequence[ast.ResTarget], scope: Scope) -> tuple[Outputs, bool]:
+    def _targets(self, targets: Sequence[Node], scope: Scope) -> tuple[Outputs, bool]:
         outputs: Outputs = []
         is_open = False
         for target in targets:
@@ -106,14 +110,14 @@ class _Blocks:
                     is_open = is_open or source.is_open
             else:
                 origins: Origins = scope.resolve(node)[0] if isinstance(node, ast.ColumnRef) else ()
-                outputs.append((target.name or _output_name(node), origins))
+                outputs.append((target.name or output_name(node), origins))
         return outputs, is_open
 
-    def _sorting(self, node: ast.SelectStmt, scope: Scope) -> None:
+    def _sorting(self, node: Node, scope: Scope) -> None:
         targets = node.targetList or ()
         named = {target.name: target.val for target in targets if target.name is not None}
 
-        def key(item: ast.Node, *, prefers_output: bool) -> ast.Node:
+        def key(item: Node, *, prefers_output: bool) -> Node:
             if isinstance(item, ast.A_Const) and isinstance(item.val, ast.Integer):
                 return targets[item.val.ival - 1].val if 0 < item.val.ival <= len(targets) else item
             if isinstance(item, ast.ColumnRef) and len(item.fields) == 1 and isinstance(item.fields[0], ast.String):
@@ -132,28 +136,30 @@ class _Blocks:
         for position, item in enumerate(distinct_keys, 1):
             self.ledger.sort(key(item, prefers_output=True), scope, "distinct", position=position)
         for position, sort in enumerate(node.sortClause or (), 1):
-            self.ledger.sort(key(sort.node, prefers_output=True), scope, "order", position=position, **_direction(sort))
+            self.ledger.sort(key(sort.node, prefers_output=True), scope, "order", position=position, **direction(sort))
 
-    def _set_operation(
-        self, node: ast.SelectStmt, parent: Scope | None, commons: _Commons, *, is_driven: bool
-    ) -> Result:
-        arms, operators, is_all = _arms(node)
-        results = [self.query(arm, parent, commons, is_driven=is_driven) for arm in arms]
-        fence = max(result.fence for result in results)
+    def _set_operation(self, node: Node, scope: Scope) -> Result:
+        queries, operators, is_all = arms(node)
+        blocks = [scope.block, *[None] * (len(queries) - 1)]
+        results = [
+            self.query(query, scope.parent, scope.commons, is_driven=scope.is_driven, block=block)
+            for query, block in zip(queries, blocks, strict=True)
+        ]
+        reach = max(result.fence for result in results)
         if enums.SetOperation.SETOP_EXCEPT in operators:
-            fence = Fence.ALL
+            reach = Fence.ALL
         elif not (is_all and operators == {enums.SetOperation.SETOP_UNION}):
-            fence = max(fence, Fence.JOINS)
+            reach = max(reach, Fence.JOINS)
         outputs = [
             (name, tuple(origin for result in results for origin in _origins_at(result, place)))
             for place, (name, _) in enumerate(results[0].outputs)
         ]
         is_open = any(result.is_open for result in results)
-        result = Result(outputs, max(fence, _fence(node)), is_open, any(one.is_correlated for one in results))
+        result = Result(outputs, max(reach, fence(node)), is_open, any(one.is_correlated for one in results))
         # The order of UNION ALL can come from its arms by a merge; any other operation sorts or hashes what it returns.
         for position, sort in enumerate(node.sortClause or (), 1):
             for origin in _output(outputs, sort.node):
-                self.ledger.add(origin.behind(fence), "order", position=position, **_direction(sort))
+                self.ledger.add(origin.behind(reach), "order", position=position, **direction(sort))
         return result
 
     # -- FROM
@@ -166,7 +172,7 @@ class _Blocks:
                 self._from(node.relation, scope)
             case ast.RangeSubselect():
                 outer = scope if node.lateral else scope.parent
-                is_driven = node.lateral and _fence(node.subquery) == Fence.NONE
+                is_driven = node.lateral and fence(node.subquery) == Fence.NONE
                 result = self.query(node.subquery, outer, scope.commons, is_driven=is_driven)
                 scope.sources.append(_derived(node.alias, result))
             case ast.JoinExpr():
@@ -178,7 +184,7 @@ class _Blocks:
                 names: dict[str, Origins] = dict.fromkeys(known, ())
                 scope.sources.append(Source(alias, names, is_open=not known))
 
-    def _relation(self, node: ast.RangeVar, scope: Scope) -> Source:
+    def _relation(self, node: Node, scope: Scope) -> Source:
         alias = node.alias.aliasname if node.alias is not None else node.relname
         renamed = _renamed(node.alias)
         common = scope.commons.get(node.relname) if node.schemaname is None else None
@@ -207,7 +213,7 @@ class _Blocks:
         finally:
             self._views.pop()
 
-    def _join(self, node: ast.JoinExpr, scope: Scope) -> None:
+    def _join(self, node: Node, scope: Scope) -> None:
         start = len(scope.sources)
         self._from(node.larg, scope)
         middle = len(scope.sources)
@@ -228,7 +234,7 @@ class _Blocks:
             )
             scope.sources[start:] = [joined]
 
-    def _shared(self, node: ast.JoinExpr, left: list[Source], right: list[Source]) -> list[str]:
+    def _shared(self, node: Node, left: list[Source], right: list[Source]) -> list[str]:
         if node.usingClause:
             return [part.sval for part in node.usingClause]
         if not node.isNatural:
@@ -252,9 +258,7 @@ class _Blocks:
             known[item.ctename] = self._common(item, parent, known, uses[item.ctename], recursive=clause.recursive)
         return known
 
-    def _common(
-        self, item: ast.CommonTableExpr, parent: Scope | None, known: _Commons, uses: int, *, recursive: bool
-    ) -> Common:
+    def _common(self, item: Node, parent: Scope | None, known: _Commons, uses: int, *, recursive: bool) -> Common:
         node = item.ctequery
         names = tuple(part.sval for part in item.aliascolnames or ())
         is_open = bool(item.search_clause or item.cycle_clause)
@@ -284,13 +288,13 @@ class _Blocks:
 
     # -- DML
 
-    def _target(self, node: ast.RangeVar, scope: Scope) -> Source:
+    def _target(self, node: Node, scope: Scope) -> Source:
         # What is written is a relation, whatever a CTE is called.
         source = self._relation(node, Scope(scope.block, scope.parent))
         scope.sources.append(source)
         return source
 
-    def _insert(self, node: ast.InsertStmt, scope: Scope) -> Outputs:
+    def _insert(self, node: Node, scope: Scope) -> Outputs:
         target = self._target(node.relation, scope)
         self._write(target, [column.name for column in node.cols or ()] or ["*"], "insert")
         select = node.selectStmt
@@ -304,7 +308,7 @@ class _Blocks:
             self._conflict(conflict, target, scope)
         return self._returning(node, scope)
 
-    def _conflict(self, conflict: ast.OnConflictClause, target: Source, scope: Scope) -> None:
+    def _conflict(self, conflict: Node, target: Source, scope: Scope) -> None:
         elements = conflict.infer.indexElems or () if conflict.infer is not None else ()
         for position, element in enumerate(elements, 1):
             if element.name is not None:
@@ -314,7 +318,7 @@ class _Blocks:
         self._set(conflict.targetList or (), target, scope)
         self.ledger.read(conflict.whereClause, scope, "other")
 
-    def _update(self, node: ast.UpdateStmt, scope: Scope) -> Outputs:
+    def _update(self, node: Node, scope: Scope) -> Outputs:
         target = self._target(node.relation, scope)
         for item in node.fromClause or ():
             self._from(item, scope)
@@ -322,14 +326,14 @@ class _Blocks:
         self._set(node.targetList or (), target, scope)
         return self._returning(node, scope)
 
-    def _delete(self, node: ast.DeleteStmt, scope: Scope) -> Outputs:
+    def _delete(self, node: Node, scope: Scope) -> Outputs:
         self._target(node.relation, scope)
         for item in node.usingClause or ():
             self._from(item, scope)
         self._conditions.read(node.whereClause, Place(scope))
         return self._returning(node, scope)
 
-    def _merge(self, node: ast.MergeStmt, scope: Scope) -> Outputs:
+    def _merge(self, node: Node, scope: Scope) -> Outputs:
         target = self._target(node.relation, scope)
         self._from(node.sourceRelation, scope)
         clauses = node.mergeWhenClauses or ()
@@ -348,7 +352,7 @@ class _Blocks:
                 self._set(clause.targetList or (), target, scope)
         return self._returning(node, scope)
 
-    def _set(self, targets: Sequence[ast.ResTarget], target: Source, scope: Scope) -> None:
+    def _set(self, targets: Sequence[Node], target: Source, scope: Scope) -> None:
         for item in targets:
             self._write(target, [item.name], "set")
             self.ledger.read(item.val, scope)
@@ -393,44 +397,11 @@ def _below_sources(sources: Sequence[Source]) -> frozenset[Instance]:
     return frozenset().union(*(source.instances for source in sources))
 
 
-def _fence(node: Any) -> Fence:
-    """How far conditions from outside reach into a SELECT, by the planner's rules for pulling up and pushing down."""
-    if not isinstance(node, ast.SelectStmt):
-        return Fence.ALL
-    is_distinct_on = node.distinctClause is not None and node.distinctClause != (None,)
-    has_window = any(
-        isinstance(inner, ast.FuncCall) and inner.over is not None
-        for inner in walk(node.targetList, enter_queries=False)
-    )
-    if node.limitCount is not None or node.limitOffset is not None or is_distinct_on or has_window:
-        return Fence.ALL
-    if node.groupClause or node.distinctClause or node.havingClause or node.lockingClause:
-        return Fence.JOINS
-    return Fence.JOINS if has_aggregate(node.targetList) else Fence.NONE
-
-
-def _arms(node: ast.SelectStmt) -> tuple[list[ast.SelectStmt], set[enums.SetOperation], bool]:
-    """Arms of a set operation from left to right without recursion, its operators, and whether all keep duplicates."""
-    arms: list[ast.SelectStmt] = []
-    operators = set()
-    is_all = True
-    inner = node
-    while inner.op != enums.SetOperation.SETOP_NONE:
-        operators.add(inner.op)
-        is_all = is_all and bool(inner.all)
-        arms.append(inner.rarg)
-        inner = inner.larg
-        if inner.sortClause or inner.limitCount is not None or inner.withClause is not None:
-            break  # in parentheses, with an order of its own
-    arms.append(inner)
-    return arms[::-1], operators, is_all
-
-
 def _origins_at(result: Result, place: int) -> Origins:
     return result.outputs[place][1] if place < len(result.outputs) else ()
 
 
-def _output(outputs: Outputs, key: ast.Node) -> Origins:
+def _output(outputs: Outputs, key: Node) -> Origins:
     """Origins of an output column, by its number or name."""
     if isinstance(key, ast.A_Const) and isinstance(key.val, ast.Integer):
         return outputs[key.val.ival - 1][1] if 0 < key.val.ival <= len(outputs) else ()
@@ -440,24 +411,12 @@ def _output(outputs: Outputs, key: ast.Node) -> Origins:
     return ()
 
 
-def _direction(sort: ast.SortBy) -> dict[str, bool]:
-    is_descending = sort.sortby_dir == enums.SortByDir.SORTBY_DESC or (
-        sort.sortby_dir == enums.SortByDir.SORTBY_USING and sort.useOp[-1].sval.startswith(">")
-    )
-    if sort.sortby_nulls == enums.SortByNulls.SORTBY_NULLS_DEFAULT:
-        return {"is_descending": is_descending, "is_nulls_first": is_descending}
-    return {
-        "is_descending": is_descending,
-        "is_nulls_first": sort.sortby_nulls == enums.SortByNulls.SORTBY_NULLS_FIRST,
-    }
-
-
-def _derived(alias: ast.Alias | None, result: Result) -> Source:
+def _derived(alias: Node | None, result: Result) -> Source:
     name = alias.aliasname if alias is not None else ""
     return derived_source(name, result.outputs, _renamed(alias), fence=result.fence, is_open=result.is_open)
 
 
-def _renamed(alias: ast.Alias | None) -> tuple[str, ...]:
+def _renamed(alias: Node | None) -> tuple[str, ...]:
     return () if alias is None else tuple(part.sval for part in alias.colnames or ())
 
 
@@ -469,31 +428,3 @@ def _function_alias(node: Any) -> str:
 
 def _first(sources: Sequence[Source], name: str) -> Origins:
     return next((found for source in sources if (found := source.find(name)) is not None), ())
-
-
-def _output_name(node: ast.Node) -> str:
-    """The name that PostgreSQL gives to a target without one, as far as a reference to it may need it."""
-    match node:
-        case ast.ColumnRef():
-            return str(node.fields[-1].sval) if isinstance(node.fields[-1], ast.String) else "?column?"
-        case ast.FuncCall():
-            return function_name(node)
-        case ast.TypeCast():
-            inner = _output_name(node.arg)
-            return inner if inner != "?column?" else type_name(node.typeName)
-        case ast.CollateClause():
-            return _output_name(node.arg)
-        case ast.A_Indirection():
-            last = node.indirection[-1]
-            return str(last.sval) if isinstance(last, ast.String) else _output_name(node.arg)
-        case ast.CoalesceExpr():
-            return "coalesce"
-        case ast.CaseExpr():
-            return "case"
-        case ast.A_ArrayExpr():
-            return "array"
-        case ast.SubLink(subLinkType=enums.SubLinkType.EXISTS_SUBLINK):
-            return "exists"
-        case ast.SubLink(subselect=ast.SelectStmt(targetList=(first, *_))):
-            return str(first.name or _output_name(first.val))
-    return "?column?"

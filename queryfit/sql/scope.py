@@ -1,12 +1,11 @@
-"""Who is visible where: relations, subqueries and CTEs of a block, and the base columns that their columns come from."""
+"""Who is visible where: relations, subqueries and CTEs of a block, and the base columns behind their columns."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
-from pglast import ast
-
 from queryfit.sql.catalog import Relation
+from queryfit.sql.grammar import Node, ast
 
 WHOLE_ROW = "*"
 
@@ -94,7 +93,7 @@ class Scope:
         """The view that an ON condition has: the sources from `start` on."""
         return replace(self, sources=self.sources[start:])
 
-    def resolve(self, reference: ast.ColumnRef) -> tuple[Origins, bool]:
+    def resolve(self, reference: Node) -> tuple[Origins, bool]:
         """Origins of a column reference, and whether a condition on it can be used by the block that it belongs to."""
         names = [part.sval for part in reference.fields if isinstance(part, ast.String)]
         is_whole_row = len(names) < len(reference.fields)

@@ -1,6 +1,6 @@
 """The flags of a statement: one pass over the tree for what may stand anywhere, one look at the outermost block."""
 
-from pglast import ast, enums
+from typing import Any
 
 from queryfit.sql.expressions import (
     function_name,
@@ -8,6 +8,7 @@ from queryfit.sql.expressions import (
     operator_name,
     pattern_constant,
 )
+from queryfit.sql.grammar import Node, ast, enums
 from queryfit.sql.model import Shape
 from queryfit.sql.tree import walk
 
@@ -16,14 +17,14 @@ _WRITES = (ast.InsertStmt, ast.UpdateStmt, ast.DeleteStmt, ast.MergeStmt)
 _LIMIT_BITS = 64
 
 
-def describe_shape(statement: ast.Node, relations: int) -> Shape:
+def describe_shape(statement: Node, relations: int) -> Shape:
     """Flags of a SELECT, INSERT, UPDATE, DELETE or MERGE; `relations`: named with repeats, CTEs not among them."""
     anywhere = _Anywhere()
     for node in walk(statement):
         anywhere.see(node)
     where = getattr(statement, "whereClause", None)
     returning = getattr(statement, "returningClause", None) or getattr(statement, "returningList", None)
-    common = {
+    common: dict[str, Any] = {
         "relations": relations,
         "joins": anywhere.joins,
         "subqueries": anywhere.subqueries,
@@ -45,11 +46,11 @@ def describe_shape(statement: ast.Node, relations: int) -> Shape:
     return Shape(**common, **_outermost(statement, anywhere, relations))
 
 
-def _outermost(select: ast.SelectStmt, anywhere: "_Anywhere", relations: int) -> dict[str, bool | int | None]:
+def _outermost(select: Node, anywhere: "_Anywhere", relations: int) -> dict[str, Any]:
     limit, offset = select.limitCount, select.limitOffset
     if isinstance(limit, ast.A_Const) and limit.isnull:  # LIMIT ALL
         limit = None
-    targets = select.targetList or ()
+    targets: tuple[Any, ...] = select.targetList or ()
     aggregates = has_aggregate(targets) or has_aggregate(select.havingClause) or has_aggregate(select.sortClause)
     is_plain = not (anywhere.subqueries or anywhere.common_tables or anywhere.has_set_operation or select.groupClause)
     return {
@@ -74,7 +75,7 @@ def _outermost(select: ast.SelectStmt, anywhere: "_Anywhere", relations: int) ->
     }
 
 
-def _rows(offset: ast.Node | None) -> int | None:
+def _rows(offset: Node | None) -> int | None:
     value = offset.val if isinstance(offset, ast.A_Const) else None
     if isinstance(value, ast.Integer):
         return int(value.ival)
@@ -84,11 +85,11 @@ def _rows(offset: ast.Node | None) -> int | None:
     return None
 
 
-def _is_star(node: ast.Node) -> bool:
+def _is_star(node: Node) -> bool:
     return isinstance(node, ast.ColumnRef) and isinstance(node.fields[-1], ast.A_Star)
 
 
-def _is_plain_count(node: ast.Node) -> bool:
+def _is_plain_count(node: Node) -> bool:
     """count(*) or count(constant); a constant may have become $n."""
     if not isinstance(node, ast.FuncCall) or function_name(node) != "count" or node.over is not None:
         return False
@@ -105,7 +106,7 @@ class _Anywhere:
         self.has_window = self.has_set_operation = self.has_recursion = self.has_row_locks = False
         self.is_skip_locked = self.has_not_in_subquery = self.has_leading_wildcard = self.has_writing_cte = False
 
-    def see(self, node: ast.Node) -> None:
+    def see(self, node: Node) -> None:  # noqa: C901, PLR0912 -- one flat case a node class
         match node:
             case ast.SelectStmt():
                 self.joins += max(len(node.fromClause or ()) - 1, 0)
@@ -120,13 +121,9 @@ class _Anywhere:
                 self.subqueries += 1
             case ast.SubLink():
                 self.subqueries += 1
-                is_all = node.subLinkType == enums.SubLinkType.ALL_SUBLINK
-                self.has_not_in_subquery |= is_all and node.operName[-1].sval == "<>"
-            case ast.BoolExpr(boolop=enums.BoolExprType.NOT_EXPR):
-                inner = node.args[0]
-                self.has_not_in_subquery |= (
-                    isinstance(inner, ast.SubLink) and inner.subLinkType == enums.SubLinkType.ANY_SUBLINK
-                )
+                self.has_not_in_subquery |= _is_not_all(node)
+            case ast.BoolExpr():
+                self.has_not_in_subquery |= _is_not_in(node)
             case ast.CommonTableExpr():
                 self.common_tables += 1
                 self.has_writing_cte |= isinstance(node.ctequery, _WRITES)
@@ -143,9 +140,25 @@ class _Anywhere:
                 self.has_leading_wildcard |= _has_leading_wildcard(node)
 
 
-def _has_leading_wildcard(node: ast.A_Expr) -> bool:
+def _has_leading_wildcard(node: Node) -> bool:
     if operator_name(node) not in _LIKE:
         return False
     right = node.rexpr
     patterns = right.elements or () if isinstance(right, ast.A_ArrayExpr) else (right,)
     return any((pattern_constant(pattern) or "").startswith(("%", "_")) for pattern in patterns)
+
+
+def _is_not_in(node: Node) -> bool:
+    """NOT … IN (SELECT …), which NOT IN is to the parser."""
+    inner = node.args[0]
+    return (
+        node.boolop == enums.BoolExprType.NOT_EXPR
+        and isinstance(inner, ast.SubLink)
+        and inner.subLinkType == enums.SubLinkType.ANY_SUBLINK
+        and not inner.operName
+    )
+
+
+def _is_not_all(node: Node) -> bool:
+    """`<> ALL (SELECT …)`: NOT IN by its other name."""
+    return bool(node.subLinkType == enums.SubLinkType.ALL_SUBLINK and node.operName[-1].sval == "<>")

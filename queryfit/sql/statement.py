@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pglast import ast
-
 from queryfit.sql.catalog import Catalog
+from queryfit.sql.grammar import Node, ast
 from queryfit.sql.model import Reference, Shape
 from queryfit.sql.parse import fingerprint, parse
 from queryfit.sql.references import find_references
@@ -84,13 +83,13 @@ def analyse(text: str, catalog: Catalog, search_path: Sequence[str] = ("public",
     return Statement(mark, kind, shape=shape, references=found.references)
 
 
-def _kind(node: ast.Node | None) -> str:
+def _kind(node: Node | None) -> str:
     if isinstance(node, ast.SelectStmt) and node.intoClause is not None:
         return "utility"
     return _KINDS.get(type(node), "utility")
 
 
-def _planned(node: ast.Node | None) -> ast.Node | None:
+def _planned(node: Node | None) -> Node | None:
     """The statement that the planner sees: the inner one of EXPLAIN, PREPARE, DECLARE CURSOR, CREATE TABLE AS, COPY."""
     while isinstance(node, _WRAPPERS):
         node = node.query
