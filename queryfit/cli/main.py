@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -119,7 +118,9 @@ def status_of(arguments: Sequence[str]) -> int:
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 -- a person never sees a traceback that was not asked for
         if state.is_verbose and not isinstance(error, click.ClickException):
-            traceback.print_exc()
+            from traceback import print_exc  # noqa: PLC0415
+
+            print_exc()
         status, message, hint = _told(error)
         _complain(message, hint)
     finally:

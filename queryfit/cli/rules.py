@@ -116,8 +116,9 @@ def check_rules(
 ) -> int:
     """Check rule files.
 
-    Header, words, SELECT, columns, and that every example finds what it says. Without PATH all rules are checked, those that come with queryfit and your own. Every problem is one line,
-    `file:line: problem`; the exit status is 1 when there is one.
+    Header, words, SELECT, columns, and that every example finds what it says. Without PATH all rules are
+    checked, those that come with queryfit and your own. Every problem is one line, `file:line: problem`; the
+    exit status is 1 when there is one.
 
     queryfit rules check
     queryfit rules check rules/custom/orders-without-owner.sql
@@ -154,7 +155,8 @@ def check_rules(
 def new_rule(context: click.Context, name: str, group: str, folder: Path) -> None:
     """Write a rule from a template.
 
-    The template passes `queryfit rules check` as it is. NAME names the fault, not the cure: lower case, words joined by hyphens.
+    The template passes `queryfit rules check` as it is. NAME names the fault, not the cure: lower case,
+    words joined by hyphens.
 
     queryfit rules new orders-without-owner --group schema
     queryfit rules check rules/

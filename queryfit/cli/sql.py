@@ -47,7 +47,8 @@ def command(
 ) -> None:
     """Run one SELECT over the evidence of a capture.
 
-    It is in DuckDB's dialect; `-` reads it from stdin. The session is locked down: it reads evidence and nothing else.
+    It is in DuckDB's dialect; `-` reads it from stdin. The session is locked down: it reads evidence and
+    nothing else.
 
     queryfit sql "select text, calls, mean_ms from workload order by execution_ms desc limit 5"
     queryfit sql --tables
