@@ -159,7 +159,7 @@ def _plan(plan: Plan, look: Look) -> str:
 def _node(node: Mapping[str, Any], total: float) -> Text:
     cost = float(node["self_cost"]) * max(float(node["estimated_loops"] or 1), 1)
     part = min(cost / total, 1)
-    label = Text(line(str(node["node_type"])), "bold red" if part >= _EXPENSIVE else "bold")
+    label = Text.assemble((line(str(node["node_type"])), "bold red" if part >= _EXPENSIVE else "bold"))
     if node["join_type"] and node["join_type"] != "Inner":
         label.append(f" ({line(node['join_type'])})")
     if node["relation"]:

@@ -105,7 +105,7 @@ def _suppressed(report: Report) -> str:
 def _gaps(report: Report) -> str:
     lines = []
     for gap in phrases.gaps(report.not_checked):
-        subjects = f" ({markdown(phrases.some(gap.subjects, 5))})" if gap.subjects else ""
+        subjects = f" ({markdown(phrases.of_what(gap.subjects, 5))})" if gap.subjects else ""
         lines.append(f"- {markdown(gap.reason)}{subjects}: {', '.join(code_span(rule) for rule in gap.rules)}")
         if gap.hint:
             lines.append(f"  - hint: {markdown(gap.hint)}")

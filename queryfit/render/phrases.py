@@ -49,7 +49,8 @@ def share(ms_per_day: float | None, captured_ms_per_day: float | None) -> str | 
     """That much of the time of all captured statements: `66 %`."""
     if ms_per_day is None or not captured_ms_per_day:
         return None
-    return words.percent(ms_per_day / captured_ms_per_day)
+    part = ms_per_day / captured_ms_per_day
+    return "<0.1 %" if 0 < part < 0.001 else words.percent(part)  # noqa: PLR2004 -- finer than the counters are
 
 
 def stake(finding: Finding, captured_ms_per_day: float | None) -> str:
@@ -156,6 +157,13 @@ def gaps(entries: Sequence[NotChecked]) -> list[Gap]:
         Gap(reason, hint, tuple(rules), tuple(subjects)) for (reason, hint), (rules, subjects) in by_reason.items()
     ]
     return sorted(found, key=lambda gap: (-len(gap.rules), -len(gap.subjects), gap.reason))
+
+
+def of_what(subjects: Sequence[str], most: int = 3) -> str:
+    """What could not be judged: some names, or how many statements, whose fingerprints say nothing to a person."""
+    if all(name.startswith(_STATEMENT_SUBJECT) for name in subjects):
+        return counted(len(subjects), "statement")
+    return some(subjects, most)
 
 
 def some(names: Sequence[str], most: int) -> str:

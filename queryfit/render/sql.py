@@ -21,9 +21,10 @@ def highlighted(sql: str, look: Look, *, indent: int = _INDENT) -> str:
     text = block(sql).strip("\n")
     if look.has_colour:
         by = console(look)
-        syntax = Syntax("", "postgresql", theme="ansi_dark", background_color="default")
+        syntax = Syntax("", "postgresql", theme="ansi_dark")
         coloured = syntax.highlight(text)
         coloured.rstrip()
+        coloured.style = ""  # the theme's own background
         with by.capture() as captured:
             by.print(coloured, soft_wrap=True)
         text = captured.get().rstrip("\n")

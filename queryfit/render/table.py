@@ -7,7 +7,7 @@ the cell takes columns on a terminal, and replaced afterwards: colours and CJK t
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import tabulate
@@ -113,8 +113,15 @@ class _Stand_ins:  # noqa: N801 -- two words
         return self._filled(_laid_out(heads, rows, name))
 
     def _cell(self, cell: Text, width: int) -> str:
-        lines = cell.wrap(self._console, max(width, 1), overflow="fold") if cell.plain else [cell]
-        return "\n".join(self._line(line) for line in lines)
+        return "\n".join(
+            self._line(line) for part in cell.split("\n", allow_blank=True) for line in self._wrapped(part, width)
+        )
+
+    def _wrapped(self, line: Text, width: int) -> Iterator[Text]:
+        """The line wrapped; where it begins with blanks, so do the lines that it is broken into."""
+        indent = min(len(line.plain) - len(line.plain.lstrip(" ")), width - 1)
+        for part in line[indent:].wrap(self._console, max(width - indent, 1), overflow="fold"):
+            yield Text(" " * indent) + part
 
     def _line(self, line: Text) -> str:
         line.rstrip()

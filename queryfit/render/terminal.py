@@ -23,7 +23,7 @@ PROOF_STYLES = {"measured": "green", "planned": "green", "inferred": "dim"}
 MOST_ROWS = 20
 _MOST_GAPS = 6
 _WIDE = 110  # from here on the share of the load and the subject have columns of their own
-_VERY_WIDE = 134  # from here on the rule, too
+_VERY_WIDE = 170  # from here on the rule, too
 _ESSENCE_LINES = 6
 
 
@@ -88,13 +88,13 @@ def _table(report: Report, look: Look, most_rows: int) -> str:
     shown = report.findings[:most_rows] if most_rows else report.findings
     is_wide = look.width >= _WIDE or has_own_width(look.table_format)
     has_rule = look.width >= _VERY_WIDE or has_own_width(look.table_format)
-    has_states = phrases.changes(report) is not None
+    has_states = len({finding.state for finding in report.findings}) > 1
     columns = [Column("#", is_number=True), Column("severity"), Column("saves/day", is_number=True)]
     columns += [Column("of load", is_number=True)] if is_wide else []
     columns += [Column("proof")]
     columns += [Column("run")] if has_states else []
     columns += (
-        [Column("finding", weight=3), Column("on", weight=4), *([Column("rule")] if has_rule else [])]
+        [Column("finding", weight=5), Column("on", weight=4), *([Column("rule")] if has_rule else [])]
         if is_wide
         else [Column("finding", weight=1)]
     )
@@ -176,7 +176,7 @@ def _gaps(report: Report, look: Look, most: int | None) -> str:
     for gap in gaps[:most]:
         reason = Text(line(gap.reason, 300))
         if gap.subjects:
-            reason.append(f" ({phrases.some(gap.subjects, 3)})")
+            reason.append(f" ({phrases.of_what(gap.subjects)})")
         lines.append(paragraph(Text.assemble(("· ", "yellow"), reason), look, indent=2))
         lines.append(paragraph(f"keeps from judging: {phrases.some(gap.rules, 4)}", look, indent=4, style="dim"))
         if gap.hint:
