@@ -23,7 +23,7 @@ WATCH_S = 12.0
 WATCH_EVERY_S = 1.5  # the demo's load varies from second to second, so a short look sees what follows what
 
 
-@click.command("demo", context_settings=options.CONTEXT)
+@click.command("demo", cls=options.Command, context_settings=options.CONTEXT)
 @options.with_options(
     click.option("--healthy", "is_healthy", is_flag=True, help="The control: the same shop without its faults."),
     click.option("--keep", is_flag=True, help="Leave the server up and print its DSN."),
@@ -55,6 +55,7 @@ WATCH_EVERY_S = 1.5  # the demo's load varies from second to second, so a short 
 @click.pass_context
 def command(
     context: click.Context,
+    *,
     is_healthy: bool,
     keep: bool,
     stop: bool,
@@ -75,7 +76,6 @@ def command(
     `queryfit audit` would. Takes about half a minute and leaves nothing behind but the capture, which `queryfit show`
     and `queryfit fix` refer to.
 
-    \b
     queryfit demo               every fault in examples/shop/faults.toml is there to be found
     queryfit demo --healthy     the same shop as it should be
     queryfit demo --keep        go on with the server: queryfit audit, psql …

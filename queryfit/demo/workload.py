@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 POOL_CONNECTIONS = 85  # what the sick storefront holds and does not use
 REPORT_CONNECTIONS = 4  # likewise; with the one at work it is all that its role may have
 ROUND_S = 0.2  # pause between two rounds in the background
-BUSIEST_ROUND = 4  # rounds ask for 1, 2 … times the pages in turn: load that varies shows what follows what
+QUIET_ROUNDS, BUSY_ROUNDS = 10, 4  # in turn: load that varies from second to second shows what follows what
+BUSY_TIMES = 2
 LOCK_WAIT_S = 20
 
 
@@ -123,9 +124,10 @@ def _drive(shop: Shop, stop: threading.Event) -> None:
         number = 0
         while not stop.wait(ROUND_S):
             number += 1
+            wave = BUSY_TIMES if number % (QUIET_ROUNDS + BUSY_ROUNDS) >= QUIET_ROUNDS else 0
             for program, connection in zip(programs, connections, strict=True):
                 for visit in program.visits:
-                    for place in range(visit.in_background * (1 + number % BUSIEST_ROUND)):
+                    for place in range(visit.in_background * wave):
                         if stop.is_set():
                             return
                         visit.page(connection, number * 100 + place)
