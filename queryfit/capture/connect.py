@@ -129,7 +129,7 @@ class Reader:
         with self._transaction(timeout_ms, CATALOG_PATH, FRUGAL_SETTINGS), self.connection.cursor() as cursor:
             self.queries += 1
             # closing: a consumer that stops early must not leave a running query before the rollback
-            with closing(cast("Generator[Row]", cursor.stream(f"{sql}\n{MARK}", params, size=size))) as rows:
+            with closing(cast("Generator[Row]", cursor.stream(_marked(sql), params, size=size))) as rows:
                 while chunk := self._next_chunk(rows):
                     yield chunk
 
@@ -182,7 +182,7 @@ class Reader:
         try:
             # binary results make psycopg use the extended protocol even for a statement without parameters
             with self.connection.cursor(binary=True) as cursor:
-                cursor.execute(f"{sql}\n{MARK}", params)
+                cursor.execute(_marked(sql), params)
                 return cursor.fetchall() if cursor.description is not None else []
         except psycopg.Error as error:
             raise query_error(error, is_gone=self.connection.broken) from error
@@ -209,20 +209,32 @@ def connect(dsn: str | None) -> Reader:
     if "connect_timeout" not in given and "PGCONNECT_TIMEOUT" not in os.environ:
         parameters["connect_timeout"] = CONNECT_TIMEOUT_S
     try:
-        connection = psycopg.connect(
-            dsn or "",
-            autocommit=True,
-            prepare_threshold=None,
-            row_factory=dict_row,
-            cursor_factory=psycopg.RawCursor,
-            **parameters,
-        )
+        connection = _open(dsn or "", parameters)
+        if connection.info.parameter_status("server_encoding") == "SQL_ASCII":
+            # the server would refuse to send bytes that are not UTF-8: ask for them as they are
+            connection.close()
+            connection = _open(dsn or "", {**parameters, "client_encoding": "SQL_ASCII"})
+            for name in ("text", "varchar", "name", "bpchar", '"char"'):
+                connection.adapters.register_loader(name, _AnyBytes)
     except (psycopg.Error, UnicodeError) as error:
         raise connection_error(error, dsn or "", given) from None
-    if connection.info.parameter_status("server_encoding") == "SQL_ASCII":
-        for name in ("text", "varchar", "name", "bpchar", '"char"'):
-            connection.adapters.register_loader(name, _AnyBytes)
     return Reader(connection)
+
+
+def _open(dsn: str, parameters: Mapping[str, Any]) -> psycopg.Connection[Row]:
+    return psycopg.connect(
+        dsn,
+        autocommit=True,
+        prepare_threshold=None,
+        row_factory=dict_row,
+        cursor_factory=psycopg.RawCursor,
+        **parameters,
+    )
+
+
+def _marked(sql: str) -> bytes:
+    # on a line of its own: the statement may end in a comment
+    return f"{sql}\n{MARK}".encode("utf-8", "backslashreplace")
 
 
 class _AnyBytes(Loader):

@@ -155,13 +155,13 @@ def connection_error(error: Exception, dsn: str, given: Mapping[str, object]) ->
     if isinstance(password, str) and password:
         words = words.replace(password, "***")
     for pattern, message, hint in _REFUSALS:
-        match = re.search(pattern, words)
+        match = re.search(pattern, words, re.DOTALL)
         if match is not None:
             names = [one_line(group or "?") for group in match.groups()] or ["?"]
             return QueryfitError(
                 f"cannot connect: {message.format(*names)} ({_server_words(words)})", hint=hint.format(*names)
             )
-    return QueryfitError(f"cannot connect: {one_line(words)}", hint="check the DSN with: psql <DSN> -c 'select 1'")
+    return QueryfitError(f"cannot connect: {_server_words(words)}", hint="check the DSN with: psql <DSN> -c 'select 1'")
 
 
 def _server_words(words: str) -> str:
