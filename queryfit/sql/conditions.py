@@ -11,6 +11,7 @@ from queryfit.sql.expressions import (
     operator_name,
     pattern_constant,
     peel_casts,
+    unescaped,
 )
 from queryfit.sql.grammar import Node, ast, enums
 from queryfit.sql.ledger import Ledger, Seen
@@ -147,7 +148,8 @@ class Conditions:
             self._array(node, place, operator, negated)
         elif kind == _Kind.AEXPR_SIMILAR:
             words = "similar to" if operator == "~" else "not similar to"
-            self._other(node.lexpr, node.rexpr, words, place, role="pattern" if operator == "~" else "other")
+            role = "pattern" if operator == "~" else "other"
+            self._other(node.lexpr, unescaped(node.rexpr), words, place, role=role)
         elif kind == _Kind.AEXPR_NULLIF or node.lexpr is None:
             self._alone(node, place, "other", None)
         elif isinstance(node.lexpr, ast.RowExpr) and isinstance(node.rexpr, ast.RowExpr):
@@ -157,11 +159,11 @@ class Conditions:
 
     def _value(self, node: Node, place: Place) -> Operand:
         """The right side; a LIKE pattern shows as far as it is visible."""
-        operand = self._operand(node.rexpr, place.scope)
+        right = unescaped(node.rexpr)
+        operand = self._operand(right, place.scope)
         if operand.seen or operand.kind != "expression" or operator_name(node) not in _PATTERNS:
             return operand
-        visible = pattern_constant(node.rexpr)
-        return operand if visible is None else replace(operand, value=expression_text(node.rexpr))
+        return operand if pattern_constant(right) is None else replace(operand, value=expression_text(right))
 
     def _between(self, node: Node, place: Place, negated: bool) -> None:
         low, high = (self._operand(bound, place.scope) for bound in node.rexpr)
@@ -275,9 +277,6 @@ class Conditions:
         place = replace(place, clause=place.clause or self._ledger.new_clause())
         one = self._operand(left, place.scope) if left is not None else Operand()
         two = self._operand(right, place.scope) if right is not None else None
-        if role == "pattern" and two is not None and not two.seen:
-            visible = pattern_constant(right)
-            two = two if visible is None else replace(two, value=constant_text(peel_casts(right.args[0])[0]))
         if one.seen:
             self._side(one, operator, two, place, role="other" if two is not None and two.seen else role)
         if two is not None and two.seen:

@@ -103,15 +103,20 @@ def list_text(nodes: tuple[Node, ...]) -> str | None:
     return joined if len(nodes) == len(texts) and len(joined) <= MAX_TEXT else None
 
 
+def unescaped(node: Node) -> Node:
+    """The pattern of LIKE … ESCAPE and SIMILAR TO, which the parser wraps in a call."""
+    is_wrapped = isinstance(node, ast.FuncCall) and function_name(node) in ("like_escape", "similar_to_escape")
+    return node.args[0] if is_wrapped else node
+
+
 def pattern_constant(node: Node | None) -> str | None:
     """The visible start of a LIKE pattern: the constant itself, or the first of a concatenation; None when hidden."""
+    node = unescaped(node)
     while True:
         if isinstance(node, ast.TypeCast):
             node = node.arg
         elif isinstance(node, ast.A_Expr) and node.kind == enums.A_Expr_Kind.AEXPR_OP and operator_name(node) == "||":
             node = node.lexpr
-        elif isinstance(node, ast.FuncCall) and function_name(node) in ("like_escape", "similar_to_escape"):
-            node = node.args[0]
         elif isinstance(node, ast.A_Const) and isinstance(node.val, ast.String):
             return str(node.val.sval)
         else:

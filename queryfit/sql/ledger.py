@@ -69,11 +69,15 @@ class Ledger:
         self.rows[row] = None
 
     def read(self, node: Any, scope: Scope, role: str = "select", **facts: Any) -> None:
-        """Every column of an expression in one role."""
+        """Every column of an expression in one role; of a list, expression by expression."""
+        if isinstance(node, tuple):
+            for item in flat(node):
+                self.read(item, scope, role, **facts)
+            return
         seen = self.collect(node, scope)
         if not any(item.origins for item in seen):
             return
-        expression = None if isinstance(node, ast.ColumnRef) else _text(node)
+        expression = None if isinstance(node, ast.ColumnRef) else expression_text(node)
         for item in seen:
             for origin in item.origins:
                 self.add(origin, role, expression=expression, cast_type=item.cast_type, **facts)
@@ -117,7 +121,3 @@ class Ledger:
             self.read(node, scope, "other", operator="partition by", position=position)
         for position, sort in enumerate(window.orderClause or (), 1):
             self.read(sort.node, scope, "other", operator="window order by", position=position)
-
-
-def _text(node: Any) -> str:
-    return ", ".join(expression_text(item) for item in flat(node)) if isinstance(node, tuple) else expression_text(node)
