@@ -248,17 +248,17 @@ class _Blocks:
         clause = getattr(node, "withClause", None)
         if clause is None:
             return commons
-        uses = Counter(
-            inner.relname for inner in walk(node) if isinstance(inner, ast.RangeVar) and inner.schemaname is None
-        )
+        uses = _names(node)
         known: dict[str, Common] = dict(commons)
         if clause.recursive:  # each may name any other
             known |= {item.ctename: Common([], Fence.ALL, is_open=True) for item in clause.ctes}
         for item in clause.ctes:
-            known[item.ctename] = self._common(item, parent, known, uses[item.ctename], recursive=clause.recursive)
+            known[item.ctename] = self._common(item, parent, known, uses, recursive=clause.recursive)
         return known
 
-    def _common(self, item: Node, parent: Scope | None, known: _Commons, uses: int, *, recursive: bool) -> Common:
+    def _common(
+        self, item: Node, parent: Scope | None, known: _Commons, uses: Counter[str], *, recursive: bool
+    ) -> Common:
         node = item.ctequery
         names = tuple(part.sval for part in item.aliascolnames or ())
         is_open = bool(item.search_clause or item.cycle_clause)
@@ -270,9 +270,8 @@ class _Blocks:
             ]
             return Common(outputs, fence, is_open or result.is_open)
 
-        is_recursive = recursive and any(
-            isinstance(inner, ast.RangeVar) and inner.relname == item.ctename for inner in walk(node)
-        )
+        own = _names(node)[item.ctename]
+        is_recursive = recursive and own > 0
         if is_recursive and isinstance(node, ast.SelectStmt) and node.larg is not None:
             known = self._with(node, parent, known)
             first = self.query(node.larg, parent, known)
@@ -281,7 +280,7 @@ class _Blocks:
         result = self.query(node, parent, known)
         materialized = item.ctematerialized
         is_kept = materialized == enums.CTEMaterialize.CTEMaterializeAlways or (
-            materialized == enums.CTEMaterialize.CTEMaterializeDefault and uses > 1
+            materialized == enums.CTEMaterialize.CTEMaterializeDefault and uses[item.ctename] - own > 1
         )
         is_locking = isinstance(node, ast.SelectStmt) and bool(node.lockingClause)
         return seen(result, Fence.ALL if is_kept or is_recursive or is_locking else result.fence)
@@ -414,6 +413,13 @@ def _output(outputs: Outputs, key: Node) -> Origins:
 def _derived(alias: Node | None, result: Result) -> Source:
     name = alias.aliasname if alias is not None else ""
     return derived_source(name, result.outputs, _renamed(alias), fence=result.fence, is_open=result.is_open)
+
+
+def _names(node: Node) -> Counter[str]:
+    """How often FROM names what may be a CTE."""
+    return Counter(
+        inner.relname for inner in walk(node) if isinstance(inner, ast.RangeVar) and inner.schemaname is None
+    )
 
 
 def _renamed(alias: Node | None) -> tuple[str, ...]:
