@@ -21,6 +21,7 @@ _SQL = {
     "reference": ("expression",),
 }
 HIDDEN = "'…'"
+_NAMES = ("Name", "Alias", "Schema", "Type", "Relationship")  # keys of a plan that hold names, which may hold quotes
 
 
 def redact(table: str, row: Mapping[str, object]) -> dict[str, object]:
@@ -44,6 +45,8 @@ def without_literals(text: str) -> str:
     """
     from pglast.parser import ParseError, scan  # noqa: PLC0415 -- only captures that are redacted need it
 
+    if "\0" in text:
+        return "<redacted>"  # the scanner would end there and leave the rest as it is
     try:
         tokens = scan(text)
     except (ParseError, ValueError):
@@ -62,6 +65,6 @@ def _without_literals_below(value: Any, key: str = "") -> Any:
         return {name: _without_literals_below(inner, name) for name, inner in value.items()}
     if isinstance(value, list):
         return [_without_literals_below(inner, key) for inner in value]
-    if isinstance(value, str) and (key.endswith(("Cond", "Filter", "Key", "Output")) or key == "Query Text"):
+    if isinstance(value, str) and not key.endswith(_NAMES):
         return without_literals(value)
     return value

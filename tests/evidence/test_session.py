@@ -6,7 +6,6 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 
 import duckdb
@@ -93,7 +92,7 @@ def test_only_one_select_is_accepted(session: Session, tmp_path: Path, statement
         "select * from read_text('https://example.org/')",
         "select * from query('copy statement_text to ''{folder}/out''')",
         "select * from enable_logging()",
-        "with written as (insert into statement_text values ('b', '', '', false, null) returning *) select * from written",
+        "with made as (insert into statement_text values ('b', '', '', false, null) returning *) select * from made",
         "with gone as (delete from statement_text returning *) select * from gone",
     ],
 )
@@ -110,7 +109,7 @@ def test_no_file_is_read_and_nothing_is_written(session: Session, tmp_path: Path
 
 def test_the_store_itself_cannot_be_read(tmp_path: Path) -> None:
     with Store(tmp_path).write("full") as writer:
-        writer.meta.update(system_identifier="1", captured_at=datetime(2026, 1, 1))
+        writer.meta.update(system_identifier="1", captured_at="2026-01-01")
         writer.add("statement_text", [{"fingerprint": "a", "text": "x", "kind": "select", "is_truncated": False}])
     assert writer.committed
     with open_session(writer.committed) as session:
