@@ -1,7 +1,7 @@
 -- rule: unused-index
 -- title: Index that no query uses
 -- severity: warning
--- reads: relation, relation_index, index_counter, counter_window, relation_total, foreign_key_index, server
+-- reads: relation, relation_index, index_family, index_counter, counter_window, relation_total, foreign_key_index, server
 -- message: {index} ({size_bytes}) has not been scanned once {counted_where} since {counted_since}, yet every write
 --     to {relation} keeps it up; drop it.
 -- fix: {fix_sql}
@@ -24,20 +24,10 @@
 -- the planner uses without ever scanning it. Indexes that enforce a constraint, and the only index behind a foreign key,
 -- are never reported here.
 
-with recursive family as (
-    -- a partitioned index and all that is attached to it are one decision
-    select database, index, index as top
-    from relation_index
-    where parent_index is null
-    union all
-    select child.database, child.index, family.top
-    from relation_index as child
-    join family on family.database = child.database and family.index = child.parent_index
-),
-use as (
+with use as (
     select
         family.database,
-        family.top as index,
+        family.top_index as index,
         sum(idx.size_bytes)::bigint as size_bytes,
         sum(counter.scans) as scans,
         count(*) filter (where idx.size_bytes is not null) as parts,
@@ -47,10 +37,11 @@ use as (
             idx.is_unique or idx.is_primary or idx.is_exclusion or idx.constraint_name is not null or idx.is_referenced
             or idx.is_replica_identity or idx.is_clustered or not idx.is_valid or idx.extension is not null
         ) as is_needed
-    from family
+    -- a partitioned index and all that is attached to it are one decision
+    from index_family as family
     join relation_index as idx on idx.database = family.database and idx.index = family.index
     left join index_counter as counter on counter.database = family.database and counter.index = family.index
-    group by family.database, family.top
+    group by family.database, family.top_index
 ),
 behind_foreign_key as (
     select distinct database, index from foreign_key_index where is_only_one
