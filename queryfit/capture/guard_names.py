@@ -22,7 +22,8 @@ _PASSIVE = (
     ast.MergeWhenClause, ast.MinMaxExpr, ast.MultiAssignRef, ast.NamedArgExpr, ast.NullTest, ast.OnConflictClause,
     ast.ParamRef, ast.RangeFunction, ast.RangeSubselect, ast.RangeTableFunc, ast.RangeTableFuncCol, ast.ResTarget,
     ast.ReturningClause, ast.ReturningOption, ast.RowExpr, ast.SQLValueFunction, ast.SelectStmt, ast.SetToDefault,
-    ast.String, ast.WindowDef, ast.WithClause, ast.XmlExpr, ast.XmlSerialize, ast.ColumnDef, ast.CTESearchClause,
+    ast.String, ast.TypeCast, ast.WindowDef, ast.WithClause, ast.XmlExpr, ast.XmlSerialize, ast.ColumnDef,
+    ast.CTESearchClause,
 )  # fmt: skip
 _WRITING = (ast.InsertStmt, ast.UpdateStmt, ast.MergeStmt)
 _JSON = (

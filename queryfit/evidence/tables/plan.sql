@@ -2,7 +2,7 @@
 -- source: EXPLAIN (GENERIC_PLAN) or EXPLAIN EXECUTE with a forced generic plan
 -- capture: full
 create table plan (
-    plan varchar not null,                      -- key: fingerprint and a number
+    plan varchar not null,                      -- key: fingerprint, database and a number
     database varchar not null,                  -- database it was planned in
     fingerprint varchar not null,               -- statement_text.fingerprint
     origin varchar not null,                    -- generic_plan, forced_generic, custom, file, auto_explain
