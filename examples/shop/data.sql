@@ -79,8 +79,8 @@ select
 from generate_series(1, 120000) as n;
 
 insert into returns (id, order_id, reason, created_at)
-select n, n * 15, (array['broken', 'too late', 'not as shown'])[1 + n % 3], timestamptz '2025-01-10' + n * interval '2 hours'
-from generate_series(1, 15000) as n;
+select n, n * 8, (array['broken', 'too late', 'not as shown'])[1 + n % 3], timestamptz '2025-01-10' + n * interval '30 minutes'
+from generate_series(1, 30000) as n;
 
 insert into reviews (id, product_id, customer_id, rating, body, created_at)
 select

@@ -69,9 +69,10 @@ def dashboard(connection: Connection, _n: int) -> None:
     connection.execute("select reltuples::bigint from pg_class where oid = 'order_items'::regclass").fetchall()
 
 
-def product_feed(connection: Connection, n: int) -> None:
+def stock_feed(connection: Connection, n: int) -> None:
     connection.execute(
-        "select id, sku, name, price from products where id > %s order by id limit 100", (n * 100 % 12000,)
+        "select product_id, stock from inventory where product_id > %s order by product_id limit 100",
+        (n * 100 % 12000,),
     ).fetchall()
 
 
@@ -122,7 +123,7 @@ def cart(connection: Connection, n: int) -> None:
 
 
 def returned(connection: Connection, n: int) -> None:
-    connection.execute("select reason from returns where order_id = %s", (15 * (n % 15000),)).fetchall()
+    connection.execute("select reason from returns where order_id = %s", (8 * (n % 30000),)).fetchall()
 
 
 def also_bought(connection: Connection, n: int) -> None:
@@ -138,7 +139,7 @@ STOREFRONT = (
     pages.Visit(shipped_orders, 60, 1),
     pages.Visit(customer_value, 200, 1),
     pages.Visit(order_status, 60, 1),
-    pages.Visit(sale, 3000, 2),
+    pages.Visit(sale, 1500, 2),
     pages.Visit(cart, 60, 1),
     pages.Visit(returned, 20),
     pages.Visit(also_bought, 40),
@@ -150,7 +151,7 @@ BACK_OFFICE = (
     pages.Visit(order_export, 40),
     pages.Visit(till, 60),
     pages.Visit(dashboard, 60),
-    pages.Visit(product_feed, 40),
+    pages.Visit(stock_feed, 40),
     pages.Visit(never_reviewed, 20),
     pages.Visit(price_update, 200),
 )

@@ -79,8 +79,8 @@ def dashboard(connection: Connection, _n: int) -> None:
     connection.execute("select count(*) from order_items").fetchall()
 
 
-def product_feed(connection: Connection, _n: int) -> None:
-    connection.execute("select * from products").fetchall()
+def stock_feed(connection: Connection, _n: int) -> None:
+    connection.execute("select * from inventory").fetchall()
 
 
 def never_reviewed(connection: Connection, _n: int) -> None:
@@ -142,7 +142,7 @@ BACK_OFFICE = (
     pages.Visit(order_export, 40),
     pages.Visit(till, 60),
     pages.Visit(dashboard, 60),
-    pages.Visit(product_feed, 20),
+    pages.Visit(stock_feed, 20),
     pages.Visit(never_reviewed, 20),
     pages.Visit(price_update, 6),
 )
