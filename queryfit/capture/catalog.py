@@ -133,8 +133,8 @@ RELATIONS = f"""
 """
 
 COLUMNS = f"""
-    -- a domain over a domain over a type: the type at the bottom
     with recursive bottom (type, base) as (
+        -- a domain may be over a domain: the type below all of them
         select oid, oid from pg_type where typtype <> 'd'
         union all
         select t.oid, bottom.base

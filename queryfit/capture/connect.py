@@ -31,6 +31,7 @@ __all__ = ["QueryError", "Reader", "ServerGoneError", "Transaction", "connect"]
 
 Row = dict[str, Any]
 
+APPLICATION = "queryfit"
 CONNECT_TIMEOUT_S = 10
 QUERY_TIMEOUT_MS = 30_000
 LOCK_TIMEOUT_MS = 200  # a wait in a lock queue makes others queue behind us
@@ -84,6 +85,7 @@ class Reader:
     """
 
     connection: psycopg.Connection[Row]
+    names_itself: bool  # the person has set no application_name
     queries: int = field(default=0, init=False)
     server_ms: float = field(default=0.0, init=False)
 
@@ -165,6 +167,8 @@ class Reader:
                     "lock_timeout": str(LOCK_TIMEOUT_MS),
                     "idle_in_transaction_session_timeout": str(IDLE_TIMEOUT_MS),
                     "search_path": search_path,
+                    # not at connection: a pooler would leave our name to the next client that sets none
+                    **({"application_name": APPLICATION} if self.names_itself else {}),
                     **TEXT_SETTINGS,
                     **settings,
                 }
@@ -204,8 +208,7 @@ def connect(dsn: str | None) -> Reader:
             hint="write postgresql://user@host:5432/database or 'host=… dbname=… user=…'; percent-encode special "
             "characters of a password in a URI (%40 for @, %2F for /)",
         ) from None
-    # `fallback_` and the environment's variables leave the last word to the person
-    parameters: dict[str, Any] = {"fallback_application_name": "queryfit", "client_encoding": "UTF8"}
+    parameters: dict[str, Any] = {"client_encoding": "UTF8"}
     if "connect_timeout" not in given and "PGCONNECT_TIMEOUT" not in os.environ:
         parameters["connect_timeout"] = CONNECT_TIMEOUT_S
     try:
@@ -218,7 +221,7 @@ def connect(dsn: str | None) -> Reader:
                 connection.adapters.register_loader(name, _AnyBytes)
     except (psycopg.Error, UnicodeError) as error:
         raise connection_error(error, dsn or "", given) from None
-    return Reader(connection)
+    return Reader(connection, names_itself="application_name" not in connection.info.get_parameters())
 
 
 def _open(dsn: str, parameters: Mapping[str, Any]) -> psycopg.Connection[Row]:
