@@ -1,11 +1,11 @@
 -- rule: near-connection-limit
 -- title: Server close to its last connection
 -- severity: warning
--- reads: activity, setting
+-- reads: activity, setting, server
 -- message: {connections} of {usable_connections} connections that ordinary roles may use are taken; the most by {holders}.
 --     The next burst is refused ("too many clients"): find the leak, or pool.
--- fix: alter system set idle_session_timeout = '30min';  -- from 14 on; better: lower the pools that hold the most
--- undo: alter system reset idle_session_timeout;
+-- fix: {fix_sql}
+-- undo: {undo_sql}
 -- param: min_used_share = 0.8 -- bursts need a fifth of the connections in reserve
 -- param: error_share = 0.95 -- one deploy that connects before the old one left is enough
 -- since: 0.1
@@ -70,7 +70,13 @@ select
     maximum as max_connections,
     reserved as reserved_connections,
     idle_connections,
-    holders
+    holders,
+    case
+        when server.version_number < 140000 or server.provider <> 'self-hosted' then null
+        else '-- ends what sits idle for half an hour; better is to lower the pools that hold the most' || chr(10)
+            || 'alter system set idle_session_timeout = ''30min'';' || chr(10) || 'select pg_reload_conf();'
+    end as fix_sql,
+    'alter system reset idle_session_timeout;' as undo_sql
 from (
     select
         room.maximum,
@@ -88,6 +94,7 @@ from (
         ) as holders
     from room
 ) as use
+cross join server
 where usable_connections > 0
     and connections >= $min_used_share * usable_connections;
 
