@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from pathlib import Path
@@ -30,15 +31,13 @@ HOLD = """
 
 
 @pytest.fixture
-def base(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def base(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder of its own for this test's servers, which any user may pass through."""
-    cache = tmp_path_factory.mktemp("cache")
-    for folder in (cache, *cache.parents):
-        if folder.stat().st_uid == os.geteuid():
-            folder.chmod(folder.stat().st_mode | 0o011)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
-    yield cache / "queryfit"
-    embedded.stop_kept()
+    with tempfile.TemporaryDirectory(prefix="queryfit-test-") as cache:
+        Path(cache).chmod(0o711)
+        monkeypatch.setenv("XDG_CACHE_HOME", cache)
+        yield Path(cache) / "queryfit"
+        embedded.stop_kept()
 
 
 def servers(base: Path) -> list[Path]:

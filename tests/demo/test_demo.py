@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
-from typing import TYPE_CHECKING, Any
+import tempfile
+from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
 
-from queryfit import embedded
 from queryfit.render.json import schema
 from queryfit.sql.parse import fingerprint
 from tests.demo.conftest import FAULTS, QUERYFIT
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SEVERITIES = ("error", "warning", "info")
 
@@ -98,20 +97,20 @@ def test_json_is_what_the_schema_says(sick_report: dict[str, Any], healthy_repor
 
 
 def test_a_kept_shop_can_be_looked_at_until_it_is_stopped(tmp_path: Path) -> None:
-    shown = subprocess.run(
-        [*QUERYFIT, "demo", "--healthy", "--keep", "--for", "0s", "--store", str(tmp_path)],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    try:
+    with tempfile.TemporaryDirectory(prefix="queryfit-test-") as cache:
+        Path(cache).chmod(0o711)  # the server of a test that root runs is not root's
+
+        def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+            environment = {**os.environ, "XDG_CACHE_HOME": cache, "XDG_DATA_HOME": str(tmp_path)}
+            return subprocess.run([*QUERYFIT, *arguments], check=False, capture_output=True, text=True, env=environment)
+
+        shown = run("demo", "--healthy", "--keep", "--for", "0s")
+        assert shown.returncode == 0, shown.stderr
         dsn = next(word for word in shown.stderr.split() if word.startswith("postgresql://"))
-        audited = subprocess.run(
-            [*QUERYFIT, "audit", dsn, "--store", str(tmp_path)], check=False, capture_output=True, text=True
-        )
+        audited = run("audit", dsn)
+        stopped = run("demo", "--stop")
         assert audited.returncode == 0, audited.stderr
         assert "PostgreSQL 18" in audited.stdout
-    finally:
-        stopped = subprocess.run([*QUERYFIT, "demo", "--stop"], check=False, capture_output=True, text=True)
-    assert "stopped 1 server" in stopped.stderr
-    assert embedded.stop_kept() == 0
+        assert "stopped 1 server" in stopped.stderr
+        assert "no server" in run("demo", "--stop").stderr
+        assert list(Path(cache).glob("queryfit/server-*")) == []
