@@ -176,6 +176,9 @@ class Conditions:
     def _in_list(self, node: Node, place: Place, *, is_in: bool) -> None:
         place = replace(place, clause=place.clause or self._ledger.new_clause())
         items = node.rexpr if isinstance(node.rexpr, tuple) else (node.rexpr,)
+        if isinstance(node.lexpr, ast.RowExpr) and is_in and len(items) == 1 and isinstance(items[0], ast.RowExpr):
+            self._rows("=", node.lexpr.args or (), items[0].args or (), place)
+            return
         values = [self._operand(item, place.scope) for item in items]
         role, operator = ("equality", "in") if is_in else ("other", "not in")
         columns = [value for value in values if value.seen]

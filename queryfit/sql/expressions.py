@@ -1,5 +1,6 @@
 """Expressions as text, values and types: what stands beside a column in a condition."""
 
+from collections.abc import Callable
 from typing import Any
 
 from pglast.stream import RawStream
@@ -125,7 +126,10 @@ def pattern_constant(node: Node | None) -> str | None:
 
 def expression_text(node: Node) -> str:
     """An expression as SQL in one plain form, columns without their table: lower(email), created_at::date."""
-    text = _render(node)
+    try:
+        text = _render(node)
+    except RecursionError:
+        return "…"
     return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
 
 
@@ -167,8 +171,7 @@ def _render(node: Any, *, leave_casts: bool = False) -> str:  # noqa: C901 -- on
             arguments = "*" if node.agg_star else listed(node.args)
             rendered = f"{_function(node)}({'distinct ' if node.agg_distinct else ''}{arguments})"
         case ast.A_Expr(kind=enums.A_Expr_Kind.AEXPR_OP) if node.rexpr is not None:
-            left = f"{operand(node.lexpr)} " if node.lexpr is not None else ""
-            rendered = f"{left}{operator_name(node)} {operand(node.rexpr)}"
+            rendered = _chained(node, operand)
         case ast.CoalesceExpr() | ast.RowExpr():
             rendered = f"{'coalesce' if isinstance(node, ast.CoalesceExpr) else ''}({listed(node.args)})"
         case ast.CollateClause():
@@ -176,6 +179,21 @@ def _render(node: Any, *, leave_casts: bool = False) -> str:  # noqa: C901 -- on
         case _:
             rendered = _fallback(node)
     return rendered
+
+
+def _chained(node: Node, operand: Callable[[Node], str]) -> str:
+    """`a || b || c` without parentheses, and without recursion: some texts chain thousands."""
+    operator = operator_name(node)
+    parts: list[str] = []
+    while True:
+        parts.append(f"{operator} {operand(node.rexpr)}")
+        left = node.lexpr
+        if not isinstance(left, ast.A_Expr) or left.kind != node.kind or operator_name(left) != operator:
+            break
+        node = left
+    if left is not None:
+        parts.append(operand(left))
+    return " ".join(reversed(parts))
 
 
 def _is_added(cast: Node) -> bool:

@@ -55,8 +55,12 @@ CONDITIONS = {
         ["orders.customer_id range > $1", "orders.id range > $2 !or"],
     ),
     "rows equal": ("(customer_id, id) = ($1, $2)", ["orders.customer_id equality = $1", "orders.id equality = $2"]),
-    "rows in a list": (
+    "one row in a list": (
         "(customer_id, id) in (($1, $2))",
+        ["orders.customer_id equality = $1", "orders.id equality = $2"],
+    ),
+    "rows in a list": (
+        "(customer_id, id) in (($1, $2), (3, 4))",
         ["orders.customer_id equality in <list> !or", "orders.id equality in <list> !or"],
     ),
     "or over columns": ("id = 1 or total = 2", ["orders.id equality = 1 !or", "orders.total equality = 2 !or"]),
