@@ -3,8 +3,7 @@
 -- severity: warning
 -- reads: relation, relation_constraint, foreign_key_index, relation_total, relation_use
 -- message: Each delete (or change of key) in {referenced_relation} reads the whole of {relation} ({table_rows} rows,
---     {table_bytes}) to look for rows that point to it, because no index leads with {columns}; {deleted_rows} rows were
---     deleted there so far. Build the index.
+--     {table_bytes}) to look for rows that point to it, because no index leads with {columns}; {deletes_seen}
 -- fix: create index {concurrently}{index} on {relation} ({columns});
 -- undo: drop index {concurrently}{index_with_schema};
 -- param: min_rows = 10000 -- a smaller referencing table is read in a few milliseconds
@@ -105,6 +104,11 @@ select
     referenced_rows,
     case when has_counters then deleted_rows end as deleted_rows,
     exposure_ms_per_day,
+    case
+        when deleted_rows > 0 then deleted_rows || ' rows were deleted there so far. Build the index.'
+        else 'none was deleted there so far: build the index before that changes.'
+    end as deletes_seen,
+    kind,
     index,
     -- a partitioned table takes no concurrent build
     case when kind = 'partitioned_table' then '' else 'concurrently ' end as concurrently,

@@ -9,6 +9,7 @@
 -- param: max_hot_share = 0.3 -- a busy table with good settings has 0.9
 -- param: min_updates_per_row = 2 -- one update of the whole table finds no room in its pages, once
 -- param: max_scans_share = 0.01 -- an index that is scanned more than once in a hundred updates earns its place
+-- param: max_rows_per_call = 1000 -- for larger updates in one statement no fill factor leaves room enough
 -- since: 0.1
 --
 -- ## Why it matters
@@ -48,7 +49,9 @@ set_column as (
         use.database,
         coalesce(rel.root, use.relation) as relation,
         use.column_name,
-        sum(workload.rows) as set_rows
+        sum(workload.rows) as set_rows,
+        -- a statement that updates much of a table at once finds no room in any page, whatever the fill factor
+        sum(case when workload.rows_per_call <= $max_rows_per_call then workload.rows else 0 end) as single_rows
     from (
         select distinct database, fingerprint, relation, column_name from reference where role = 'set'
     ) as use
@@ -91,7 +94,7 @@ summary as (
     group by database, relation
 ),
 known as (
-    select database, relation, max(set_rows) as set_rows
+    select database, relation, max(single_rows) as single_rows
     from set_column
     group by database, relation
 )
@@ -134,7 +137,7 @@ where summary.idle_indexes > 0
     or (
         -- the captured statements explain the updates, none sets an indexed column, and pages are packed
         summary.indexes is null
-        and known.set_rows >= 0.5 * table_updates.updated_rows
+        and known.single_rows >= 0.5 * table_updates.updated_rows
         and table_updates.fill_factor > 85
     );
 
@@ -168,6 +171,14 @@ insert into index_column (relation, index, position, column_name) values ('publi
 insert into index_counter (relation, index, scans) values ('public.jobs', 'public.jobs_state', 80000);
 insert into workload (fingerprint, kind, rows) values ('a', 'update', 90000);
 insert into reference (fingerprint, relation, column_name, role) values ('a', 'public.jobs', 'state', 'set');
+-- finds: nothing
+
+-- example: a statement that updates all rows at each call
+-- given: evidence
+insert into relation (relation, root, kind, tuple_rows) values ('public.prices', 'public.prices', 'table', 12000);
+insert into relation_counter (relation, updated_rows, hot_updated_rows, live_rows) values ('public.prices', 72000, 0, 12000);
+insert into workload (fingerprint, kind, rows, rows_per_call) values ('a', 'update', 72000, 12000);
+insert into reference (fingerprint, relation, column_name, role) values ('a', 'public.prices', 'price', 'set');
 -- finds: nothing
 
 -- example: one update of a whole table, most updates HOT, and updates that no captured statement explains

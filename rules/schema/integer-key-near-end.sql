@@ -2,7 +2,7 @@
 -- title: Integer key that is running out of numbers
 -- severity: warning
 -- reads: relation, relation_column, relation_constraint, constraint_column, column_statistics, relation_sequence, relation_total, unread
--- message: {subject} is {type} and has used {used_share} of its numbers (at {greatest_value} of {limit_value}){forecast}: then
+-- message: {subject} is {type} and has used {used_share} of its numbers (at {reached} of {limit_value_exact}){forecast}: then
 --     every insert fails. Change it, and the columns that point to it, to bigint.
 -- fix: {fix_sql}
 -- param: min_used_share = 0.7 -- the change needs weeks of preparation on a large table
@@ -128,6 +128,8 @@ select
     type,
     greatest_value,
     limit_value,
+    greatest_value::bigint::varchar as reached,
+    limit_value::varchar as limit_value_exact,
     used_share,
     used_per_day,
     sequence,
@@ -152,7 +154,7 @@ union all
 select
     database,
     relation || ' (' || column_name || ')',
-    null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null,
+    null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null,
     'the greatest value of the key is not known: ' || unread_reason,
     unread_hint
 from judged

@@ -66,11 +66,12 @@ select
     case
         when invalid.kind = 'partitioned_table' then 'and the partitions without their part have none at all'
         when invalid.is_ready then 'yet every write still maintains it'
-        else 'and it only takes room'
+        else 'and it stands in the way of its name'
     end as write_cost,
     case
         when invalid.kind = 'partitioned_table' then 'build and attach the parts that are missing'
         when invalid.is_left_over then 'drop this left-over of a reindex'
+        when invalid.is_unique then 'remove the duplicates and rebuild it, or drop it'
         else 'rebuild or drop it'
     end as what_to_do,
     case

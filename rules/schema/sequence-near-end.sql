@@ -2,7 +2,7 @@
 -- title: Sequence that is running out of numbers
 -- severity: warning
 -- reads: relation_sequence, relation_total
--- message: {sequence} is at {reached_value} of {limit_value}, {used_share} of what {limited_by} allows{forecast}: then
+-- message: {sequence} is at {reached} of {limit_exact}, {used_share} of what {limited_by} allows{forecast}: then
 --     nextval() or the insert fails. Raise the limit.
 -- fix: {fix_sql}
 -- param: min_used_share = 0.7 -- time to plan
@@ -73,6 +73,8 @@ select
     type,
     reached_value,
     limit_value,
+    reached_value::varchar as reached,
+    limit_value::varchar as limit_exact,
     used_share,
     relation,
     column_name,
@@ -107,7 +109,7 @@ union all
 select
     database,
     database,
-    null, null, null, null, null, null, null, null, null, null, null, null, null, null, null,
+    null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null,
     'the values of ' || count(*) || ' sequences that may end are not readable',
     'grant select on the sequences to the role of the audit, or pg_read_all_data from 14 on'
 from judged
