@@ -79,8 +79,8 @@ def dashboard(connection: Connection, _n: int) -> None:
     connection.execute("select count(*) from order_items").fetchall()
 
 
-def stock_feed(connection: Connection, _n: int) -> None:
-    connection.execute("select * from inventory").fetchall()
+def newsletter(connection: Connection, _n: int) -> None:
+    connection.execute("select id, email from customers").fetchall()
 
 
 def never_reviewed(connection: Connection, _n: int) -> None:
@@ -97,10 +97,13 @@ def best_items(connection: Connection, _n: int) -> None:
     ).fetchall()
 
 
-def sale(connection: Connection, n: int) -> None:
-    connection.execute(
-        "update inventory set stock = stock - 1, updated_at = now() where product_id = %s", (100 + n * 11 % 5000,)
-    )
+def sales(connection: Connection, n: int) -> None:
+    """Book a batch of sales, one statement each."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "update inventory set stock = stock - 1, updated_at = now() where product_id = %s",
+            [(100 + (n * 100 + place) * 11 % 11000,) for place in range(100)],
+        )
 
 
 def price_update(connection: Connection, _n: int) -> None:
@@ -133,7 +136,7 @@ STOREFRONT = (
     pages.Visit(shipped_orders, 60, 1),
     pages.Visit(customer_value, 200, 1),
     pages.Visit(order_status, 60, 1),
-    pages.Visit(sale, 3000, 2),
+    pages.Visit(sales, 260, 2),
     *pages.SHARED,
 )
 
@@ -142,7 +145,7 @@ BACK_OFFICE = (
     pages.Visit(order_export, 40),
     pages.Visit(till, 60),
     pages.Visit(dashboard, 60),
-    pages.Visit(stock_feed, 20),
+    pages.Visit(newsletter, 12),
     pages.Visit(never_reviewed, 20),
     pages.Visit(price_update, 6),
 )
