@@ -2,8 +2,8 @@
 -- title: One statement for every row of another
 -- severity: warning
 -- reads: workload, statement_interval, reference, shape, relation_constraint, constraint_column, relation_column, statement_text
--- message: {repeats_per_call} calls follow each call of the statement that lists {parent_relation}, one for every row
---     ({link}; {seen}); fetch them in one call with a JOIN or `= any($1)`.
+-- message: {repeats_per_call} calls on {relation} follow each call of the statement that lists {parent_relation}, one for
+--     every row ({link}; {seen}); fetch them in one call with a JOIN or `= any($1)`.
 -- fix: -- {advice}
 --     {replacement}
 -- param: least_rows_per_call = 3 -- a parent that returns a row or two starts no loop

@@ -2,8 +2,8 @@
 -- title: NOT IN (SELECT …) cannot become a join
 -- severity: warning
 -- reads: workload, shape, reference, relation_extent, plan, plan_node
--- message: NOT IN (SELECT …) over {relation} ({table_rows} rows) is compared row by row ({how}), and one NULL in the list
---     makes it return nothing; write NOT EXISTS.
+-- message: NOT IN (SELECT …) over {relation} ({table_rows} rows) cannot become an anti-join: {how}, and one NULL in the
+--     list makes it return nothing; write NOT EXISTS.
 -- fix: -- instead of: where x not in (select y from t where …)
 --     -- where not exists (select from t where t.y = x and …)
 -- param: least_rows = 10000 -- a list that fits into memory with ease
@@ -67,9 +67,9 @@ select
     involved.root as relation,
     involved.rows as table_rows,
     case
-        when planned.is_searched then 'the whole list for each row: it does not fit into work_mem'
-        when planned.is_hashed then 'hashed, as long as the list fits into work_mem'
-        else 'hashed only as long as the list fits into work_mem'
+        when planned.is_searched then 'the list does not fit into work_mem and is searched for each row'
+        when planned.is_hashed then 'the list is hashed as long as it fits into work_mem'
+        else 'the list can be hashed only as long as it fits into work_mem'
     end as how,
     workload.calls,
     workload.calls_per_day,
