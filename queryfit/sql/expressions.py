@@ -1,6 +1,5 @@
 """Expressions as text, values and types: what stands beside a column in a condition."""
 
-from collections.abc import Callable
 from typing import Any
 
 from pglast.stream import RawStream
@@ -125,74 +124,90 @@ def pattern_constant(node: Node | None) -> str | None:
 
 
 def expression_text(node: Node) -> str:
-    """An expression as SQL in one plain form, columns without their table: lower(email), created_at::date."""
+    """An expression as SQL in one form, columns without their table: lower(email), created_at::date."""
     try:
-        text = _render(node)
+        text = _render(node, plain=False)
     except RecursionError:
         return "…"
     return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
 
 
 def plain_expression(text: str) -> str | None:
-    """The same form for the text of an index expression, to compare with `expression_text`; None if it does not parse.
+    """The form in which what people write equals what the server prints of an index; None if `text` does not parse.
 
-    The server writes the casts out that the parser adds (lower((email)::text), 'day'::text): casts to text and on
-    constants are left out on both sides.
+    A server writes the casts out that its parser adds (lower((email)::text), 'day'::text): below the top, casts to text
+    and casts of constants are left out. For comparing only: without a cast that somebody meant it may be no valid SQL.
     """
     parsed = parse(f"select {text}")
     if len(parsed.statements) != 1 or not isinstance(parsed.statements[0].stmt, ast.SelectStmt):
         return None
     targets: tuple[Any, ...] = parsed.statements[0].stmt.targetList or ()
-    return _render(targets[0].val, leave_casts=True) if len(targets) == 1 else None
+    if len(targets) != 1:
+        return None
+    node = targets[0].val
+    try:
+        if isinstance(node, ast.TypeCast):
+            return f"{_operand(node.arg, plain=True)}::{_cast_to(node)}"
+        return _render(node, plain=True)
+    except RecursionError:
+        return None
 
 
-def _render(node: Any, *, leave_casts: bool = False) -> str:  # noqa: C901 -- one flat case a node class
-    def text(inner: Any) -> str:
-        return _render(inner, leave_casts=leave_casts)
-
-    def listed(inner: Any) -> str:
-        return ", ".join(text(item) for item in inner or ())
-
-    def operand(inner: Any) -> str:
-        bare = peel_casts(inner)[0] if leave_casts else inner
-        return f"({text(inner)})" if isinstance(bare, ast.A_Expr | ast.BoolExpr) else text(inner)
-
+def _render(node: Any, *, plain: bool) -> str:
     match node:
         case ast.ColumnRef():
             last = node.fields[-1]
             rendered = "*" if isinstance(last, ast.A_Star) else quote_identifier(last.sval)
         case ast.A_Const() | ast.ParamRef():
             rendered = constant_text(node) or "'…'"
-        case ast.TypeCast() if leave_casts and _is_added(node):
-            rendered = text(node.arg)
+        case ast.TypeCast() if plain and _is_added(node):
+            rendered = _render(node.arg, plain=plain)
         case ast.TypeCast():
-            rendered = f"{operand(node.arg)}::{type_name(node.typeName)}{_modifiers(node.typeName)}"
+            rendered = f"{_operand(node.arg, plain=plain)}::{_cast_to(node)}"
         case ast.FuncCall(over=None, agg_order=None, agg_filter=None):
-            arguments = "*" if node.agg_star else listed(node.args)
+            arguments = "*" if node.agg_star else _listed(node.args, plain=plain)
             rendered = f"{_function(node)}({'distinct ' if node.agg_distinct else ''}{arguments})"
         case ast.A_Expr(kind=enums.A_Expr_Kind.AEXPR_OP) if node.rexpr is not None:
-            rendered = _chained(node, operand)
+            rendered = _chained(node, plain=plain)
         case ast.CoalesceExpr() | ast.RowExpr():
-            rendered = f"{'coalesce' if isinstance(node, ast.CoalesceExpr) else ''}({listed(node.args)})"
+            rendered = f"{'coalesce' if isinstance(node, ast.CoalesceExpr) else ''}({_listed(node.args, plain=plain)})"
         case ast.CollateClause():
-            rendered = f"{operand(node.arg)} collate {'.'.join(quote_identifier(part.sval) for part in node.collname)}"
+            collation = ".".join(quote_identifier(part.sval) for part in node.collname)
+            rendered = f"{_operand(node.arg, plain=plain)} collate {collation}"
         case _:
             rendered = _fallback(node)
     return rendered
 
 
-def _chained(node: Node, operand: Callable[[Node], str]) -> str:
+def _listed(nodes: tuple[Node, ...] | None, *, plain: bool) -> str:
+    return ", ".join(_render(item, plain=plain) for item in nodes or ())
+
+
+def _operand(node: Node, *, plain: bool) -> str:
+    """In parentheses where an operator may bind otherwise."""
+    bare = node
+    while plain and isinstance(bare, ast.TypeCast) and _is_added(bare):
+        bare = bare.arg
+    text = _render(bare, plain=plain)
+    return f"({text})" if isinstance(bare, ast.A_Expr | ast.BoolExpr) else text
+
+
+def _cast_to(cast: Node) -> str:
+    return type_name(cast.typeName) + _modifiers(cast.typeName)
+
+
+def _chained(node: Node, *, plain: bool) -> str:
     """`a || b || c` without parentheses, and without recursion: some texts chain thousands."""
     operator = operator_name(node)
     parts: list[str] = []
     while True:
-        parts.append(f"{operator} {operand(node.rexpr)}")
+        parts.append(f"{operator} {_operand(node.rexpr, plain=plain)}")
         left = node.lexpr
         if not isinstance(left, ast.A_Expr) or left.kind != node.kind or operator_name(left) != operator:
             break
         node = left
     if left is not None:
-        parts.append(operand(left))
+        parts.append(_operand(left, plain=plain))
     return " ".join(reversed(parts))
 
 
@@ -202,8 +217,11 @@ def _is_added(cast: Node) -> bool:
 
 
 def _function(node: Node) -> str:
+    """The called name; what the grammar itself calls (extract, timezone) stands in pg_catalog and needs no quotes."""
     names = [part.sval for part in node.funcname]
-    return ".".join(quote_identifier(name) for name in (names[1:] if names[0] == "pg_catalog" else names))
+    if names[0] == "pg_catalog":
+        return str(names[-1])
+    return ".".join(quote_identifier(name) for name in names)
 
 
 def _modifiers(node: Node) -> str:

@@ -7,14 +7,12 @@ from typing import Any
 
 from queryfit.sql.catalog import Catalog, Relation
 from queryfit.sql.conditions import Conditions, Place
-from queryfit.sql.expressions import function_name
 from queryfit.sql.grammar import Node, ast, enums
 from queryfit.sql.ledger import Ledger, Outputs, Result
 from queryfit.sql.model import Reference
 from queryfit.sql.parse import parse
 from queryfit.sql.scope import Common, Fence, Instance, Origins, Scope, Source, derived_source, relation_source, rows
-from queryfit.sql.selects import arms, direction, fence, output_name
-from queryfit.sql.tree import flat, walk
+from queryfit.sql.selects import arms, direction, fence, function_alias, names, output_name, renamed
 
 _MAX_VIEWS = 16  # views over views; deeper than this no one reads
 
@@ -179,28 +177,28 @@ class _Blocks:
                 self._join(node, scope)
             case _:  # functions, XMLTABLE, JSON_TABLE: their arguments may use what stands to the left
                 self.ledger.read(node, scope)
-                alias = node.alias.aliasname if node.alias is not None else _function_alias(node)
-                known = _renamed(node.alias)
-                names: dict[str, Origins] = dict.fromkeys(known, ())
-                scope.sources.append(Source(alias, names, is_open=not known))
+                alias = node.alias.aliasname if node.alias is not None else function_alias(node)
+                known = renamed(node.alias)
+                columns: dict[str, Origins] = dict.fromkeys(known, ())
+                scope.sources.append(Source(alias, columns, is_open=not known))
 
     def _relation(self, node: Node, scope: Scope) -> Source:
         alias = node.alias.aliasname if node.alias is not None else node.relname
-        renamed = _renamed(node.alias)
+        shown = renamed(node.alias)
         common = scope.commons.get(node.relname) if node.schemaname is None else None
         if common is not None:
-            return derived_source(alias, common.outputs, renamed, fence=common.fence, is_open=common.is_open)
+            return derived_source(alias, common.outputs, shown, fence=common.fence, is_open=common.is_open)
         if not self._views:
             self.relations += 1
         relation = self._catalog.lookup(node.schemaname, node.relname, self._search_path)
         if relation is None:
-            return Source(alias, dict.fromkeys(renamed, ()), is_open=True)
+            return Source(alias, dict.fromkeys(shown, ()), is_open=True)
         if relation.is_expanded and relation not in self._views and len(self._views) < _MAX_VIEWS:
             view = self._view(relation)
             if view is not None:
-                columns = renamed + relation.columns[len(renamed) :]
+                columns = shown + relation.columns[len(shown) :]
                 return derived_source(alias, view.outputs, columns, fence=view.fence, is_open=view.is_open)
-        return relation_source(Instance(relation, alias, scope.block), renamed)
+        return relation_source(Instance(relation, alias, scope.block), shown)
 
     def _view(self, relation: Relation) -> Result | None:
         """A view stands for its captured text; None when that does not parse."""
@@ -230,7 +228,7 @@ class _Blocks:
             outputs = [item for source in scope.sources[start:] for item in source.names.items()]
             is_open = any(source.is_open for source in scope.sources[start:])
             joined = derived_source(
-                node.alias.aliasname, outputs, _renamed(node.alias), fence=Fence.NONE, is_open=is_open
+                node.alias.aliasname, outputs, renamed(node.alias), fence=Fence.NONE, is_open=is_open
             )
             scope.sources[start:] = [joined]
 
@@ -248,7 +246,7 @@ class _Blocks:
         clause = getattr(node, "withClause", None)
         if clause is None:
             return commons
-        uses = _names(node)
+        uses = names(node)
         known: dict[str, Common] = dict(commons)
         if clause.recursive:  # each may name any other
             known |= {item.ctename: Common([], Fence.ALL, is_open=True) for item in clause.ctes}
@@ -260,17 +258,17 @@ class _Blocks:
         self, item: Node, parent: Scope | None, known: _Commons, uses: Counter[str], *, recursive: bool
     ) -> Common:
         node = item.ctequery
-        names = tuple(part.sval for part in item.aliascolnames or ())
+        shown = tuple(part.sval for part in item.aliascolnames or ())
         is_open = bool(item.search_clause or item.cycle_clause)
 
         def seen(result: Result, fence: Fence) -> Common:
             outputs = [
-                (names[place] if place < len(names) else name, origins)
+                (shown[place] if place < len(shown) else name, origins)
                 for place, (name, origins) in enumerate(result.outputs)
             ]
             return Common(outputs, fence, is_open or result.is_open)
 
-        own = _names(node)[item.ctename]
+        own = names(node)[item.ctename]
         is_recursive = recursive and own > 0
         if is_recursive and isinstance(node, ast.SelectStmt) and node.larg is not None:
             known = self._with(node, parent, known)
@@ -412,24 +410,7 @@ def _output(outputs: Outputs, key: Node) -> Origins:
 
 def _derived(alias: Node | None, result: Result) -> Source:
     name = alias.aliasname if alias is not None else ""
-    return derived_source(name, result.outputs, _renamed(alias), fence=result.fence, is_open=result.is_open)
-
-
-def _names(node: Node) -> Counter[str]:
-    """How often FROM names what may be a CTE."""
-    return Counter(
-        inner.relname for inner in walk(node) if isinstance(inner, ast.RangeVar) and inner.schemaname is None
-    )
-
-
-def _renamed(alias: Node | None) -> tuple[str, ...]:
-    return () if alias is None else tuple(part.sval for part in alias.colnames or ())
-
-
-def _function_alias(node: Any) -> str:
-    """A function without alias goes by its name."""
-    calls = [inner for inner in flat(getattr(node, "functions", None)) if isinstance(inner, ast.FuncCall)]
-    return function_name(calls[0]) if calls else ""
+    return derived_source(name, result.outputs, renamed(alias), fence=result.fence, is_open=result.is_open)
 
 
 def _first(sources: Sequence[Source], name: str) -> Origins:

@@ -1,11 +1,12 @@
 """What the clauses of one SELECT say: how far conditions reach into it, its arms, names and directions."""
 
+from collections import Counter
 from typing import Any
 
 from queryfit.sql.expressions import function_name, has_aggregate, type_name
 from queryfit.sql.grammar import Node, ast, enums
 from queryfit.sql.scope import Fence
-from queryfit.sql.tree import walk
+from queryfit.sql.tree import flat, walk
 
 _NAMED = {ast.CoalesceExpr: "coalesce", ast.CaseExpr: "case", ast.A_ArrayExpr: "array"}
 
@@ -78,3 +79,20 @@ def output_name(node: Node) -> str:
         case _:
             name = _NAMED.get(type(node), name)
     return name
+
+
+def names(node: Node) -> Counter[str]:
+    """How often FROM names what may be a CTE."""
+    return Counter(
+        inner.relname for inner in walk(node) if isinstance(inner, ast.RangeVar) and inner.schemaname is None
+    )
+
+
+def renamed(alias: Node | None) -> tuple[str, ...]:
+    return () if alias is None else tuple(part.sval for part in alias.colnames or ())
+
+
+def function_alias(node: Any) -> str:
+    """A function without alias goes by its name."""
+    calls = [inner for inner in flat(getattr(node, "functions", None)) if isinstance(inner, ast.FuncCall)]
+    return function_name(calls[0]) if calls else ""

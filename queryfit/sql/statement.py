@@ -1,7 +1,7 @@
 """What one statement text says: kind, shape and references. Never raises, whatever the text."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from queryfit.sql.catalog import Catalog
@@ -48,12 +48,12 @@ class Statement:
 
     def shape_row(self) -> dict[str, Any] | None:
         """A row of the table `shape`; None where the statement has no shape."""
-        return None if self.shape is None else {"fingerprint": self.fingerprint, **asdict(self.shape)}
+        return None if self.shape is None else {"fingerprint": self.fingerprint, **_facts(self.shape)}
 
     def reference_rows(self, database: str) -> list[dict[str, Any]]:
         """Rows of the table `reference`."""
         names = {"database": database, "fingerprint": self.fingerprint}
-        return [names | asdict(reference) for reference in self.references]
+        return [names | _facts(reference) for reference in self.references]
 
 
 def analyse(text: str, catalog: Catalog, search_path: Sequence[str] = ("public",)) -> Statement:
@@ -81,6 +81,11 @@ def analyse(text: str, catalog: Catalog, search_path: Sequence[str] = ("public",
     except RecursionError:
         return Statement(mark, "unparsed", parse_error="the statement is nested too deeply to be analysed")
     return Statement(mark, kind, shape=shape, references=found.references)
+
+
+def _facts(row: Reference | Shape) -> dict[str, Any]:
+    """Fields by name; dataclasses.asdict would copy every value on the way."""
+    return {name: getattr(row, name) for name in row.__slots__}
 
 
 def _kind(node: Node | None) -> str:
