@@ -266,3 +266,47 @@ def test_conditions_are_those_of_the_plan(shop: psycopg.Connection[DictRow], sql
                 truth |= qualified_columns(plan[key])
     said = {(r.alias, r.column_name) for r in analyse(sql, real_catalog(shop)).references if r.clause > 0}
     assert said == truth
+
+
+CORRELATED = {
+    "scalar": "select (select max(i.price) from item i where i.order_id = o.id) from orders o",
+    "not exists": "select 1 from orders o where not exists (select 1 from item i where i.order_id = o.id)",
+    "left of nothing": "select 1 from orders o left join item i on i.order_id = o.id and o.status = $1",
+    "right": "select 1 from item i right join orders o on i.order_id = o.id where o.total < $1",
+    "limited": "select 1 from (select o.id from orders o limit 5) s join item i on i.order_id = s.id where s.id = $1",
+    "kept": "with x as materialized (select o.id from orders o) select 1 from x, item i where i.order_id = x.id",
+    "window": "select 1 from (select o.id, rank() over (order by o.total) from orders o) s where s.id = $1",
+    "in or": "select 1 from orders o where o.id = $1 or o.total in (select i.price from item i)",
+    "not in": "select 1 from orders o where o.id not in (select i.order_id from item i where i.price = $1)",
+    "keyset": "select 1 from orders o where (o.created_at, o.id) < ($1, $2) order by o.created_at desc limit 5",
+}
+
+
+def lookups(plan: dict[str, Any], alias: str = "", *, below_or: bool = False) -> Iterator[tuple[str, str]]:
+    """(alias, column) of what index scans look up; the index scan of a bitmap belongs to the heap scan above it."""
+    alias = plan.get("Alias", alias)
+    if "Index Cond" in plan and not below_or:
+        yield from (pair for pair in qualified_columns(plan["Index Cond"]) if pair[0] == alias)
+    for child in plan.get("Plans", ()):
+        yield from lookups(child, alias, below_or=below_or or plan["Node Type"] == "BitmapOr")
+
+
+@pytest.mark.parametrize("sql", [*JOINED.values(), *CORRELATED.values()], ids=[*JOINED, *CORRELATED])
+def test_lookups_are_said_to_be_possible_and_conditions_are_looked_up(
+    shop: psycopg.Connection[DictRow], sql: str
+) -> None:
+    """With every index there and only nested loops allowed: no lookup that was not said, none said that never comes."""
+    with shop.transaction():
+        for setting in ("enable_seqscan", "enable_hashjoin", "enable_mergejoin"):
+            shop.execute(f"set local {setting} = off".encode())
+        row = shop.execute(f"explain (verbose, generic_plan, format json) {sql}".encode()).fetchone()
+    assert row is not None
+    looked_up = set(lookups(row["QUERY PLAN"][0]["Plan"]))
+    bounding = {
+        (reference.alias, reference.column_name): reference.role
+        for reference in analyse(sql, real_catalog(shop)).references
+        if reference.role in ("equality", "range", "join", "in_subquery", "null_test") and not reference.is_disjunct
+    }
+    assert looked_up <= set(bounding)
+    filtered = {alias for (alias, _), role in bounding.items() if role in ("equality", "range", "null_test")}
+    assert filtered <= {alias for alias, _ in looked_up}
