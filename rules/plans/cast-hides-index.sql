@@ -60,12 +60,15 @@ scan as (
         extent.pages,
         extent.part_pages,
         -- without the alias, which is there in plans of several relations
-        replace(node.filter, '(' || coalesce(node.alias, '') || '.', '(') as filter,
+        replace(
+            replace(node.filter, '(' || coalesce(node.alias, '') || '.', '('),
+            '("' || replace(coalesce(node.alias, ''), '"', '""') || '".', '('
+        ) as filter,
         node.self_cost * node.estimated_loops / nullif(plan.total_cost, 0) as cost_share
     from plan
     join plan_node as node on node.plan = plan.plan
     join relation_extent as extent on extent.database = plan.database and extent.relation = node.relation
-    where node.node_type = 'Seq Scan'
+    where node.node_type in ('Seq Scan', 'Index Scan', 'Index Only Scan', 'Bitmap Heap Scan')
         and node.filter is not null
         and extent.rows >= $least_rows
         and extent.pages >= $least_pages
@@ -174,6 +177,22 @@ insert into statement (fingerprint, calls, rows, execution_ms, mean_ms, shared_b
 insert into plan (plan, fingerprint, total_cost) values ('a1 1', 'a1', 100);
 insert into plan_node (plan, node_type, relation, alias, filter, self_cost, estimated_loops) values
     ('a1 1', 'Seq Scan', 'public.orders', 'orders', '((id)::numeric = $1)', 100, 1);
+-- finds: fingerprint:a1
+
+-- example: char(2) against text, in a statement that another index leads through the whole table
+-- given: evidence
+insert into relation (relation, root, kind, tuple_rows, pages) values
+    ('public.customer', 'public.customer', 'table', 240000, 2600);
+insert into relation_column (relation, column_name, type, base_type) values
+    ('public.customer', 'Country', 'character(2)', 'bpchar');
+insert into relation_index (relation, index) values ('public.customer', 'public.by_country');
+insert into index_column (relation, index, position, column_name) values ('public.customer', 'public.by_country', 1, 'Country');
+insert into statement_text (fingerprint, kind) values ('a1', 'select');
+insert into statement (fingerprint, calls, rows, execution_ms, mean_ms, shared_blocks_hit) values
+    ('a1', 1000, 1000, 20000, 20, 2600000);
+insert into plan (plan, fingerprint, total_cost) values ('a1 1', 'a1', 100);
+insert into plan_node (plan, node_type, relation, alias, filter, self_cost, estimated_loops) values
+    ('a1 1', 'Index Scan', 'public.customer', 'customer', '((customer."Country")::text = $1)', 100, 1);
 -- finds: fingerprint:a1
 
 -- example: varchar shown as text uses its index all the same; here the scan has another reason

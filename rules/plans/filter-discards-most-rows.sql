@@ -8,7 +8,8 @@
 -- param: least_rows = 10000 -- fewer are filtered in a few milliseconds
 -- param: least_pages = 128 -- 1 MB
 -- param: most_share = 0.02 -- of the rows read; where more are kept a scan is about as good as an index
--- param: covered_share = 0.05 -- an index that keeps less than this is one the statement uses
+-- param: covered_share = 0.05 -- an index that keeps less than this is one that a statement uses
+-- param: most_loops = 5 -- more are a fault of the loop, not of the filter
 -- param: least_read_share = 0.3 -- blocks per call against the table's: real calls have to read as much as the plan says
 -- param: scan_rows_per_ms = 100000 -- no server filters rows faster, so a shorter call read fewer
 -- param: least_calls = 10 -- a statement run by hand is no workload …
@@ -49,6 +50,8 @@ with scan as (
     where node.node_type = 'Seq Scan'
         and node.filter is not null
         and not contains(node.filter, 'SubPlan')
+        -- read again and again: nested-loop-over-scan
+        and node.estimated_loops < $most_loops
     group by plan.database, plan.fingerprint, plan.plan, extent.root
 ),
 -- what has a rule of its own: patterns, functions and casts around columns
@@ -60,7 +63,7 @@ explained as (
     where reference.role in ('pattern', 'not_in_subquery')
         or (reference.clause > 0 and (reference.expression is not null or reference.cast_type is not null))
 ),
--- an index there is or could be: the root is shared with missing-index
+-- an index there is or could be, if it keeps little: the root is shared with missing-index
 lead as (
     select
         database,
@@ -75,6 +78,7 @@ lead as (
         ) as place
     from statement_filter
     where kind <> 'join'
+        and (own_share is null or own_share <= $covered_share)
 ),
 -- an implicit cast, which cast-hides-index explains
 converted as (

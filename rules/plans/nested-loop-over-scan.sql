@@ -3,8 +3,8 @@
 -- severity: warning
 -- proof: planned
 -- reads: plan, plan_node, relation_extent, statement_filter, workload
--- message: The plan reads all of {relation} ({table_rows} rows) about {loops} times in one call ({mean_ms}); give the inner
---     side an index, or write a join that can be hashed.
+-- message: One call ({mean_ms}) reads the {table_rows} rows of {relation} {scans_per_call} times, once for each row of a
+--     nested loop; give the inner side an index, or write a join that can be hashed.
 -- param: least_rows = 10000 -- a smaller table is read again in no time
 -- param: least_pages = 128 -- 1 MB
 -- param: least_loops = 5 -- the planner's guess has to be clear
@@ -70,7 +70,13 @@ select
     workload.execution_ms_per_day * least(1, scan.cost_share) * $saved_low as impact_low_ms_per_day,
     scan.root as relation,
     scan.table_rows,
-    scan.loops,
+    -- as the calls' blocks show; else as the planner expects
+    case
+        when workload.blocks_hit + workload.blocks_read > 0 then
+            round((workload.blocks_hit + workload.blocks_read)::double / workload.calls / scan.part_pages, 1)
+        else scan.loops
+    end as scans_per_call,
+    scan.loops as expected_loops,
     scan.cost_share,
     scan.filter,
     workload.calls,

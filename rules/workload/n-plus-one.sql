@@ -10,6 +10,8 @@
 -- param: least_repeats = 3 -- likewise for the calls that follow
 -- param: least_ratio = 0.8 -- calls of the child per row of the parent; below 1 where the application remembers rows …
 -- param: most_ratio = 1.25 -- … above 1 where others run the child too
+-- param: least_ratio_unseen = 0.95 -- the same where only cumulative counters speak: many pairs agree by chance …
+-- param: most_ratio_unseen = 1.05 -- … within a quarter
 -- param: least_parent_calls = 3 -- a batch that ran once or twice is no page
 -- param: least_child_calls = 30 -- fewer say nothing
 -- param: least_intervals = 5 -- a correlation over fewer is chance
@@ -137,9 +139,11 @@ link as (
         and other.referenced_column = one.referenced_column
         and (other.relation <> one.relation or other.column_name <> one.column_name)
     union
-    -- the same column of the same table: a list, then the details of each
-    select distinct database, relation, column_name, relation, column_name
+    -- the same column of the same table: a list, then the details of each; too common to tell from sums alone
+    select distinct compared.database, relation, column_name, relation, column_name
     from compared
+    cross join span
+    where span.intervals > 0
 ),
 pair as (
     select
@@ -171,6 +175,10 @@ pair as (
     where parent.fingerprint <> child.fingerprint
         and child.calls >= $least_repeats * parent.calls
         and child.calls between $least_ratio * parent.rows and $most_ratio * parent.rows
+        and (
+            parent.intervals > 0
+            or child.calls between $least_ratio_unseen * parent.rows and $most_ratio_unseen * parent.rows
+        )
 ),
 -- every interval of every pair; one without a row of counters had no calls
 course as (
@@ -329,8 +337,20 @@ insert into reference (fingerprint, relation, alias, column_name, role, operator
     ('a1', 'public.orders', 'orders', '*', 'select', null, null, null),
     ('b2', 'public.customers', 'customers', 'id', 'equality', '=', '$1', 'parameter');
 insert into statement (fingerprint, calls, rows, execution_ms, mean_ms) values
-    ('a1', 100, 2500, 1000, 1), ('b2', 2450, 2450, 2000, 1);
+    ('a1', 100, 2500, 1000, 1), ('b2', 2490, 2490, 2000, 1);
 -- finds: fingerprint:b2
+
+-- example: a list of a table and a lookup by its key agree in number; from sums alone that is chance
+-- given: evidence
+insert into statement_text (fingerprint, text, kind) values
+    ('a1', 'select id, name from customers order by id desc limit $1', 'select'),
+    ('b2', 'select email from customers where id = $1', 'select');
+insert into shape (fingerprint) values ('a1'), ('b2');
+insert into reference (fingerprint, relation, alias, column_name, role, operator, value, value_kind) values
+    ('a1', 'public.customers', 'customers', 'id', 'select', null, null, null),
+    ('b2', 'public.customers', 'customers', 'id', 'equality', '=', '$1', 'parameter');
+insert into statement (fingerprint, calls, rows) values ('a1', 100, 1000), ('b2', 1000, 1000);
+-- finds: nothing
 
 -- example: a session is looked up, then its user: one row each, as often as you like
 -- given: evidence
