@@ -108,6 +108,10 @@ insert into jobs (id, state, payload, created_at)
 select n, case when n > 3990 then 'queued' else 'done' end, '{"order": ' || n || '}', timestamptz '2026-11-01' + n * interval '1 minute'
 from generate_series(1, 4000) as n;
 
+insert into searches (id, words, searched_at)
+select n, (array['lamp', 'chair', 'red carpet', 'clock'])[1 + n % 4] || ' ' || n % 977, timestamptz '2026-11-01' + n * interval '20 seconds'
+from generate_series(1, 40000) as n;
+
 insert into daily_revenue (day, orders, total)
 select created_at::date, count(*), sum(total)
 from orders

@@ -91,6 +91,18 @@ def best_items(connection: Connection, n: int) -> None:
     ).fetchall()
 
 
+def large_orders(connection: Connection, n: int) -> None:
+    start = pages.hour(n)
+    connection.execute(
+        "select count(*) from orders where created_at >= %s and created_at < %s and total > %s",
+        (start, start + dt.timedelta(days=1), 400 + n),
+    ).fetchall()
+
+
+def returned_orders(connection: Connection, n: int) -> None:
+    sick.returned_orders(connection, n)  # an index
+
+
 def sales(connection: Connection, n: int) -> None:
     sick.sales(connection, n)  # no index is in the way of HOT
 
@@ -121,10 +133,6 @@ def cart(connection: Connection, n: int) -> None:
     connection.execute("select id, content from carts where customer_id = %s", (pages.regular_customer(n),)).fetchall()
 
 
-def returned(connection: Connection, n: int) -> None:
-    connection.execute("select reason from returns where order_id = %s", (8 * (n % 30000),)).fetchall()
-
-
 def also_bought(connection: Connection, n: int) -> None:
     connection.execute("select order_id from order_items where product_id = %s limit 20", (1 + n % 12000,)).fetchall()
 
@@ -140,7 +148,7 @@ STOREFRONT = (
     pages.Visit(order_status, 60, 1),
     pages.Visit(sales, 20, 1),
     pages.Visit(cart, 60, 1),
-    pages.Visit(returned, 20),
+    pages.Visit(returned_orders, 40),
     pages.Visit(also_bought, 40),
     *pages.SHARED,
 )
@@ -155,4 +163,4 @@ BACK_OFFICE = (
     pages.Visit(price_update, 200),
 )
 
-REPORTS = (pages.Visit(best_items, 40), pages.Visit(traffic, 40))
+REPORTS = (pages.Visit(best_items, 40), pages.Visit(large_orders, 20), pages.Visit(traffic, 40))

@@ -95,6 +95,10 @@ def sign_out_everywhere(connection: Connection, n: int) -> None:
     connection.execute("select token from sessions where customer_id = %s", (2 + n * 2,)).fetchall()
 
 
+def recent_searches(connection: Connection, _n: int) -> None:
+    connection.execute("select words from searches order by id desc limit 10").fetchall()
+
+
 SHARED = (
     Visit(health_check, 300, 5),
     Visit(signed_in, 300, 5),
@@ -105,4 +109,5 @@ SHARED = (
     Visit(own_reviews, 50, 1),
     Visit(payment_of_order, 100, 1),
     Visit(sign_out_everywhere, 40),
+    Visit(recent_searches, 60, 1),
 )

@@ -97,6 +97,25 @@ def best_items(connection: Connection, _n: int) -> None:
     ).fetchall()
 
 
+def large_orders(connection: Connection, n: int) -> None:
+    """Count the orders above a sum, adding up the items of every order."""
+    connection.execute(
+        "select count(*) from ("
+        "select order_id, sum(quantity * unit_price) as total from order_items group by order_id"
+        ") as sums where total > %s",
+        (400 + n,),
+    ).fetchall()
+
+
+def returned_orders(connection: Connection, n: int) -> None:
+    """Show a customer's last orders with the number of returns: a subquery for each order."""
+    connection.execute(
+        "select id, total, (select count(*) from returns where returns.order_id = orders.id) from orders"
+        " where customer_id = %s order by created_at desc limit 10",
+        (pages.regular_customer(n),),
+    ).fetchall()
+
+
 def sales(connection: Connection, n: int) -> None:
     """Book a batch of sales, one statement each."""
     with connection.cursor() as cursor:
@@ -135,6 +154,7 @@ STOREFRONT = (
     pages.Visit(tracking, 60, 1),
     pages.Visit(shipped_orders, 60, 1),
     pages.Visit(customer_value, 200, 1),
+    pages.Visit(returned_orders, 40),
     pages.Visit(order_status, 60, 1),
     pages.Visit(sales, 260, 2),
     *pages.SHARED,
@@ -150,4 +170,4 @@ BACK_OFFICE = (
     pages.Visit(price_update, 6),
 )
 
-REPORTS = (pages.Visit(best_items, 4), pages.Visit(traffic, 40))
+REPORTS = (pages.Visit(best_items, 4), pages.Visit(large_orders, 3), pages.Visit(traffic, 40))
