@@ -6,6 +6,7 @@ CI) they run as an unprivileged user, because neither `postgres` nor `pgbouncer`
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import importlib.util
 import os
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import psycopg
+import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
@@ -48,8 +50,12 @@ TEST_SETTINGS: Mapping[str, str] = {
 
 @cache
 def available() -> dict[int, Path]:
-    """Folders of server binaries by major version, from Debian's packages and from wheels."""
-    folders = [*Path("/usr/lib/postgresql").glob("*/bin")]
+    """Folders of server binaries by major version, from Debian's packages and from wheels.
+
+    QUERYFIT_TEST_SERVERS may name more of them, separated by colons.
+    """
+    folders = [Path(name) for name in os.environ.get("QUERYFIT_TEST_SERVERS", "").split(":") if name]
+    folders += Path("/usr/lib/postgresql").glob("*/bin")
     for wheel in WHEELS:
         spec = importlib.util.find_spec(wheel)  # found, not imported: the import of some of them warns
         places = (spec.submodule_search_locations or []) if spec else []
@@ -120,9 +126,10 @@ def _reachable(bin_dir: Path, root: Path) -> Path:
     """`bin_dir`, or a copy of its installation where the unprivileged user cannot get into it (a venv below /root)."""
     if unprivileged_user() is None or all(folder.stat().st_mode & 0o001 for folder in [bin_dir, *bin_dir.parents]):
         return bin_dir
-    copy = root / f"pginstall-{bin_dir.parents[1].name}"
+    copy = root / f"queryfit-{bin_dir.parents[1].name}-{os.getpid()}"
     if not copy.exists():
         shutil.copytree(bin_dir.parent, copy, symlinks=True)
+        atexit.register(shutil.rmtree, copy, ignore_errors=True)
     return copy / "bin"
 
 
@@ -133,12 +140,12 @@ class Cluster:
     """
 
     def __init__(self, bin_dir: Path, *, settings: Mapping[str, str | None] | None = None, root: Path) -> None:
-        self.root = Path(tempfile.mkdtemp(prefix="cluster", dir=root))
-        for folder in (self.root, *self.root.parents):  # pytest makes its folders 0700
-            if not folder.stat().st_mode & 0o001 and folder.owner() == pwd.getpwuid(os.geteuid()).pw_name:
-                folder.chmod(folder.stat().st_mode | 0o011)
+        # pytest keeps its folders closed to others, the unprivileged user too, and closes them again at every start
+        self.place = root if unprivileged_user() is None else Path(tempfile.gettempdir())
+        self.root = Path(tempfile.mkdtemp(prefix="queryfit-cluster-", dir=self.place))
+        self.root.chmod(0o755)
         _give(self.root)
-        self.bin_dir = _reachable(bin_dir, root)
+        self.bin_dir = _reachable(bin_dir, self.place)
         self.data = self.root / "data"
         self.log = self.root / "server.log"
         self.socket_dir = _short_folder()
@@ -243,7 +250,9 @@ class Cluster:
 
     def standby(self, settings: Mapping[str, str | None] | None = None) -> Cluster:
         """A hot standby that streams from this server, started; it is stopped with its primary."""
-        standby = Cluster(self.bin_dir, settings={**self.settings, **(settings or {})}, root=self.root.parent)
+        if not (self.bin_dir / "pg_basebackup").exists():
+            pytest.skip(f"the binaries of PostgreSQL {self.version} come without pg_basebackup")
+        standby = Cluster(self.bin_dir, settings={**self.settings, **(settings or {})}, root=self.place)
         run_as_user([
             self.bin_dir / "pg_basebackup", "--pgdata", standby.data, "--checkpoint=fast", "--write-recovery-conf",
             "--wal-method=stream", "--no-sync", "--dbname", self.dsn("postgres", application_name="standby"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from queryfit.capture import remedies
 from queryfit.capture.scope import NAME, WANTED
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ STATISTICS = f"""
 UNREADABLE = f"""
     select
         {NAME} as relation,
-        row_security_active(c.oid) as is_under_row_security,
-        has_schema_privilege(n.oid, 'usage') as has_usage
+        n.nspname::text as schema,
+        row_security_active(c.oid) as is_under_row_security
     from pg_class as c
     join pg_namespace as n on n.oid = c.relnamespace
     where c.relkind in ('r', 'm')
@@ -90,11 +91,7 @@ def extremes(common_values: str | None, histogram_bounds: str | None) -> tuple[f
 def _record_gaps(scope: Scope, seen: set[str], relations: int) -> None:
     hidden = [row for row in scope.read_wanted("column_statistics", UNREADABLE) if row["relation"] not in seen]
     no_privilege = [row for row in hidden if not row["is_under_row_security"]]
-    grant = (
-        f"grant pg_read_all_data to {scope.role};"
-        if scope.is_at_least(14)
-        else f"grant select on all tables in schema … to {scope.role};"
-    )
+    grant = remedies.read_everything(scope.role, scope.major, sorted({row["schema"] for row in no_privilege}))
     if no_privilege and not seen and len(no_privilege) == len(hidden) and len(hidden) <= relations:
         scope.gaps.add(
             "column_statistics",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from queryfit.capture import remedies
 from queryfit.capture.scope import NAME, WANTED
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ SEQUENCES = f"""
         case when readable.is_open then pg_sequence_last_value(c.oid) end as last_value,
         readable.is_open as is_readable,
         readable.is_permitted,
+        n.nspname::text as schema,
         q.seqincrement as increment,
         q.seqmin as minimum_value,
         q.seqmax as maximum_value,
@@ -133,17 +135,19 @@ def read_index_counters(scope: Scope) -> list[Row]:
 def read_sequences(scope: Scope) -> list[Row]:
     """Rows of the evidence table `relation_sequence`; a value that is hidden is recorded as unread."""
     rows = scope.read_locking("relation_sequence", SEQUENCES, sequences=True)
-    denied = [row["sequence"] for row in rows if not row["is_permitted"]]
+    denied = {row["sequence"]: row["schema"] for row in rows if not row["is_permitted"]}
+    grant = remedies.read_everything(scope.role, scope.major, sorted(set(denied.values())))
     all_denied = len(denied) == len(rows) and len(denied) > 1
     if all_denied:
         scope.gaps.add(
             "relation_sequence",
             f"the role may read the value of none of the {len(rows)} sequences",
-            hint=_grant(scope),
+            hint=grant,
             database=scope.database,
         )
     for row in rows:
         is_permitted = row.pop("is_permitted")
+        del row["schema"]
         if row["is_readable"] or (all_denied and not is_permitted):
             continue
         scope.gaps.add(
@@ -151,14 +155,8 @@ def read_sequences(scope: Scope) -> list[Row]:
             "another session holds a lock on it, or it does not exist on a standby"
             if is_permitted
             else "the role may not read its value",
-            hint="capture again later" if is_permitted else _grant(scope),
+            hint="capture again later" if is_permitted else grant,
             database=scope.database,
             subject=row["sequence"],
         )
     return rows
-
-
-def _grant(scope: Scope) -> str:
-    if scope.is_at_least(14):
-        return f"grant pg_read_all_data to {scope.role};"
-    return f"grant select on all sequences in schema … to {scope.role};"

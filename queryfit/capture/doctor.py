@@ -90,7 +90,7 @@ class _Patient:
 
     @property
     def major(self) -> int:
-        return self.scope.reader.version_number // 10_000
+        return self.scope.major
 
     @property
     def is_loaded(self) -> bool:

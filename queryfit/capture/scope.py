@@ -90,7 +90,12 @@ class Scope:
 
     def is_at_least(self, major: int) -> bool:
         """Tell whether the server is of this major version or later."""
-        return self.reader.version_number >= major * 10_000
+        return self.major >= major
+
+    @property
+    def major(self) -> int:
+        """The server's major version: 18."""
+        return self.reader.version_number // 10_000
 
     @property
     def database(self) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.capture.taking import ROLES
+from tests.capture.taking import READ_ALL_13, ROLES
 
 if TYPE_CHECKING:
     from tests.servers import Cluster
@@ -51,6 +51,8 @@ def shop(cluster: Cluster, database: str) -> str:
     """A database with `SCHEMA` and the roles of `ROLES`, on every version; its name."""
     cluster.run(ROLES)
     cluster.run(SCHEMA, database=database)
+    if cluster.version < 14:
+        cluster.run(READ_ALL_13, database=database)
     return database
 
 

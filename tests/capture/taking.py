@@ -24,9 +24,19 @@ ROLES = """
             create role plain login;
             create role app login;
             grant pg_monitor to fit, monitor;
-            grant pg_read_all_data to fit;
+            if current_setting('server_version_num')::int >= 140000 then
+                grant pg_read_all_data to fit;
+            end if;
         end if;
     end $$
+"""
+
+
+# What pg_read_all_data gives from 14 on.
+READ_ALL_13 = """
+    grant usage on schema public, "We ird" to fit;
+    grant select on all tables in schema public, "We ird" to fit;
+    grant select on all sequences in schema public, "We ird" to fit;
 """
 
 
