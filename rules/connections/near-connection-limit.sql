@@ -37,7 +37,8 @@ holder as (
         coalesce(nullif(application, ''), '(no name)') as application,
         coalesce(client, 'unknown') as client,
         count(*) as connections,
-        count(*) filter (where state = 'idle') as idle
+        -- states are hidden from a weak role
+        case when count(state) > 0 then count(*) filter (where state = 'idle') end as idle
     from session
     group by all
 ),
@@ -86,7 +87,7 @@ from (
         (select count(*) from session where state = 'idle') as idle_connections,
         (
             select string_agg(
-                role || '@' || application || ' from ' || client || ' (' || connections || ', ' || idle || ' idle)',
+                role || '@' || application || ' from ' || client || ' (' || connections || coalesce(', ' || idle || ' idle', '') || ')',
                 ', ' order by rank
             )
             from ranked

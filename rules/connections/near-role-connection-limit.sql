@@ -23,7 +23,9 @@
 -- The limit is there to stop this role, and it does.
 
 with held as (
-    select role, sampled_at, count(*) as connections, count(*) filter (where state = 'idle') as idle_connections
+    select role, sampled_at, count(*) as connections, 
+        -- states are hidden from a weak role
+        case when count(state) > 0 then count(*) filter (where state = 'idle') end as idle_connections
     from activity
     where not is_own and database is not null and coalesce(backend_type, 'client backend') = 'client backend'
     group by role, sampled_at

@@ -2,10 +2,10 @@
 -- title: Two indexes that are the same
 -- severity: warning
 -- proof: planned
--- reads: relation, relation_index
+-- reads: relation, relation_index, index_family
 -- message: {index} ({size_bytes}) is the same index as {kept_index}: every write to {relation} keeps both; drop one.
--- fix: drop index concurrently {index};
--- undo: {definition};
+-- fix: drop index {concurrently}{index};
+-- undo: {undo_sql};
 -- since: 0.1
 --
 -- ## Why it matters
@@ -22,6 +22,7 @@
 with candidate as (
     select
         idx.*,
+        rel.kind,
         -- the one to keep: what a constraint, a foreign key or the replica identity needs, then the oldest
         row_number() over (
             partition by
@@ -37,6 +38,13 @@ with candidate as (
         and idx.extension is null
         -- a partition's index follows its parent's: report it there once
         and idx.parent_index is null
+),
+whole as (
+    -- the index of a partitioned table is as large as all of its parts
+    select family.database, family.top_index as index, sum(idx.size_bytes)::bigint as size_bytes
+    from index_family as family
+    join relation_index as idx on idx.database = family.database and idx.index = family.index
+    group by family.database, family.top_index
 )
 
 select
@@ -46,9 +54,12 @@ select
     redundant.index,
     redundant.relation,
     kept.index as kept_index,
-    redundant.size_bytes,
+    whole.size_bytes,
     redundant.definition,
-    kept.definition as kept_definition
+    kept.definition as kept_definition,
+    replace(redundant.definition, ' ON ONLY ', ' ON ') as undo_sql,
+    -- a partitioned index cannot be dropped concurrently
+    case when redundant.kind = 'partitioned_table' then '' else 'concurrently ' end as concurrently
 from candidate as redundant
 join candidate as kept
     on kept.database = redundant.database
@@ -58,6 +69,7 @@ join candidate as kept
     and coalesce(kept.included_columns, '') = coalesce(redundant.included_columns, '')
     and coalesce(kept.predicate, '') = coalesce(redundant.predicate, '')
     and kept.rank = 1
+join whole on whole.database = redundant.database and whole.index = redundant.index
 where redundant.rank > 1
     and redundant.constraint_name is null
     and not redundant.is_referenced

@@ -105,8 +105,10 @@ select
     case when has_counters then deleted_rows end as deleted_rows,
     exposure_ms_per_day,
     case
-        when deleted_rows > 0 then deleted_rows || ' rows were deleted there so far. Build the index.'
-        else 'none was deleted there so far: build the index before that changes.'
+        when deleted_rows = 1 then 'one row was deleted there so far. Build the index.'
+        when deleted_rows > 1 then deleted_rows || ' rows were deleted there so far. Build the index.'
+        when has_counters then 'none was deleted there so far: build the index before that changes.'
+        else 'how many were deleted there is not counted here. Build the index unless it is none.'
     end as deletes_seen,
     kind,
     index,

@@ -60,8 +60,8 @@ keyless as (
         rel.kind,
         total.tuple_rows as table_rows,
         total.size_bytes,
-        total.inserted_rows,
-        total.updated_rows + total.deleted_rows as changed_rows,
+        -- a standby counts no writes
+        case when total.has_counters then total.updated_rows + total.deleted_rows end as changed_rows,
         best.index as unique_index,
         best.key_columns as unique_columns,
         best.constraint_name as unique_constraint
@@ -82,17 +82,17 @@ select
     database,
     relation as subject,
     case
-        when unique_index is not null or changed_rows = 0 or coalesce(table_rows, 0) < $min_rows then 'info'
+        when unique_index is not null or coalesce(changed_rows, 0) = 0 or coalesce(table_rows, 0) < $min_rows then 'info'
         else 'warning'
     end as severity,
     relation,
     table_rows,
     size_bytes,
-    inserted_rows,
     changed_rows,
     unique_index,
     case
         when unique_index is not null then 'its unique index on ' || unique_columns || ' does the work, but replication and tools ask for the key'
+        when changed_rows is null then 'duplicates cannot be told apart, and logical replication would refuse updates and deletes'
         when changed_rows = 0 then 'nothing was ever updated or deleted, but duplicates cannot be told apart'
         else 'rows are updated or deleted, yet duplicates cannot be told apart and logical replication would refuse to'
     end as consequence,
@@ -125,6 +125,14 @@ insert into relation (relation, root, kind, tuple_rows, size_bytes, is_partition
     ('public.log_1', 'public.log', 'table', 50000, 8000000, true),
     ('public.log_2', 'public.log', 'table', 50000, 8000000, true);
 -- finds: public.log
+
+-- example: on a standby, where writes are not counted
+-- given: evidence
+insert into server (is_standby) values (true);
+insert into relation (relation, root, kind, tuple_rows, size_bytes) values
+    ('public.orders', 'public.orders', 'table', 50000, 8000000);
+insert into relation_counter (relation, deleted_rows) values ('public.orders', 0);
+-- finds: public.orders
 
 -- example: a primary key, an empty table, an unlogged one, a view, and one of an extension
 -- given: evidence

@@ -1,11 +1,11 @@
 -- rule: overlapping-index
 -- title: Index that is the beginning of another
 -- severity: warning
--- reads: relation, relation_index
+-- reads: relation, relation_index, index_family
 -- message: {index} ({size_bytes}) on {key_columns} is the beginning of {covering_index} on {covering_columns}, which
 --     serves the same lookups: every write to {relation} keeps both; drop the shorter one.
--- fix: drop index concurrently {index};
--- undo: {definition};
+-- fix: drop index {concurrently}{index};
+-- undo: {undo_sql};
 -- param: max_size_factor = 3 -- in a much larger index a lookup by the prefix reads more pages than it saves
 -- param: min_bytes = 8388608 -- below 8 MB the second index costs next to nothing
 -- since: 0.1
@@ -21,12 +21,21 @@
 -- Lookups by the prefix are very hot and the longer index is much wider, or the added column of the longer one changes so
 -- often that it bloats. A unique index forbids something, so it is never reported.
 
-with candidate as (
+with whole as (
+    -- the index of a partitioned table is as large as all of its parts
+    select family.database, family.top_index as index, sum(idx.size_bytes)::bigint as size_bytes
+    from index_family as family
+    join relation_index as idx on idx.database = family.database and idx.index = family.index
+    group by family.database, family.top_index
+),
+candidate as (
     select
         short.*,
+        short_size.size_bytes as whole_bytes,
+        rel.kind,
         long.index as covering_index,
         long.key_columns as covering_columns,
-        long.size_bytes as covering_bytes,
+        long_size.size_bytes as covering_bytes,
         long.definition as covering_definition,
         row_number() over (
             partition by short.database, short.index
@@ -40,6 +49,8 @@ with candidate as (
         and coalesce(long.predicate, '') = coalesce(short.predicate, '')
         and starts_with(long.key_signature, short.key_signature || ', ')
     join relation as rel on rel.database = short.database and rel.relation = short.relation
+    join whole as short_size on short_size.database = short.database and short_size.index = short.index
+    join whole as long_size on long_size.database = long.database and long_size.index = long.index
     where short.access_method = 'btree'
         and long.is_valid
         and short.is_valid
@@ -55,11 +66,8 @@ with candidate as (
         and short.included_columns is null
         -- a partition's index follows its parent's: report it there once
         and short.parent_index is null
-        -- a partitioned index has no size of its own
-        and (
-            rel.kind = 'partitioned_table'
-            or (short.size_bytes >= $min_bytes and long.size_bytes <= $max_size_factor * short.size_bytes)
-        )
+        and short_size.size_bytes >= $min_bytes
+        and long_size.size_bytes <= $max_size_factor * short_size.size_bytes
 )
 
 select
@@ -71,10 +79,13 @@ select
     key_columns,
     covering_index,
     covering_columns,
-    size_bytes,
+    whole_bytes as size_bytes,
     covering_bytes,
     definition,
-    covering_definition
+    covering_definition,
+    replace(definition, ' ON ONLY ', ' ON ') as undo_sql,
+    -- a partitioned index cannot be dropped concurrently
+    case when kind = 'partitioned_table' then '' else 'concurrently ' end as concurrently
 from candidate
 where rank = 1;
 

@@ -2,7 +2,7 @@
 -- title: Random reads costed as on a turning disk
 -- severity: info
 -- reads: setting, database, io, server
--- message: random_page_cost is {random_page_cost}, {ratio} times the cost of a sequential page: right for turning disks{measured},
+-- message: random_page_cost is {random_page_cost}, against {sequential_page_cost} for a page in sequence: right for turning disks{measured},
 --     too high for SSD, where the planner then avoids indexes. Try 1.1.
 -- fix: {fix_sql}
 -- undo: {undo_sql}

@@ -1,5 +1,5 @@
 -- Sizes and activity of whole tables: a partitioned table with all its partitions, any other by itself.
--- source: relation, relation_counter, counter_window
+-- source: relation, relation_counter, counter_window, server
 -- capture: derived
 create table relation_total (
     database varchar not null,                  -- database
@@ -13,7 +13,7 @@ create table relation_total (
     updated_rows bigint not null,               -- rows updated
     deleted_rows bigint not null,               -- rows deleted
     inserted_rows_per_day double,               -- over the window of the counters; null when that is unknown or under a day
-    has_counters boolean not null               -- counters were read for at least one part
+    has_counters boolean not null               -- its writes are counted: counters were read, and not on a standby, which counts only reads
 );
 
 insert into relation_total
@@ -30,8 +30,9 @@ select
     coalesce(sum(deleted_rows), 0)::bigint,
     -- the first load of a table is no rate, and under a day there is no telling it apart
     sum(case when counter_window.window_days >= 1 then inserted_rows / counter_window.window_days end),
-    count(relation_counter.relation) > 0
+    count(relation_counter.relation) > 0 and not bool_or(server.is_standby)
 from relation
+cross join server
 left join relation_counter using (database, relation)  -- LEFT JOIN: counters may not be readable
 left join counter_window using (database)
 where relation.kind in ('table', 'materialized_view')
