@@ -174,6 +174,8 @@ def _render(node: Any, *, plain: bool) -> str:
         case ast.CollateClause():
             collation = ".".join(quote_identifier(part.sval) for part in node.collname)
             rendered = f"{_operand(node.arg, plain=plain)} collate {collation}"
+        case ast.SubLink():
+            rendered = "(select …)"  # its columns have rows of their own
         case _:
             rendered = _fallback(node)
     return rendered

@@ -37,6 +37,9 @@ class Seen:
     cast_type: str | None  # of a cast directly on it
 
 
+MAX_ROWS = 20_000
+"""References of one statement that are kept: conditions times arms of unions can grow beyond any use."""
+
 _SORT_ROLES = frozenset({"order", "group", "distinct"})
 
 
@@ -54,6 +57,8 @@ class Ledger:
 
     def add(self, origin: Origin, role: str, **facts: Any) -> None:
         """One row for one origin; a role that an index of the relation could not serve from there becomes `other`."""
+        if len(self.rows) >= MAX_ROWS:
+            return
         instance = origin.instance
         if origin.fence > Fence.NONE and role in _SORT_ROLES:
             role, facts["operator"] = "other", f"{role} by"

@@ -14,7 +14,10 @@ from queryfit.sql.parse import parse
 from queryfit.sql.scope import Common, Fence, Instance, Origins, Scope, Source, derived_source, relation_source, rows
 from queryfit.sql.selects import arms, direction, fence, function_alias, names, output_name, renamed
 
-_MAX_VIEWS = 16  # views over views; deeper than this no one reads
+# Bounds that no honest statement meets; beyond them work would grow with the square of a hostile text, or faster.
+_MAX_VIEW_DEPTH = 16
+_MAX_VIEWS = 200  # expanded in one statement: views that name others twice double at each level
+_MAX_SOURCES = 500  # in one FROM; those behind are not resolved
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class _Blocks:
         self._search_path = search_path
         self._next_block = 0
         self._views: list[Relation] = []
+        self._expanded = 0
         self.relations = 0
         self.ledger = Ledger(self._below)
         self._conditions = Conditions(self.ledger)
@@ -149,7 +153,8 @@ class _Blocks:
         elif not (is_all and operators == {enums.SetOperation.SETOP_UNION}):
             reach = max(reach, Fence.JOINS)
         outputs = [
-            (name, tuple(origin for result in results for origin in _origins_at(result, place)))
+            # An arm that is a CTE met before brings the same origins again.
+            (name, tuple(dict.fromkeys(origin for result in results for origin in _origins_at(result, place))))
             for place, (name, _) in enumerate(results[0].outputs)
         ]
         is_open = any(result.is_open for result in results)
@@ -163,6 +168,8 @@ class _Blocks:
     # -- FROM
 
     def _from(self, node: Any, scope: Scope) -> None:
+        if len(scope.sources) >= _MAX_SOURCES:
+            return
         match node:
             case ast.RangeVar():
                 scope.sources.append(self._relation(node, scope))
@@ -193,12 +200,15 @@ class _Blocks:
         relation = self._catalog.lookup(node.schemaname, node.relname, self._search_path)
         if relation is None:
             return Source(alias, dict.fromkeys(shown, ()), is_open=True)
-        if relation.is_expanded and relation not in self._views and len(self._views) < _MAX_VIEWS:
+        if relation.is_expanded and self._may_expand(relation):
             view = self._view(relation)
             if view is not None:
                 columns = shown + relation.columns[len(shown) :]
                 return derived_source(alias, view.outputs, columns, fence=view.fence, is_open=view.is_open)
         return relation_source(Instance(relation, alias, scope.block), shown)
+
+    def _may_expand(self, relation: Relation) -> bool:
+        return relation not in self._views and len(self._views) < _MAX_VIEW_DEPTH and self._expanded < _MAX_VIEWS
 
     def _view(self, relation: Relation) -> Result | None:
         """A view stands for its captured text; None when that does not parse."""
@@ -206,6 +216,7 @@ class _Blocks:
         if len(parsed.statements) != 1 or not isinstance(parsed.statements[0].stmt, ast.SelectStmt):
             return None
         self._views.append(relation)
+        self._expanded += 1
         try:
             return self.query(parsed.statements[0].stmt, None, {})
         finally:

@@ -74,6 +74,10 @@ CONDITIONS = {
     "not twice": ("not not id = 1", ["orders.id equality = 1"]),
     "distinct from": ("status is distinct from $1", ["orders.status other is distinct from $1"]),
     "a function that judges": ("starts_with(note, $1)", ["orders.note [starts_with(note, $1)] other"]),
+    "a subquery in an expression": (
+        "total + (select max(id) from customer) = $1",
+        ["orders.total [total + (select …)] equality = $1"],
+    ),
     "a case": (
         "case when total > 5 then note end = $1",
         [

@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from queryfit import evidence
+from queryfit.sql.catalog import Catalog, Relation
+from queryfit.sql.ledger import MAX_ROWS
 from queryfit.sql.parse import MAX_CHAIN
 from queryfit.sql.statement import Statement, analyse, fingerprint
 from tests.sql.shop import SHOP
@@ -116,6 +118,43 @@ def test_big_texts_are_read(text: str, references: int) -> None:
     assert statement.parse_error is None
     assert len(statement.references) == references
     assert_rows_fit(statement, text)
+
+
+def doubling() -> str:
+    """CTEs that name the one before twice: what they read doubles at each of 40 levels."""
+    levels = [f", c{n} as (select * from c{n - 1} union all select * from c{n - 1})" for n in range(1, 40)]
+    return f"with c0 as (select id, total from orders){''.join(levels)} select * from c39 where id = 1"
+
+
+GROWING = {
+    "doubling CTEs": doubling(),
+    "conditions times arms": "select from ("
+    + " union all ".join(["select id from orders"] * 1_000)
+    + ") s where "
+    + " and ".join(f"id <> {n}" for n in range(1_000)),
+    "columns times tables": "select "
+    + ",".join(["nothing"] * 20_000)
+    + " from "
+    + ",".join(f"item i{n}" for n in range(20_000)),
+}
+
+
+@pytest.mark.parametrize("text", GROWING.values(), ids=GROWING)
+def test_work_does_not_grow_beyond_bounds(text: str) -> None:
+    statement = analyse(text, SHOP)
+    assert statement.kind == "select"
+    assert len(statement.references) <= MAX_ROWS
+
+
+def test_views_that_double_are_expanded_up_to_a_bound() -> None:
+    views = [Relation("public.v0", "public", "v0", "table", ("id",))]
+    for level in range(1, 14):
+        below = f"public.v{level - 1}"
+        text = f"select a.id from {below} a join {below} b on a.id = b.id"
+        views.append(Relation(f"public.v{level}", "public", f"v{level}", "view", ("id",), text))
+    statement = analyse("select from v13 where id = 1", Catalog(views))
+    assert statement.kind == "select"
+    assert len({row.block for row in statement.references}) <= 201
 
 
 def test_an_honest_chain_is_read() -> None:
