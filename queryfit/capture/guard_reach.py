@@ -65,6 +65,8 @@ PLACES: Mapping[int, str] = {  # part → catalog and oid of what it belongs to
         from pg_index where indexrelid = any($1::oid[])
         union all
         select inhrelid::int8, 1259, inhparent::int8, 'always' from pg_inherits where inhrelid = any($1::oid[])
+        union all  -- a composite type's columns belong to a relation that depends on the type, not the type on it
+        select oid::int8, 1247, reltype::int8, 'always' from pg_class where oid = any($1::oid[]) and reltype <> 0
         """,
 }
 VIEWS_OVER = """
