@@ -12,6 +12,8 @@ import unicodedata
 # Cc control, Cf format (bidi marks, zero-width), Co private use, Cs lone surrogates, Cn unassigned, Zl/Zp line breaks
 _UNSAFE = frozenset({"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"})
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|#~$!])")
+_COMMAND = re.compile(r"^((?:[ \t]|\x1b\[[0-9;]*m)*)::(?=[\w-]+(?:\s[^\n]*)?::)", re.MULTILINE)
+_LEGACY_COMMAND = re.compile(r"##\[")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -86,6 +88,14 @@ def workflow(text: str) -> str:
 def workflow_property(text: str) -> str:
     """A property (`file=…`) of a GitHub workflow command."""
     return workflow(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def without_commands(text: str) -> str:
+    """Lines that a CI runner would take for commands (`::error::…`, `##[group]`) made plain text.
+
+    A runner reads every line of the output, indented ones too, and wrapping can put any word at the begin of a line.
+    """
+    return _LEGACY_COMMAND.sub(r"#\\x23[", _COMMAND.sub(r"\1\\x3a:", text))
 
 
 def csv_cell(value: object) -> object:

@@ -10,7 +10,7 @@ from queryfit.cli.options import Look
 from queryfit.errors import UsageError
 from queryfit.evidence.dictionary import tables
 from queryfit.evidence.session import Result
-from queryfit.render.escape import line
+from queryfit.render.escape import line, without_commands
 from queryfit.render.table import Column, has_own_width, table
 from queryfit.render.values import cell, to_csv, to_json
 
@@ -33,7 +33,7 @@ def rendered(result: Result, form: str, look: Look) -> str:
     if any(cell_len(row) > look.width for row in body.splitlines()) and not has_own_width(look.table_format):
         body = _records(result, look)
     count = len(result.rows)
-    return f"{body}\n({count:,} row{'' if count == 1 else 's'})"
+    return f"{without_commands(body)}\n({count:,} row{'' if count == 1 else 's'})"
 
 
 def _records(result: Result, look: Look) -> str:

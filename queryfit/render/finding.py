@@ -14,7 +14,7 @@ from queryfit.cli.details import Details, Plan
 from queryfit.cli.options import Look
 from queryfit.findings import Finding
 from queryfit.render import phrases
-from queryfit.render.escape import block, line, shortened
+from queryfit.render.escape import block, line, shortened, without_commands
 from queryfit.render.fixes import essence
 from queryfit.render.sql import highlighted, indented, joined, paragraph, prose, styled
 from queryfit.render.table import Cell, Column, console, table
@@ -46,7 +46,7 @@ def render(finding: Finding, rule: Rule | None, details: Details, look: Look, *,
     parts.append(_also(finding, look))
     if rule is not None:
         parts += [f"{_heading(line(title), look)}\n{prose(text, look)}" for title, text in rule.sections.items()]
-    return joined(parts)
+    return without_commands(joined(parts))
 
 
 def _heading(text: str, look: Look) -> str:
@@ -94,7 +94,7 @@ def _numbers(finding: Finding, details: Details, look: Look) -> str:
             # a process id is a name, not a count
             text = str(value) if name.endswith("pid") else words.in_words(name, value)
         label = _UNIT.sub("", name)
-        rows.append([label.replace("_", " "), shortened(text, 500)])
+        rows.append([line(label.replace("_", " ")), shortened(text, 500)])
     if not rows:
         return ""
     columns = [Column("evidence"), Column("value", weight=1)]
@@ -199,7 +199,8 @@ def _relations(details: Details, look: Look) -> str:
     ]
     rows = [
         [
-            line(row["relation"]) + ("" if row["kind"] == "table" else f" ({str(row['kind']).replace('_', ' ')})"),
+            line(row["relation"])
+            + ("" if row["kind"] == "table" else f" ({line(str(row['kind']).replace('_', ' '))})"),
             _or_unknown(words.number, row["tuple_rows"]),
             _or_unknown(words.size, row["size_bytes"]) + (" or so" if row["is_size_estimated"] else ""),
             _or_unknown(words.size, row["index_bytes"]),

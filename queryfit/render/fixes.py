@@ -6,11 +6,16 @@ import re
 
 from queryfit.cli.options import Look
 from queryfit.findings import Finding
-from queryfit.render.escape import line
+from queryfit.render.escape import line, without_commands
 from queryfit.render.sql import highlighted
 
-_RETRIED = re.compile(r"\bexecute (\$ddl_*\$)(.*?)\1;", re.DOTALL)
-_UNLIMITED = re.compile(r"^set statement_timeout = 0;\n(.*?)^reset statement_timeout;", re.DOTALL | re.MULTILINE)
+# what `queryfit.fixes` puts around a statement: DDL that is tried again, and CONCURRENTLY without limits
+_RETRIED = re.compile(r"^do (\$fix_*\$)\n.*?\bexecute (\$ddl_*\$)(.*?)\2;.*?^\1;", re.DOTALL | re.MULTILINE)
+_UNLIMITED = re.compile(
+    r"(?:^(?:--|select pid,|where xact_start|select indexrelid)[^\n]*\n)*"
+    r"^set lock_timeout = 0;[^\n]*\nset statement_timeout = 0;\n(.*?)^reset statement_timeout;\nreset lock_timeout;",
+    re.DOTALL | re.MULTILINE,
+)
 
 
 def render(finding: Finding, look: Look, *, is_undo: bool = False) -> str:
@@ -26,14 +31,11 @@ def render(finding: Finding, look: Look, *, is_undo: bool = False) -> str:
         # in essence: run as it stands it would lack its limits, and nobody should take it from a comment
         lines += ["", f"-- To undo (`queryfit fix {finding.id} --undo` prints it safe to run):"]
         lines += [f"--   {text}" for text in essence(other).splitlines()]
-    return highlighted("\n".join(lines), look, indent=0)
+    return without_commands(highlighted("\n".join(lines), look, indent=0))
 
 
 def essence(fix: str) -> str:
     """The statements that change something, without the checks and limits around them and without comments."""
-    if found := _RETRIED.findall(fix):
-        return "\n".join(f"{body.strip()};" for _, body in found)
-    inner = _UNLIMITED.search(fix)
-    body = inner[1] if inner else fix
+    body = _RETRIED.sub(r"\3;", _UNLIMITED.sub(r"\1", fix))
     lines = [text for text in body.splitlines() if text.strip() and not text.lstrip().startswith("--")]
     return "\n".join(lines) or fix.strip()

@@ -71,9 +71,11 @@ def stake(finding: Finding, captured_ms_per_day: float | None) -> str:
 
 
 def due(finding: Finding) -> str | None:
-    """How near the fault is: `12 days left`."""
-    days = finding.evidence.get("days_left")
-    return f"{words.in_words('days_left', days)} left" if isinstance(days, int | float) else None
+    """How near the fault is: `12 days left`, or `4 % left`."""
+    days, headroom = finding.evidence.get("days_left"), finding.evidence.get("headroom_fraction")
+    if isinstance(days, int | float):
+        return f"{words.in_words('days_left', days)} left"
+    return f"{words.percent(max(headroom, 0))} left" if isinstance(headroom, int | float) else None
 
 
 def totals(report: Report) -> str:

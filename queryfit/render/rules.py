@@ -9,7 +9,7 @@ from typing import Any
 from rich.text import Text
 
 from queryfit.cli.options import Look
-from queryfit.render.escape import line
+from queryfit.render.escape import line, without_commands
 from queryfit.render.sql import highlighted, joined, paragraph, prose, styled
 from queryfit.render.table import Cell, Column, table
 from queryfit.ruleset import Rule
@@ -77,4 +77,4 @@ def explained(rule: Rule, look: Look) -> str:
         title = f"{styled('Example', 'bold', look)} {line(example.title)}: {styled(finds, 'green', look)}"
         parts.append(f"{title}\n{highlighted(example.body, look)}")
     parts.append(line(f"{rule.path}"))
-    return joined(parts)
+    return without_commands(joined(parts))

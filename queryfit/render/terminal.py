@@ -13,7 +13,7 @@ from queryfit import __version__, words
 from queryfit.cli.options import Look
 from queryfit.findings import Finding, Report
 from queryfit.render import phrases
-from queryfit.render.escape import line
+from queryfit.render.escape import line, without_commands
 from queryfit.render.fixes import essence
 from queryfit.render.sql import highlighted, joined, paragraph
 from queryfit.render.table import Cell, Column, console, has_own_width, table
@@ -40,7 +40,7 @@ def render(report: Report, look: Look, *, most_rows: int = MOST_ROWS, is_verbose
     parts.append(_gaps(report, look, None if is_verbose else _MOST_GAPS))
     parts.append(_notes(report, look))
     parts.append(_next(report, look))
-    return joined(parts)
+    return without_commands(joined(parts))
 
 
 def _header(report: Report, look: Look) -> str:
@@ -69,7 +69,7 @@ def _first(finding: Finding, report: Report, look: Look) -> str:
         (finding.severity, SEVERITY_STYLES[finding.severity]),
         " · ",
         (finding.proof, PROOF_STYLES[finding.proof]),
-        (f" · {stake}", "bold green" if finding.impact_ms_per_day else ""),
+        (f" · {stake}" if stake else "", "bold green" if finding.impact_ms_per_day else ""),
     )
     lines = [paragraph(head, look), paragraph(line(finding.message), look, indent=2)]
     if finding.fix:

@@ -15,7 +15,7 @@ from typing import Any
 from queryfit.render.escape import csv_cell, line
 
 
-def plain(value: Any) -> Any:  # noqa: PLR0911 -- one line a type reads best
+def plain(value: Any) -> Any:  # noqa: C901, PLR0911 -- one line a type reads best
     """The value in JSON's own types: times as ISO 8601, lengths of time in seconds, NaN and infinities as null."""
     if value is None or isinstance(value, str | bool | int):
         return value
@@ -23,7 +23,10 @@ def plain(value: Any) -> Any:  # noqa: PLR0911 -- one line a type reads best
         return value if math.isfinite(value) else None
     if isinstance(value, Decimal):
         return plain(float(value))
-    if isinstance(value, datetime | date | time):
+    if isinstance(value, datetime):
+        # evidence keeps times in UTC without saying so
+        return value.isoformat() if value.tzinfo else f"{value.isoformat()}+00:00"
+    if isinstance(value, date | time):
         return value.isoformat()
     if isinstance(value, timedelta):
         return value.total_seconds()
@@ -49,7 +52,7 @@ def to_json(value: Any) -> str:
 def to_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """CSV with a heading, null as an empty field. Text that a spreadsheet would run as a formula begins with `'`."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text)  # RFC 4180: its line ends are what it quotes
     writer.writerow([csv_cell(column) for column in columns])
     for row in rows:
         writer.writerow([csv_cell(_field(value)) for value in row])

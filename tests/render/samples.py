@@ -1,0 +1,193 @@
+"""Reports that the tests of the renderers share; times are pinned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from queryfit import fixes
+from queryfit.findings import Finding, NotChecked, Report, Window
+
+ESC, BIDI, BELL = "\x1b", "\u202e", "\x07"
+HOSTILE = (
+    f"{ESC}[31mred{ESC}]0;title{BELL} {BIDI}txt.exe <script>alert(1)</script>\n::error::owned\r| a `b` \x00 \ud800 $x$"
+)
+
+
+def finding(number: int, rule: str, title: str, subject: str, message: str, **others: Any) -> Finding:
+    """A finding with an id made of its number; `facts` are the columns of its rule."""
+    facts: Mapping[str, Any] = others.pop("facts", {})
+    fix, undo = others.pop("fix", None), others.pop("undo", None)
+    return Finding(**{
+        "id": f"{number:012x}",
+        "rule": rule,
+        "group": "schema",
+        "title": title,
+        "database": "shop",
+        "subject": subject,
+        "severity": "warning",
+        "proof": "inferred",
+        "message": message,
+        "fix": fixes.made_safe(fix, facts) if fix else None,
+        "undo": fixes.made_safe(undo, {}) if undo else None,
+        "impact_ms_per_day": None,
+        "impact_low_ms_per_day": None,
+        "is_urgent": False,
+        "file": None,
+        "line": None,
+        "evidence": {**facts, "also": facts.get("also", [])},
+        **others,
+    })  # fmt: skip
+
+
+URGENT = finding(
+    1,
+    "sequence-near-end",
+    "Sequence that is running out of numbers",
+    "public.order_item_id_seq",
+    "public.order_item_id_seq has used 96 % of its numbers: inserts fail in 5 days; change the column to bigint.",
+    severity="error",
+    is_urgent=True,
+    fix="alter table public.order_item alter column id type bigint;",
+    facts={"relation": "public.order_item", "days_left": 5.2, "headroom_fraction": 0.04},
+)
+INDEX = finding(
+    2,
+    "missing-index",
+    "A statement reads a large table because no index leads with its conditions",
+    "public.orders (customer_id, created_at)",
+    "41 k calls a day of 180 ms each read public.orders (5.2 M rows) to find about 12 rows: create an index.",
+    proof="planned",
+    impact_ms_per_day=7.6e6,
+    impact_low_ms_per_day=5.1e6,
+    fix="create index concurrently orders_customer_id_created_at_idx on public.orders (customer_id, created_at);",
+    undo="drop index concurrently public.orders_customer_id_created_at_idx;",
+    facts={
+        "relation": "public.orders",
+        "table_rows": 5_200_000,
+        "fix_read_bytes": 5_200_000_000,
+        "fix_disk_bytes": 400_000_000,
+        "pid": 31517,
+        "fingerprint": "0123456789abcdef",
+        "statements": [{"fingerprint": "0123456789abcdef", "impact_ms_per_day": 7.6e6, "impact_low_ms_per_day": 5.1e6}],
+        "also": [
+            {
+                "rule": "foreign-key-without-index",
+                "subject": "public.orders (customer_id)",
+                "severity": "warning",
+                "proof": "inferred",
+                "message": "Each delete in public.customers reads the whole of public.orders.",
+                "evidence": {},
+            }
+        ],
+    },
+)
+LOOP = finding(
+    3,
+    "n-plus-one",
+    "One statement for every row of another",
+    "fingerprint:fedcba9876543210",
+    "10 calls follow each call of the statement that lists public.orders; fetch them in one call.",
+    impact_ms_per_day=1.2e6,
+    impact_low_ms_per_day=9e5,
+    state="open",
+    facts={
+        "text": "select id, product_id, quantity, unit_price\n  from order_items where order_id = $1 and is_sent = $2",
+        "last_seen_at": datetime.fromisoformat("2026-01-08 11:59"),
+        "odd": [float("nan"), Decimal("1.5"), float("inf"), b"\x01"],
+    },
+)
+WIDE = finding(
+    4,
+    "duplicate-index",
+    "Two indexes that are the same",
+    'public."日本語テーブルの長い名前の索引_customer_id_idx"',
+    "two indexes; drop one.",
+    fix='drop index concurrently public."日本語テーブルの長い名前の索引_customer_id_idx";',
+    undo="create index concurrently x on public.t (a);",
+)
+EVIL = finding(
+    5,
+    "hostile",
+    f"Title {HOSTILE}",
+    f"public.{HOSTILE}",
+    f"Message {HOSTILE}",
+    severity="info",
+    database=f"db {HOSTILE}",
+    facts={"relation": HOSTILE, "text": HOSTILE, HOSTILE: HOSTILE},
+)
+EVIL = replace(EVIL, fix=f"drop table x; -- {HOSTILE}", undo=f"-- {HOSTILE}")
+GAPS = (
+    NotChecked("missing-index", "public.secret", "its statistics are not readable", "grant pg_read_all_data to me;"),
+    NotChecked("stale-statistics", "public.secret", "its statistics are not readable", "grant pg_read_all_data to me;"),
+    NotChecked("sort-on-disk", "fingerprint:0123456789abcdef", "not planned: it calls a function of app", None),
+    NotChecked("sort-on-disk", "fingerprint:fedcba9876543210", "not planned: it calls a function of app", None),
+    NotChecked("replication-slot", None, "pg_replication_slots is not readable", None),
+)
+FULL = Report(
+    server={
+        "system_identifier": "7123456789012345678",
+        "version_number": 180001,
+        "version": "18.1 (Debian 18.1-1.pgdg120+1)",
+        "provider": "self-hosted",
+        "is_standby": False,
+        "is_pooled": True,
+        "started_at": datetime.fromisoformat("2026-01-01"),
+        "databases": ["shop", "stats"],
+    },
+    files=None,
+    window=Window(
+        datetime(2026, 1, 1, 12, tzinfo=UTC), datetime(2026, 1, 8, 12, tzinfo=UTC), 604_800.0, is_extrapolated=False
+    ),
+    findings=(URGENT, INDEX, LOOP, WIDE),
+    not_checked=GAPS,
+    suppressed=(replace(WIDE, id="0000000000aa", suppressed_by="a rebuild runs"),
+                replace(WIDE, id="0000000000bb", suppressed_by="baseline")),
+    fixed=({"id": "0000000000cc", "rule": "no-primary-key", "subject": "public.log", "title": "No primary key",
+            "severity": "warning"},),
+    notes=("the suppression of x suppresses nothing; remove it",),
+    capture="/var/lib/queryfit/7123456789012345678/20260108T120000Z-abcdef",
+    cost={"queries": 148, "server_ms": 312.4, "elapsed_ms": 900.0},
+    captured_ms_per_day=1.15e7,
+    rules_run=61,
+)  # fmt: skip
+CLEAN = replace(FULL, findings=(), not_checked=(), suppressed=(), fixed=(), notes=())
+CLEAN_WITH_GAPS = replace(CLEAN, not_checked=GAPS)
+UNKNOWN_WINDOW = replace(
+    FULL,
+    findings=(WIDE,),
+    window=Window(None, datetime(2026, 1, 8, 12, tzinfo=UTC), None, is_extrapolated=False),
+    captured_ms_per_day=None,
+    cost={},
+    suppressed=(),
+    fixed=(),
+    notes=(),
+)
+FILES = Report(
+    server=None,
+    files=["migrations/1.sql"],
+    window=None,
+    findings=(replace(INDEX, database=None, file="migrations/1 ä.sql", line=7, impact_ms_per_day=None),),
+    not_checked=(),
+)
+HOSTILE_REPORT = replace(
+    FULL,
+    server={**(FULL.server or {}), "version": HOSTILE, "provider": HOSTILE, "databases": [HOSTILE]},
+    findings=(EVIL,),
+    not_checked=(NotChecked(HOSTILE, HOSTILE, HOSTILE, HOSTILE),),
+    suppressed=(replace(EVIL, suppressed_by=HOSTILE),),
+    fixed=({"id": "0" * 12, "rule": "x", "subject": HOSTILE, "title": HOSTILE, "severity": "info"},),
+    notes=(HOSTILE,),
+    capture=HOSTILE,
+)
+REPORTS = {
+    "full": FULL,
+    "clean": CLEAN,
+    "clean-with-gaps": CLEAN_WITH_GAPS,
+    "unknown-window": UNKNOWN_WINDOW,
+    "files": FILES,
+    "hostile": HOSTILE_REPORT,
+}
