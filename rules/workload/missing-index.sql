@@ -10,7 +10,8 @@
 -- param: least_rows = 10000 -- a table below this is read whole in a few milliseconds
 -- param: least_pages = 128 -- 1 MB: fewer pages are a handful of reads, with or without an index
 -- param: most_share = 0.05 -- above one row in twenty a scan of the table is about as cheap as the index
--- param: most_page_share = 0.5 -- rows wanted per page; beyond it nearly every page is fetched anyhow, unless rows lie in order
+-- param: most_page_share = 1 -- rows wanted per page; beyond it nearly every page is fetched anyhow, unless rows lie in order
+-- param: most_listed_partitions = 24 -- the SQL spells out the index of each; more are left to a loop
 -- param: least_correlation = 0.9 -- from here on equal values lie together and few pages are fetched
 -- param: enough_rows = 20 -- keys that leave so few rows need no further column
 -- param: most_trailing_share = 0.3 -- a further column that keeps more than this is not worth its bytes
@@ -287,6 +288,36 @@ spelled as (
         on taken.database = named.database
         and taken.index = named.schema || '.' || rtrim(named.stem, '_') || '_idx'
 ),
+-- a partitioned table's index is built a partition at a time
+part_index as (
+    select
+        spelled.database,
+        spelled.fingerprint,
+        spelled.root,
+        spelled.leading_key,
+        count(*) as parts,
+        string_agg(
+            'create index concurrently ' || part.part_index || ' on ' || part.relation || ' (' || chosen_keys || ');'
+            || chr(10) || 'alter index ' || index_schema || '.' || index_name || ' attach partition '
+            || index_schema || '.' || part.part_index || ';',
+            chr(10) order by part.relation
+        ) as statements
+    from spelled
+    join (
+        select
+            relation.database,
+            relation.root,
+            relation.relation,
+            relation.schema,
+            rtrim(left(regexp_replace(lower(relation.name), '[^a-z0-9]+', '_', 'g'), 50), '_')
+                || '_' || left(md5(relation.relation), 4) || '_idx' as part_index
+        from relation
+        where relation.is_partition and relation.kind = 'table' and relation.parent = relation.root
+    ) as part
+        on part.database = spelled.database and part.root = spelled.root and part.schema = spelled.schema
+    where spelled.relation_kind = 'partitioned_table'
+    group by spelled.database, spelled.fingerprint, spelled.root, spelled.leading_key
+),
 found as (
     select
         database,
@@ -316,6 +347,10 @@ found as (
                 '-- CONCURRENTLY does not work on a partitioned table: build the index of each partition concurrently,'
                 || ' attach it to this one, and it becomes valid with the last.' || chr(10)
                 || 'create index ' || index_name || ' on only ' || root || ' (' || chosen_keys || ');'
+                || case
+                    when part_index.parts <= $most_listed_partitions then chr(10) || part_index.statements
+                    else ''
+                end
             else 'create index concurrently ' || index_name || ' on ' || root || ' (' || chosen_keys || ');'
         end as fix_sql,
         case
@@ -323,6 +358,7 @@ found as (
             else 'drop index concurrently ' || index_schema || '.' || index_name || ';'
         end as undo_sql
     from spelled
+    left join part_index using (database, fingerprint, root, leading_key)
 ),
 -- a large table that was never analyzed, or whose statistics are out of reach, cannot be judged
 unknown as (

@@ -1,7 +1,8 @@
 -- rule: n-plus-one
 -- title: One statement for every row of another
 -- severity: warning
--- reads: workload, statement_interval, reference, shape, relation_constraint, constraint_column, relation_column, statement_text
+-- reads: workload, statement_interval, reference, shape, relation_constraint, constraint_column, relation_column, relation,
+--     statement_text
 -- message: {repeats_per_call} calls on {relation} follow each call of the statement that lists {parent_relation}, one for
 --     every row ({link}; {seen}); fetch them in one call with a JOIN or `= any($1)`.
 -- fix: -- {advice}
@@ -10,13 +11,16 @@
 -- param: least_repeats = 3 -- likewise for the calls that follow
 -- param: least_ratio = 0.8 -- calls of the child per row of the parent; below 1 where the application remembers rows …
 -- param: most_ratio = 1.25 -- … above 1 where others run the child too
--- param: least_ratio_unseen = 0.95 -- the same where only cumulative counters speak: many pairs agree by chance …
+-- param: least_ratio_unseen = 0.95 -- the same where no course confirms it: many pairs agree by chance …
 -- param: most_ratio_unseen = 1.05 -- … within a quarter
 -- param: least_parent_calls = 3 -- a batch that ran once or twice is no page
 -- param: least_child_calls = 30 -- fewer say nothing
 -- param: least_intervals = 5 -- a correlation over fewer is chance
--- param: least_variation = 0.5 -- standard deviation over mean of the parent's rows; at steady load a correlation says nothing
--- param: least_correlation = 0.7 -- true loops reach 0.99; one interval's rows may be followed in the next
+-- param: least_correlation = 0.8 -- of the child's calls with the parent's rows; true loops reach 0.99, chance 0.6 …
+-- param: most_deviation = 0.15 -- … and distance of the two, as a share of the calls, beyond the one page that may be under way
+-- param: most_deviation_unseen = 0.05 -- the same where pages under way blur the correlation: few calls in an interval
+-- param: least_variation = 0.1 -- standard deviation over mean of the parent's rows; at a steadier load all statements …
+-- param: least_correlation_steady = 0.98 -- … follow the machine's hiccups together, and true loops only differ by this
 -- param: low_share = 0.5 -- of the saving: the rows themselves still have to be read
 -- since: 0.1
 --
@@ -118,6 +122,19 @@ foreign_key as (
         -- of a key of several columns the last tells rows apart: the first is often a tenant
         and col.position = length(coalesce(fkey.columns, '')) - length(replace(coalesce(fkey.columns, ''), ',', '')) + 1
 ),
+-- keys by their names, where nobody declared a foreign key: order_id and the id of order or orders
+named_key as (
+    select
+        col.database,
+        col.relation,
+        col.column_name,
+        relation.relation as referenced_relation,
+        'id' as referenced_column
+    from relation
+    join relation_column as col
+        on col.database = relation.database
+        and col.column_name in (lower(relation.name) || '_id', lower(rtrim(relation.name, 's')) || '_id')
+),
 -- which column of the child may be fed by which column of a parent
 link as (
     select
@@ -125,13 +142,14 @@ link as (
         relation as child_relation,
         column_name as child_column,
         referenced_relation as parent_relation,
-        referenced_column as parent_column
+        referenced_column as parent_column,
+        true as is_declared
     from foreign_key
     union
-    select database, referenced_relation, referenced_column, relation, column_name
+    select database, referenced_relation, referenced_column, relation, column_name, true
     from foreign_key
     union
-    select one.database, one.relation, one.column_name, other.relation, other.column_name
+    select one.database, one.relation, one.column_name, other.relation, other.column_name, true
     from foreign_key as one
     join foreign_key as other
         on other.database = one.database
@@ -139,11 +157,15 @@ link as (
         and other.referenced_column = one.referenced_column
         and (other.relation <> one.relation or other.column_name <> one.column_name)
     union
-    -- the same column of the same table: a list, then the details of each; too common to tell from sums alone
-    select distinct compared.database, relation, column_name, relation, column_name
+    select database, relation, column_name, referenced_relation, referenced_column, false
+    from named_key
+    union
+    select database, referenced_relation, referenced_column, relation, column_name, false
+    from named_key
+    union
+    -- the same column of the same table: a list, then the details of each
+    select database, relation, column_name, relation, column_name, false
     from compared
-    cross join span
-    where span.intervals > 0
 ),
 pair as (
     select
@@ -155,6 +177,7 @@ pair as (
         compared.value,
         link.parent_relation,
         link.parent_column,
+        link.is_declared,
         child.calls as child_calls,
         parent.calls as parent_calls,
         parent.rows as parent_rows,
@@ -175,10 +198,6 @@ pair as (
     where parent.fingerprint <> child.fingerprint
         and child.calls >= $least_repeats * parent.calls
         and child.calls between $least_ratio * parent.rows and $most_ratio * parent.rows
-        and (
-            parent.intervals > 0
-            or child.calls between $least_ratio_unseen * parent.rows and $most_ratio_unseen * parent.rows
-        )
 ),
 -- every interval of every pair; one without a row of counters had no calls
 course as (
@@ -186,10 +205,13 @@ course as (
         pair.database,
         pair.child,
         pair.parent,
-        tick.interval,
         coalesce(child_tick.calls, 0) as child_calls,
-        coalesce(parent_tick.rows, 0) as parent_rows
-    from (select distinct database, child, parent from pair) as pair
+        coalesce(parent_tick.rows, 0) as parent_rows,
+        -- what the child's calls would be if each row of the parent had the same share of them
+        coalesce(parent_tick.rows, 0) * pair.calls_per_row as expected_calls,
+        -- a page that the interval's end has cut in two
+        pair.repeats_per_call as slack
+    from (select distinct database, child, parent, calls_per_row, repeats_per_call from pair) as pair
     cross join (select distinct interval from statement_interval) as tick
     left join statement_interval as child_tick
         on child_tick.interval = tick.interval
@@ -205,27 +227,65 @@ rhythm as (
         database,
         child,
         parent,
+        count(*) as intervals,
+        stddev_pop(parent_rows) / nullif(avg(parent_rows), 0) as variation,
         case
-            when count(*) >= $least_intervals
-                and stddev_pop(parent_rows) >= $least_variation * avg(parent_rows)
-                and stddev_pop(child_calls) > 0
-                then corr(child_calls, parent_rows)
-        end as correlation
+            when stddev_pop(parent_rows) > 0 and stddev_pop(child_calls) > 0 then corr(child_calls, parent_rows)
+        end as correlation,
+        sum(greatest(abs(child_calls - expected_calls) - slack, 0)) / nullif(sum(child_calls), 0) as deviation
     from course
     group by database, child, parent
 ),
-best as (
+judged as (
     select
         pair.*,
         rhythm.correlation,
-        row_number() over (
-            partition by pair.database, pair.child
-            order by abs(ln(pair.calls_per_row)), coalesce(rhythm.correlation, 0) desc, pair.parent, pair.parent_column
-        ) as rank
+        rhythm.deviation,
+        coalesce(
+            rhythm.intervals >= $least_intervals
+            and (
+                (
+                    rhythm.deviation <= $most_deviation
+                    and rhythm.correlation >= case
+                        when rhythm.variation >= $least_variation then $least_correlation
+                        else $least_correlation_steady
+                    end
+                )
+                or (
+                    rhythm.variation >= $least_variation
+                    and rhythm.deviation <= $most_deviation_unseen
+                    and pair.is_declared
+                    and pair.calls_per_row between $least_ratio_unseen and $most_ratio_unseen
+                )
+            ),
+            false
+        ) as is_confirmed,
+        -- the load came in waves and the child did not follow
+        coalesce(rhythm.intervals >= $least_intervals and rhythm.variation >= $least_variation, false) as is_telling
     from pair
     left join rhythm
         on rhythm.database = pair.database and rhythm.child = pair.child and rhythm.parent = pair.parent
-    where coalesce(rhythm.correlation, 1) >= $least_correlation
+),
+best as (
+    select
+        judged.*,
+        row_number() over (
+            partition by database, child
+            order by
+                is_confirmed desc,
+                coalesce(deviation, 0) + abs(ln(calls_per_row)),
+                is_declared desc,
+                parent,
+                parent_column
+        ) as rank
+    from judged
+    where is_confirmed
+        -- otherwise it is a suspicion, and wants a declared key and sums that agree closely
+        or (
+            not is_telling
+            and is_declared
+            and calls_per_row between $least_ratio_unseen and $most_ratio_unseen
+        )
 ),
 worded as (
     select
@@ -240,7 +300,7 @@ worded as (
         not statement_text.is_truncated
             and regexp_matches(best.child_column, '^[a-z_][a-z0-9_]*$')
             and regexp_matches(best.value, '^[$][0-9]+$') as is_plain,
-        '(' || best.child_column || '"? = )[$]' || substr(best.value, 2) || '([^0-9]|$)' as pattern,
+        '(' || best.child_column || '"?\s*=\s*)[$]' || substr(best.value, 2) || '([^0-9]|$)' as pattern,
         col.type
     from best
     join workload on workload.database = best.database and workload.fingerprint = best.child
@@ -258,19 +318,21 @@ select
     database,
     'fingerprint:' || child as subject,
     'fingerprint:' || child as root,
-    case when intervals > 0 then 'warning' else 'info' end as severity,
+    case when is_confirmed then 'warning' else 'info' end as severity,
     child as fingerprint,
     greatest(calls_per_day * (1 - parent_calls::double / child_calls), 0) * mean_ms as impact_ms_per_day,
     greatest(calls_per_day * (1 - parent_calls::double / child_calls), 0) * mean_ms * $low_share as impact_low_ms_per_day,
     child_relation as relation,
     child_relation || '.' || child_column || ' = ' || parent_relation || '.' || parent_column as link,
     case
-        when intervals > 0 then 'seen over ' || intervals || ' intervals'
+        when is_confirmed then 'seen over ' || intervals || ' intervals'
+        when intervals > 0 then 'a suspicion: the load was too steady to tell it from chance; watch for longer'
         else 'a suspicion from cumulative counters: `queryfit audit --for 1m` confirms it or clears it'
     end as seen,
     repeats_per_call,
     calls_per_row as child_calls_per_parent_row,
     correlation,
+    deviation as deviation_share,
     child_calls,
     parent_calls,
     parent_rows,
@@ -418,6 +480,42 @@ insert into statement (fingerprint, calls, rows, execution_ms, mean_ms) values
 insert into statement_interval (interval, interval_ms, fingerprint, calls, rows) values
     (1, 5000, 'a1', 50, 500), (1, 5000, 'b2', 100, 100), (2, 5000, 'b2', 105, 105), (3, 5000, 'b2', 95, 95),
     (4, 5000, 'b2', 100, 100), (5, 5000, 'b2', 100, 100);
+-- finds: nothing
+
+-- example: no foreign key is declared, but the names tell, and the child follows the rows in every interval
+-- given: evidence
+insert into relation (relation, root, name, kind) values ('public.users', 'public.users', 'users', 'table');
+insert into relation_column (relation, column_name) values ('public.comment', 'user_id'), ('public.users', 'id');
+insert into statement_text (fingerprint, text, kind) values
+    ('a1', 'select id, user_id from comment where post_id = $1', 'select'),
+    ('b2', 'select name from users where id = $1', 'select');
+insert into shape (fingerprint) values ('a1'), ('b2');
+insert into reference (fingerprint, relation, alias, column_name, role, operator, value, value_kind) values
+    ('a1', 'public.comment', 'comment', 'user_id', 'select', null, null, null),
+    ('b2', 'public.users', 'users', 'id', 'equality', '=', '$1', 'parameter');
+insert into statement (fingerprint, calls, rows, execution_ms, mean_ms) values
+    ('a1', 1000, 10000, 1000, 1), ('b2', 10000, 10000, 2000, 0.2);
+insert into statement_interval (interval, interval_ms, fingerprint, calls, rows) values
+    (1, 5000, 'a1', 10, 100), (1, 5000, 'b2', 99, 99), (2, 5000, 'a1', 40, 400), (2, 5000, 'b2', 401, 401),
+    (3, 5000, 'a1', 5, 50), (3, 5000, 'b2', 50, 50), (4, 5000, 'a1', 20, 200), (4, 5000, 'b2', 200, 200),
+    (5, 5000, 'a1', 1, 10), (5, 5000, 'b2', 10, 10);
+-- finds: fingerprint:b2
+
+-- example: single orders are looked up about as often as lists return rows, each in waves of its own
+-- given: evidence
+insert into statement_text (fingerprint, text, kind) values
+    ('a1', 'select id, note from orders where user_id = $1', 'select'),
+    ('b2', 'select * from orders where id = $1', 'select');
+insert into shape (fingerprint) values ('a1'), ('b2');
+insert into reference (fingerprint, relation, alias, column_name, role, operator, value, value_kind) values
+    ('a1', 'public.orders', 'orders', 'id', 'select', null, null, null),
+    ('b2', 'public.orders', 'orders', 'id', 'equality', '=', '$1', 'parameter');
+insert into statement (fingerprint, calls, rows, execution_ms, mean_ms) values
+    ('a1', 389, 3890, 1000, 1), ('b2', 4310, 4310, 2000, 0.2);
+insert into statement_interval (interval, interval_ms, fingerprint, calls, rows) values
+    (1, 5000, 'a1', 61, 610), (1, 5000, 'b2', 800, 800), (2, 5000, 'a1', 48, 480), (2, 5000, 'b2', 700, 700),
+    (3, 5000, 'a1', 70, 700), (3, 5000, 'b2', 560, 560), (4, 5000, 'a1', 90, 900), (4, 5000, 'b2', 830, 830),
+    (5, 5000, 'a1', 55, 550), (5, 5000, 'b2', 640, 640), (6, 5000, 'a1', 65, 650), (6, 5000, 'b2', 780, 780);
 -- finds: nothing
 
 -- example: a batch that ran once reads rows and looks each up
