@@ -76,14 +76,17 @@ def _distinct_rows(stored: float | None, relation: Mapping[str, Any] | None) -> 
 def extremes(common_values: str | None, histogram_bounds: str | None) -> tuple[float | None, float | None]:
     """Least and greatest of two arrays of numbers as text: `{1,2,3}`; (None, None) when both are empty.
 
-    Infinity and NaN are no bounds and are left out.
+    Infinity and NaN are no bounds and are left out. Some types of the numeric category are written as words: money,
+    regclass.
     """
-    values: list[float] = []
-    if common_values:
-        values += (float(word) for word in common_values[1:-1].split(",") if word)
+    words = common_values[1:-1].split(",") if common_values else []
     if histogram_bounds:  # it is sorted: the first and the last will do
         inner = histogram_bounds[1:-1]
-        values += (float(word) for word in (inner[: inner.find(",")], inner[inner.rfind(",") + 1 :]) if word)
+        words += [inner[: inner.find(",")], inner[inner.rfind(",") + 1 :]]
+    try:
+        values = [float(word) for word in words if word]
+    except ValueError:
+        return None, None
     finite = [value for value in values if abs(value) < float("inf")]
     return (min(finite), max(finite)) if finite else (None, None)
 

@@ -131,7 +131,7 @@ class Reader:
         with self._transaction(timeout_ms, CATALOG_PATH, FRUGAL_SETTINGS), self.connection.cursor() as cursor:
             self.queries += 1
             # closing: a consumer that stops early must not leave a running query before the rollback
-            with closing(cast("Generator[Row]", cursor.stream(_marked(sql), params, size=size))) as rows:
+            with closing(cast("Generator[Row]", cursor.stream(_marked(sql), params, binary=True, size=size))) as rows:
                 while chunk := self._next_chunk(rows):
                     yield chunk
 

@@ -184,11 +184,20 @@ _SQLSTATE_HINTS: Mapping[str, str] = {
 }
 
 
+_POOLER_HINTS: tuple[tuple[str, str], ...] = (
+    ("not supported by admin console", "this is PgBouncer's own console: name a database of the server behind it"),
+    ("statement pooling mode", "PgBouncer in statement mode takes no transactions: connect to the server itself"),
+)
+
+
 def query_error(error: psycopg.Error, *, is_gone: bool) -> QueryfitError:
     """Turn psycopg's error into ours: `ServerGoneError` when the connection is lost, else `QueryError`."""
     state = error.sqlstate
     diagnosis = error.diag.message_primary
     words = one_line(diagnosis or str(error) or type(error).__name__)
+    for pattern, next_step in _POOLER_HINTS:
+        if re.search(pattern, words):
+            return QueryError(words, sqlstate=state, hint=next_step)
     if is_gone or state in GONE_STATES:
         return ServerGoneError(
             f"the server went away in the middle: {words}",

@@ -33,6 +33,7 @@ Row = dict[str, Any]
 OLDEST_VERSION = 130000
 MAX_PLANS = 50  # each EXPLAIN may take an entry of pg_stat_statements
 WATCH_EVERY_S = 5.0
+FOREIGN_TEXT_STATES = frozenset({"22021", "22P05"})  # bytes that are no text, or have no equivalent
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +237,7 @@ class _Capture:
         server = self.settings.get("search_path") or SearchPaths().server
         reader = scope.reader
         try:
-            statements = read_statements(reader, store)
+            statements = self._texts(scope, store)
             self.writer.add("statement_store", [read_store(reader, store)])
         except QueryError as error:
             scope.refused("statement", error)
@@ -250,13 +251,27 @@ class _Capture:
                 "are hidden from this one",
                 hint=f"grant pg_monitor to {scope.role};",
             )
-        if lost:
+        if lost and lost < len(statements):
             self.gaps.add(
                 "statement_text",
                 f"the server has lost the texts of {lost} entries of pg_stat_statements",
                 hint="select pg_stat_statements_reset(); (the file of texts was damaged or grew too large)",
             )
         self.workload = Workload(statements, SearchPaths(server, by_role))
+
+    def _texts(self, scope: Scope, store: StatementStore) -> list[Row]:
+        """Read the statements; without their texts where one of another database is not in an encoding known here."""
+        try:
+            return read_statements(scope.reader, store)
+        except QueryError as error:
+            if error.sqlstate not in FOREIGN_TEXT_STATES:
+                raise
+            self.gaps.add(
+                "statement_text",
+                f"a text of another database cannot be converted, so the server shows none: {error.message}",
+                hint="name that database itself in the DSN",
+            )
+            return read_statements(scope.reader, store, with_texts=False)
 
     def _other_database(self, name: str) -> None:
         try:

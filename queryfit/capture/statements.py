@@ -123,10 +123,11 @@ def find_store(reader: Reader, gaps: Gaps | None = None) -> StatementStore | Non
     return store
 
 
-def read_statements(reader: Reader, store: StatementStore) -> list[Row]:
+def read_statements(reader: Reader, store: StatementStore, *, with_texts: bool = True) -> list[Row]:
     """Rows for the evidence table `statement`, with `text` in place of a fingerprint; queryfit's own left out.
 
-    `text` is None where the server lost it, `<insufficient privilege>` where the role may not see it.
+    `text` is None where the server lost it or none was asked for, `<insufficient privilege>` where the role may not see
+    it.
     """
     return reader.query(
         f"""
@@ -136,7 +137,7 @@ def read_statements(reader: Reader, store: StatementStore) -> list[Row]:
             {store.counters()},
             {store.since()} as counted_since,
             s.query as text
-        from {store.schema}.pg_stat_statements as s
+        from {store.schema}.pg_stat_statements({str(with_texts).lower()}) as s
         join pg_database as d on d.oid = s.dbid
         where s.query is null or strpos(s.query, $1) = 0
         """,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from queryfit.capture.generic_plans import Candidate
+from queryfit.capture.statements import HIDDEN
 from queryfit.sql.statement import Statement, analyse, fingerprint
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class Workload:
         known: dict[tuple[str, tuple[str, ...]], Statement] = {}
         references: dict[str, list[Row]] = {}
         for row in pending:
-            text = row.pop("text") or ""
+            text = row.pop("text") or HIDDEN  # None: the server has lost it
             path = self.paths.of(database, row["role"])
             statement = known.get((text, path))
             if statement is None:

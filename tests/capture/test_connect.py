@@ -207,3 +207,15 @@ def test_a_session_that_is_ended_is_a_server_gone(newest: Cluster) -> None:
         assert caught.value.message.isprintable()
         with pytest.raises(ServerGoneError):
             reader.query("select 1")
+
+
+def test_a_pooler_that_takes_no_transactions_is_told(newest: Cluster) -> None:
+    if PgBouncer.executable() is None:
+        pytest.skip("pgbouncer is not installed")
+    with PgBouncer(newest, "statement") as pooler:
+        with connect(pooler.dsn()) as reader, pytest.raises(QueryfitError) as caught:
+            reader.query("select 1")
+        assert "connect to the server itself" in (caught.value.hint or "")
+        with connect(pooler.dsn("pgbouncer")) as reader, pytest.raises(QueryfitError) as caught:
+            reader.query("select 1")
+        assert "PgBouncer's own console" in (caught.value.hint or "")

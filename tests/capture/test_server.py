@@ -505,3 +505,51 @@ def test_what_it_cost_the_server_is_told(newest: Cluster, newest_shop: str, tmp_
     assert 50 < taken.cost.queries < 500
     assert 0 < taken.cost.server_ms < taken.cost.elapsed_ms
     assert taken.told[0] == "server, settings and sessions"
+
+
+def test_numbers_that_are_written_as_words_have_no_bounds(newest: Cluster, database: str, tmp_path: Path) -> None:
+    newest.run(
+        """
+        create table odd (price money, what regclass, n numeric, f float8);
+        insert into odd
+            select g::numeric::money, case when g % 2 = 0 then 'pg_class' else 'pg_type' end,
+                case when g % 3 = 0 then 'NaN'::numeric else g end,
+                case when g % 3 = 0 then '-Infinity'::float8 else g end
+            from generate_series(1, 1000) as g;
+        analyze odd
+        """,
+        database=database,
+    )
+    taken = take(newest.dsn(database), tmp_path)
+    bounds = taken.rows("select column_name, least_value, greatest_value from column_statistics order by 1")
+    assert {row["column_name"]: (row["least_value"], row["greatest_value"]) for row in bounds} == {
+        "f": (1, 1000),
+        "n": (1, 1000),
+        "price": (None, None),
+        "what": (None, None),
+    }
+
+
+def test_a_database_without_an_encoding(newest: Cluster, tmp_path: Path) -> None:
+    newest.run("drop database if exists raw")
+    newest.run("create database raw encoding 'SQL_ASCII' template template0 lc_collate 'C' lc_ctype 'C'")
+    try:
+        with psycopg.connect(newest.dsn("raw", client_encoding="SQL_ASCII"), autocommit=True) as session:
+            session.execute(b'create table "caf\xe9" (a text)')
+            session.execute(b"insert into \"caf\xe9\" select '\xe9' from generate_series(1, 100)")
+            session.execute(b'analyze "caf\xe9"')
+            session.execute(b"select a from \"caf\xe9\" where a = '\xe9'")
+            session.execute(b"create extension pg_stat_statements")
+        taken = take(newest.dsn("raw"), tmp_path)
+        assert taken.value("select count(*) from relation where name = 'caf\\xe9'") == 1
+        assert taken.value("select common_values from column_statistics") == "{\\xe9}"
+        assert taken.value("select count(*) from reference where role = 'equality'") == 1
+        elsewhere = take(newest.dsn(), tmp_path)
+        assert elsewhere.value("select count(*) from statement") > 0
+        if reasons := elsewhere.unread("statement_text"):
+            ((_, reason, hint),) = reasons
+            assert "cannot be converted" in reason
+            assert hint == "name that database itself in the DSN"
+    finally:
+        newest.drop_database("raw")
+        newest.run("select pg_stat_statements_reset()")
