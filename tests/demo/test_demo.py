@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -13,7 +9,7 @@ import pytest
 
 from queryfit.render.json import schema
 from queryfit.sql.parse import fingerprint
-from tests.demo.conftest import FAULTS, QUERYFIT
+from tests.demo.conftest import FAULTS
 
 SEVERITIES = ("error", "warning", "info")
 
@@ -77,40 +73,28 @@ def test_benign_hot_statements_are_no_loops(sick_report: dict[str, Any]) -> None
     assert not benign & {finding["subject"] for finding in sick_report["findings"] if finding["rule"] == "n-plus-one"}
 
 
-def test_nothing_in_the_healthy_shop_is_a_warning(healthy_report: dict[str, Any]) -> None:
+def test_nothing_in_the_healthy_shop_is_a_warning(healthy_run: dict[str, Any]) -> None:
     worrying = [
         (finding["rule"], finding["subject"], finding["message"])
-        for finding in healthy_report["findings"]
+        for finding in healthy_run["report"]["findings"]
         if finding["severity"] != "info"
     ]
     assert worrying == []
 
 
-def test_every_rule_could_judge_both_shops(sick_report: dict[str, Any], healthy_report: dict[str, Any]) -> None:
+def test_every_rule_could_judge_both_shops(sick_report: dict[str, Any], healthy_run: dict[str, Any]) -> None:
     assert [entry for entry in sick_report["not_checked"] if entry["subject"] is None] == []
-    assert [entry for entry in healthy_report["not_checked"] if entry["subject"] is None] == []
+    assert [entry for entry in healthy_run["report"]["not_checked"] if entry["subject"] is None] == []
 
 
-def test_json_is_what_the_schema_says(sick_report: dict[str, Any], healthy_report: dict[str, Any]) -> None:
-    for report in (sick_report, healthy_report):
+def test_json_is_what_the_schema_says(sick_report: dict[str, Any], healthy_run: dict[str, Any]) -> None:
+    for report in (sick_report, healthy_run["report"]):
         jsonschema.validate(report, schema())
 
 
-def test_a_kept_shop_can_be_looked_at_until_it_is_stopped(tmp_path: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix="queryfit-test-") as cache:
-        Path(cache).chmod(0o711)  # the server of a test that root runs is not root's
-
-        def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-            environment = {**os.environ, "XDG_CACHE_HOME": cache, "XDG_DATA_HOME": str(tmp_path)}
-            return subprocess.run([*QUERYFIT, *arguments], check=False, capture_output=True, text=True, env=environment)
-
-        shown = run("demo", "--healthy", "--keep", "--for", "0s")
-        assert shown.returncode == 0, shown.stderr
-        dsn = next(word for word in shown.stderr.split() if word.startswith("postgresql://"))
-        audited = run("audit", dsn)
-        stopped = run("demo", "--stop")
-        assert audited.returncode == 0, audited.stderr
-        assert "PostgreSQL 18" in audited.stdout
-        assert "stopped 1 server" in stopped.stderr
-        assert "no server" in run("demo", "--stop").stderr
-        assert list(Path(cache).glob("queryfit/server-*")) == []
+def test_a_kept_shop_can_be_looked_at_until_it_is_stopped(healthy_run: dict[str, Any]) -> None:
+    assert healthy_run["audit_status"] == 0, healthy_run["audit"]
+    assert "PostgreSQL 18" in healthy_run["audit"]
+    assert "stopped 1 server" in healthy_run["stop"]
+    assert "no server" in healthy_run["stop_again"]
+    assert healthy_run["left"] == []
