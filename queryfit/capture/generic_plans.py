@@ -295,8 +295,6 @@ def _hint(error: QueryError) -> str | None:
             "EXPLAIN needs the statement's own privileges: pg_read_all_data (14 and later) covers SELECT; for INSERT, "
             "UPDATE and DELETE connect as a role that may run them"
         )
-    if error.sqlstate in {"25006", "55000"}:
-        return "a standby does not plan statements that change rows: audit the primary too"
     if error.sqlstate == LOCK_NOT_AVAILABLE:
         return "capture again when the lock is released"
     return error.hint

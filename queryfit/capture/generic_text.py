@@ -150,6 +150,8 @@ def _operand(expression: ast.A_Expr) -> dict[int, Sequence[str]]:
             found[side.number] = ("text",)
         elif isinstance(other, ast.ParamRef) or name in {"*", "/", "%"}:
             found[side.number] = ("numeric", "integer")
+        elif _is_cast_to(other, {"interval"}):
+            found[side.number] = ("timestamptz", "interval")
         elif _is_date(other):
             found[side.number] = ("integer", "interval")
         elif _is_moment(other):
@@ -160,17 +162,20 @@ def _operand(expression: ast.A_Expr) -> dict[int, Sequence[str]]:
 
 
 def _is_date(node: ast.Node) -> bool:
-    if isinstance(node, ast.TypeCast):
-        return bool(node.typeName.names[-1].sval == "date")
-    return isinstance(node, ast.SQLValueFunction) and node.op.name == "SVFOP_CURRENT_DATE"
+    is_today = isinstance(node, ast.SQLValueFunction) and node.op.name == "SVFOP_CURRENT_DATE"
+    return is_today or _is_cast_to(node, {"date"})
 
 
 def _is_moment(node: ast.Node) -> bool:
-    if isinstance(node, ast.TypeCast):
-        return node.typeName.names[-1].sval in {"timestamp", "timestamptz", "time", "timetz", "interval"}
+    if _is_cast_to(node, {"timestamp", "timestamptz", "time", "timetz"}):
+        return True
     if isinstance(node, ast.FuncCall):
         return node.funcname[-1].sval in _MOMENTS
     return isinstance(node, ast.SQLValueFunction)
+
+
+def _is_cast_to(node: ast.Node, types: set[str]) -> bool:
+    return isinstance(node, ast.TypeCast) and node.typeName.names[-1].sval in types
 
 
 def _argument(call: ast.FuncCall) -> dict[int, Sequence[str]]:
