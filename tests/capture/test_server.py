@@ -546,10 +546,21 @@ def test_a_database_without_an_encoding(newest: Cluster, tmp_path: Path) -> None
         assert taken.value("select count(*) from reference where role = 'equality'") == 1
         elsewhere = take(newest.dsn(), tmp_path)
         assert elsewhere.value("select count(*) from statement") > 0
-        if reasons := elsewhere.unread("statement_text"):
-            ((_, reason, hint),) = reasons
-            assert "cannot be converted" in reason
-            assert hint == "name that database itself in the DSN"
+        ((_, reason, hint),) = elsewhere.unread("statement_text")
+        assert "cannot be converted" in reason
+        assert hint == "name that database itself in the DSN"
+        assert elsewhere.rows("select distinct kind from statement_text") == [{"kind": "hidden"}]
     finally:
         newest.drop_database("raw")
         newest.run("select pg_stat_statements_reset()")
+
+
+def test_the_extension_may_live_in_any_schema(cluster: Cluster, shop: str, tmp_path: Path) -> None:
+    cluster.run(
+        'create schema "Ext; --"; alter extension pg_stat_statements set schema "Ext; --"; select * from customer',
+        database=shop,
+    )
+    taken = take(cluster.dsn(shop), tmp_path)
+    assert taken.unread("statement") == []
+    assert taken.value("select count(*) from reference where relation = 'public.customer'") > 0
+    assert taken.value("select schema from extension where extension = 'pg_stat_statements'") == "Ext; --"
