@@ -2,8 +2,8 @@
 -- title: Transaction left open by a client that does nothing
 -- severity: warning
 -- reads: activity, lock_wait
--- message: {sessions} session(s) of {subject} are idle in a transaction, the longest for {idle_ms}{blocked_words}; locks and
---     the xmin horizon stay held. Commit sooner in the application, and let the server end such sessions.
+-- message: {sessions} session(s) of {subject} are idle in a transaction, the longest for {idle_ms}{blocked_words};
+--     locks and the xmin horizon stay held. Commit sooner in the application, and let the server end such sessions.
 -- fix: {fix_sql}
 -- undo: {undo_sql}
 -- param: min_idle_ms = 30000 -- an application that is alive sends its next statement within milliseconds
@@ -11,16 +11,17 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- The client began a transaction and went silent: it waits for a slow remote call, lost its thread, or a person left a prompt
--- open. All its row locks stay, every statement that needs them queues, the connection of the pool is taken,
+-- The client began a transaction and went silent: it waits for a slow remote call, lost its thread, or a person left a
+-- prompt open. All its row locks stay, every statement that needs them queues, the connection of the pool is taken,
 -- and while it holds a snapshot vacuum can remove nothing that died since.
 --
 -- ## What to do
--- Find the code path: the last statement is in the evidence. No remote call or user think time between BEGIN and COMMIT.
--- `idle_in_transaction_session_timeout` ends what still gets stuck.
+-- Find the code path: the last statement is in the evidence. No remote call or user think time between BEGIN and
+-- COMMIT. `idle_in_transaction_session_timeout` ends what still gets stuck.
 --
 -- ## When to leave it
--- A migration or a two-phase job that is known to wait. Tools that hold a snapshot on purpose (pg_dump) are busy, not idle.
+-- A migration or a two-phase job that is known to wait. Tools that hold a snapshot on purpose (pg_dump) are busy, not
+-- idle.
 
 with latest as (
     select *
@@ -66,9 +67,13 @@ select
     max(case when rank = 1 then pid end) as pid,
     max(case when rank = 1 then client end) as client,
     max(case when rank = 1 then text end) as last_statement,
-    case when sum(blocked) > 0 then ', and ' || sum(blocked) || ' other(s) wait for their locks' else '' end as blocked_words,
-    'select pg_terminate_backend(' || max(case when rank = 1 then pid end) || ');  -- now, if it is still the same session'
-        || chr(10) || 'alter role ' || role_sql || ' set idle_in_transaction_session_timeout = ''1min'';' as fix_sql,
+    case
+        when sum(blocked) > 0 then ', and ' || sum(blocked) || ' other(s) wait for their locks'
+        else ''
+    end as blocked_words,
+    'select pg_terminate_backend(' || max(case when rank = 1 then pid end)
+        || ');  -- now, if it is still the same session' || chr(10)
+        || 'alter role ' || role_sql || ' set idle_in_transaction_session_timeout = ''1min'';' as fix_sql,
     'alter role ' || role_sql || ' reset idle_in_transaction_session_timeout;' as undo_sql
 from (
     select

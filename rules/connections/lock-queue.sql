@@ -12,13 +12,13 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- A lock queue is first come, first served: whoever waits for a strong lock blocks everybody behind it, also those that would
--- get along with the holder. The pool runs dry, and in the counters all looks well, because calls that do not finish are
--- not counted. One session at the root holds up all the others.
+-- A lock queue is first come, first served: whoever waits for a strong lock blocks everybody behind it, also those
+-- that would get along with the holder. The pool runs dry, and in the counters all looks well, because calls that do
+-- not finish are not counted. One session at the root holds up all the others.
 --
 -- ## What to do
--- Deal with the root only; those in between are victims. If it is idle in a transaction, end it and mend the code; if it is a
--- schema change, cancel it and run it again with a `lock_timeout`; if it works, let it finish.
+-- Deal with the root only; those in between are victims. If it is idle in a transaction, end it and mend the code; if
+-- it is a schema change, cancel it and run it again with a `lock_timeout`; if it works, let it finish.
 --
 -- ## When to leave it
 -- A maintenance window in which the wait is meant.
@@ -58,7 +58,7 @@ session as (
     select * from activity where sampled_at = (select max(sampled_at) from activity)
 ),
 prepared as (
-    select min(gid) as gid, count(*) as transactions, max(age_ms) as age_ms, min(database) as database, min(owner) as owner
+    select min(gid) as gid, count(*) as transactions, min(database) as database
     from prepared_transaction
 )
 
@@ -89,7 +89,8 @@ select
     session.text as statement,
     case
         when line.root_pid = 0 then 'a prepared transaction'
-        else coalesce(session.role, 'an unknown role') || '@' || coalesce(session.application, '') || ' (pid ' || line.root_pid || ')'
+        else coalesce(session.role, 'an unknown role') || '@' || coalesce(session.application, '')
+            || ' (pid ' || line.root_pid || ')'
     end as blocker,
     case
         when line.root_pid = 0 then 'was prepared and neither committed nor rolled back'

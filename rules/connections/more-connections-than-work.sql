@@ -2,8 +2,8 @@
 -- title: Far more connections than the work needs
 -- severity: info
 -- reads: activity, workload, setting
--- message: {connections} connections are open, {idle_connections} of them idle, but the workload keeps {average_active}
---     busy on average: about {needed_connections} would do. Lower the pools, or share a pooler.
+-- message: {connections} connections are open, {idle_connections} of them idle, but the workload keeps
+--     {average_active} busy on average: about {needed_connections} would do. Lower the pools, or share a pooler.
 -- param: min_idle = 50 -- fewer idle connections cost little
 -- param: min_factor = 4 -- pools breathe: only a multiple is waste
 -- param: min_idle_share = 0.7 -- most of them have nothing to do
@@ -13,13 +13,13 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- By Little's law the number of busy connections is the execution time per second: 200 s of execution in 100 s of
--- wall time keep two connections busy. Every further one costs a process with a few MB of its own, is looked at by every
+-- By Little's law the number of busy connections is the execution time per second: 200 s of execution in 100 s of wall
+-- time keep two connections busy. Every further one costs a process with a few MB of its own, is looked at by every
 -- snapshot, and lets a burst start more work at once than the machine has cores for.
 --
 -- ## What to do
--- Size the pools by the number in the message, all instances together; or put PgBouncer in transaction mode in front, so
--- that clients may be many and server connections few.
+-- Size the pools by the number in the message, all instances together; or put PgBouncer in transaction mode in front,
+-- so that clients may be many and server connections few.
 --
 -- ## When to leave it
 -- The load of this hour or window is not the load of the peak, or sessions hold state (LISTEN, temporary tables,
@@ -53,7 +53,9 @@ work as (
     from workload
 ),
 room as (
-    select max(coalesce(value_number, try_cast(value as double))) as max_connections from setting where name = 'max_connections'
+    select max(coalesce(value_number, try_cast(value as double))) as max_connections
+    from setting
+    where name = 'max_connections'
 ),
 judged as (
     select
@@ -95,21 +97,24 @@ where hidden_connections >= $min_idle
 
 -- example: 60 idle connections for a load of a twentieth
 -- given: evidence
-insert into workload (fingerprint, calls, execution_ms, execution_ms_per_day, window_s) values ('a', 9, 9, 4320000, 86400);
+insert into workload (fingerprint, calls, execution_ms, execution_ms_per_day, window_s) values
+    ('a', 9, 9, 4320000, 86400);
 insert into activity (pid, database, role, backend_type, state)
 select i, 'app', 'web', 'client backend', 'idle' from range(1, 61) as pids (i);
 -- finds: connections
 
 -- example: the load needs them
 -- given: evidence
-insert into workload (fingerprint, calls, execution_ms, execution_ms_per_day, window_s) values ('a', 9, 9, 864000000, 86400);
+insert into workload (fingerprint, calls, execution_ms, execution_ms_per_day, window_s) values
+    ('a', 9, 9, 864000000, 86400);
 insert into activity (pid, database, role, backend_type, state)
 select i, 'app', 'web', 'client backend', 'idle' from range(1, 61) as pids (i);
 -- finds: nothing
 
 -- example: 40 idle ones are a pool, not a fault
 -- given: evidence
-insert into workload (fingerprint, calls, execution_ms, execution_ms_per_day, window_s) values ('a', 9, 9, 4320000, 86400);
+insert into workload (fingerprint, calls, execution_ms, execution_ms_per_day, window_s) values
+    ('a', 9, 9, 4320000, 86400);
 insert into activity (pid, database, role, backend_type, state)
 select i, 'app', 'web', 'client backend', 'idle' from range(1, 41) as pids (i);
 -- finds: nothing

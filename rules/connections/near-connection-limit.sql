@@ -2,8 +2,8 @@
 -- title: Server close to its last connection
 -- severity: warning
 -- reads: activity, setting, server
--- message: {connections} of {usable_connections} connections that ordinary roles may use are taken; the most by {holders}.
---     The next burst is refused ("too many clients"): find the leak, or pool.
+-- message: {connections} of {usable_connections} connections that ordinary roles may use are taken; the most by
+--     {holders}. The next burst is refused ("too many clients"): find the leak, or pool.
 -- fix: {fix_sql}
 -- undo: {undo_sql}
 -- param: min_used_share = 0.8 -- bursts need a fifth of the connections in reserve
@@ -16,9 +16,9 @@
 -- count for applications.
 --
 -- ## What to do
--- See who holds them (`queryfit connections`). Many idle ones of one application are a pool that is too large or a leak;
--- lower the pool, or put a pooler in between. Raise `max_connections` only when they all work: each one costs memory
--- and makes every snapshot slower.
+-- See who holds them (`queryfit connections`). Many idle ones of one application are a pool that is too large or a
+-- leak; lower the pool, or put a pooler in between. Raise `max_connections` only when they all work: each one costs
+-- memory and makes every snapshot slower.
 --
 -- ## When to leave it
 -- The number is the fixed sum of pools that cannot grow, and it includes all of them at their maximum.
@@ -56,7 +56,8 @@ sample as (
 room as (
     select
         sum(case when name = 'max_connections' then coalesce(value_number, try_cast(value as double)) end) as maximum,
-        coalesce(sum(case when name <> 'max_connections' then coalesce(value_number, try_cast(value as double)) end), 0) as reserved
+        coalesce(sum(case when name <> 'max_connections' then coalesce(value_number, try_cast(value as double)) end), 0)
+            as reserved
     from setting
     where name in ('max_connections', 'superuser_reserved_connections', 'reserved_connections')
 )
@@ -87,7 +88,8 @@ from (
         (select count(*) from session where state = 'idle') as idle_connections,
         (
             select string_agg(
-                role || '@' || application || ' from ' || client || ' (' || connections || coalesce(', ' || idle || ' idle', '') || ')',
+                role || '@' || application || ' from ' || client
+                    || ' (' || connections || coalesce(', ' || idle || ' idle', '') || ')',
                 ', ' order by rank
             )
             from ranked
@@ -103,9 +105,12 @@ where usable_connections > 0
 -- given: evidence
 insert into setting (name, value_number) values ('max_connections', 13), ('superuser_reserved_connections', 3);
 insert into activity (pid, database, role, application, client, backend_type, state) values
-    (1, 'app', 'web', 'shop', '10.0.0.1', 'client backend', 'idle'), (2, 'app', 'web', 'shop', '10.0.0.1', 'client backend', 'idle'),
-    (3, 'app', 'web', 'shop', '10.0.0.1', 'client backend', 'idle'), (4, 'app', 'web', 'shop', '10.0.0.2', 'client backend', 'active'),
-    (5, 'app', 'web', 'shop', '10.0.0.2', 'client backend', 'idle'), (6, 'app', 'job', 'cron', 'local', 'client backend', 'active'),
+    (1, 'app', 'web', 'shop', '10.0.0.1', 'client backend', 'idle'),
+    (2, 'app', 'web', 'shop', '10.0.0.1', 'client backend', 'idle'),
+    (3, 'app', 'web', 'shop', '10.0.0.1', 'client backend', 'idle'),
+    (4, 'app', 'web', 'shop', '10.0.0.2', 'client backend', 'active'),
+    (5, 'app', 'web', 'shop', '10.0.0.2', 'client backend', 'idle'),
+    (6, 'app', 'job', 'cron', 'local', 'client backend', 'active'),
     (7, 'app', 'job', 'cron', 'local', null, null), (8, 'app', 'job', 'cron', 'local', 'client backend', 'idle');
 -- finds: max_connections
 
@@ -114,10 +119,14 @@ insert into activity (pid, database, role, application, client, backend_type, st
 insert into setting (name, value_number) values
     ('max_connections', 15), ('superuser_reserved_connections', 3), ('reserved_connections', 2);
 insert into activity (pid, database, role, application, backend_type, state, is_own) values
-    (1, 'app', 'web', 'shop', 'client backend', 'idle', false), (2, 'app', 'web', 'shop', 'client backend', 'idle', false),
-    (3, 'app', 'web', 'shop', 'client backend', 'idle', false), (4, 'app', 'web', 'shop', 'client backend', 'idle', false),
-    (5, 'app', 'web', 'shop', 'client backend', 'idle', false), (6, 'app', 'web', 'shop', 'client backend', 'idle', false),
-    (7, 'app', 'web', 'shop', 'client backend', 'idle', false), (8, 'app', null, '', 'autovacuum worker', 'active', false),
+    (1, 'app', 'web', 'shop', 'client backend', 'idle', false),
+    (2, 'app', 'web', 'shop', 'client backend', 'idle', false),
+    (3, 'app', 'web', 'shop', 'client backend', 'idle', false),
+    (4, 'app', 'web', 'shop', 'client backend', 'idle', false),
+    (5, 'app', 'web', 'shop', 'client backend', 'idle', false),
+    (6, 'app', 'web', 'shop', 'client backend', 'idle', false),
+    (7, 'app', 'web', 'shop', 'client backend', 'idle', false),
+    (8, 'app', null, '', 'autovacuum worker', 'active', false),
     (9, null, null, '', 'checkpointer', null, false), (10, 'app', 'web', '', 'parallel worker', 'active', false),
     (11, 'app', 'dba', 'queryfit', 'client backend', 'active', true);
 -- finds: nothing

@@ -2,8 +2,9 @@
 -- title: Database close to its connection limit
 -- severity: warning
 -- reads: activity, database
--- message: {connections} of the {connection_limit} connections that database {subject} allows are taken ({idle_connections}
---     idle): the next ones are refused although the server has room. Lower the pools or raise the limit.
+-- message: {connections} of the {connection_limit} connections that database {subject} allows are taken
+--     ({idle_connections} idle): the next ones are refused although the server has room. Lower the pools or raise the
+--     limit.
 -- fix: alter database {database_sql} connection limit {raised_limit};
 -- undo: alter database {database_sql} connection limit {connection_limit};
 -- param: min_used_share = 0.8 -- bursts need a fifth of the connections in reserve
@@ -12,8 +13,8 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- The limit of a database is a wall of its own: sessions are refused with "too many connections for database" while the
--- server has room for others. Migrations and backups that connect to it count as well.
+-- The limit of a database is a wall of its own: sessions are refused with "too many connections for database" while
+-- the server has room for others. Migrations and backups that connect to it count as well.
 --
 -- ## What to do
 -- Add up the pools of everything that connects to this database; the limit has to be above the sum, with room for a

@@ -2,8 +2,8 @@
 -- title: Role close to its connection limit
 -- severity: warning
 -- reads: activity, role
--- message: {role} holds {connections} of the {connection_limit} connections that it may open ({idle_connections} idle): its
---     next ones are refused although the server has room. Lower its pools or raise its limit.
+-- message: {role} holds {connections} of the {connection_limit} connections that it may open ({idle_connections}
+--     idle): its next ones are refused although the server has room. Lower its pools or raise its limit.
 -- fix: alter role {role_sql} connection limit {raised_limit};
 -- undo: alter role {role_sql} connection limit {connection_limit};
 -- param: min_used_share = 0.8 -- bursts need a fifth of the connections in reserve
@@ -12,12 +12,12 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- The limit of a role is a wall of its own: its sessions are refused with "too many connections for role" while the server
--- has room for others.
+-- The limit of a role is a wall of its own: its sessions are refused with "too many connections for role" while the
+-- server has room for others.
 --
 -- ## What to do
--- Add up the pools of all the role's instances; the limit has to be above the sum, with room for a deployment during which
--- the old and the new ones are both there.
+-- Add up the pools of all the role's instances; the limit has to be above the sum, with room for a deployment during
+-- which the old and the new ones are both there.
 --
 -- ## When to leave it
 -- The limit is there to stop this role, and it does.

@@ -2,8 +2,8 @@
 -- title: Dead rows that nobody cleans up
 -- severity: warning
 -- reads: relation, relation_counter, vacuum_progress, setting, relation_use, server
--- message: {relation} has {dead_rows} dead rows beside {live_rows} living ones, {factor} times the number at which autovacuum starts:
---     {cause}. Vacuum it.
+-- message: {relation} has {dead_rows} dead rows beside {live_rows} living ones, {factor} times the number at which
+--     autovacuum starts: {cause}. Vacuum it.
 -- fix: {fix_sql}
 -- param: min_factor = 2 -- autovacuum starts at one threshold; at two it is not keeping up
 -- param: min_dead_rows = 10000 -- fewer cost nothing
@@ -12,13 +12,13 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- Scans read dead rows and index entries point to them, until vacuum removes them; meanwhile new rows go into new pages, and the
--- table grows for good. Index-only scans fall back to the table.
+-- Scans read dead rows and index entries point to them, until vacuum removes them; meanwhile new rows go into new
+-- pages, and the table grows for good. Index-only scans fall back to the table.
 --
 -- ## What to do
--- Vacuum now; it blocks neither reads nor writes. Then find out why autovacuum did not: switched off, all workers busy, its cost
--- limit too low, or an old transaction or slot that holds the xmin horizon back, in which case no vacuum helps
--- before that is gone.
+-- Vacuum now; it blocks neither reads nor writes. Then find out why autovacuum did not: switched off, all workers
+-- busy, its cost limit too low, or an old transaction or slot that holds the xmin horizon back, in which case no
+-- vacuum helps before that is gone.
 --
 -- ## When to leave it
 -- A large delete or update ran a moment ago and autovacuum is on its way.
@@ -53,6 +53,8 @@ select
     database,
     relation as subject,
     relation as root,
+    -- where it is switched off for the table, that is the fault, and this is what came of it
+    case when is_off_here then 'info' else 'warning' end as severity,
     relation,
     dead_rows,
     live_rows,
@@ -64,13 +66,15 @@ select
     case
         when is_off then 'autovacuum is off on this server'
         when is_off_here then 'autovacuum is switched off for this table'
-        when is_recent then 'a vacuum less than an hour ago could not remove them, so look for an old transaction or slot'
+        when is_recent
+            then 'a vacuum less than an hour ago could not remove them, so look for an old transaction or slot'
         else 'autovacuum does not keep up'
     end as cause,
     'vacuum (analyze) ' || relation || ';'
         || case
             when is_off or is_off_here or is_recent then ''
-            else chr(10) || 'alter table ' || relation || ' set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);'
+            else chr(10) || 'alter table ' || relation
+                || ' set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);'
         end as fix_sql
 from judged
 where dead_rows >= $min_dead_rows
@@ -79,14 +83,17 @@ where dead_rows >= $min_dead_rows
 
 -- example: as many dead as living
 -- given: evidence
-insert into relation (relation, root, kind, vacuum_threshold_rows) values ('public.sessions', 'public.sessions', 'table', 10050);
+insert into relation (relation, root, kind, vacuum_threshold_rows) values
+    ('public.sessions', 'public.sessions', 'table', 10050);
 insert into relation_counter (relation, live_rows, dead_rows) values ('public.sessions', 50000, 50000);
 -- finds: public.sessions
 
 -- example: below twice the threshold, few dead rows in a large table, and a vacuum that is running
 -- given: evidence
 insert into relation (relation, root, kind, vacuum_threshold_rows) values
-    ('public.a', 'public.a', 'table', 10050), ('public.b', 'public.b', 'table', 1000), ('public.c', 'public.c', 'table', 10050),
+    ('public.a', 'public.a', 'table', 10050),
+    ('public.b', 'public.b', 'table', 1000),
+    ('public.c', 'public.c', 'table', 10050),
     ('public.d', 'public.d', 'table', 50);
 insert into relation_counter (relation, live_rows, dead_rows) values
     ('public.a', 50000, 15000), ('public.b', 5000000, 20000), ('public.c', 50000, 50000), ('public.d', 100, 9000);
@@ -96,6 +103,7 @@ insert into vacuum_progress (pid, database, relation, phase) values (7, 'app', '
 -- example: a standby removes what its primary does
 -- given: evidence
 insert into server (is_standby) values (true);
-insert into relation (relation, root, kind, vacuum_threshold_rows) values ('public.sessions', 'public.sessions', 'table', 10050);
+insert into relation (relation, root, kind, vacuum_threshold_rows) values
+    ('public.sessions', 'public.sessions', 'table', 10050);
 insert into relation_counter (relation, live_rows, dead_rows) values ('public.sessions', 50000, 50000);
 -- finds: nothing

@@ -2,8 +2,8 @@
 -- title: Autovacuum switched off for a table
 -- severity: warning
 -- reads: relation, relation_counter, server
--- message: Autovacuum is switched off for {relation} ({size_bytes}): dead rows stay, its statistics age, and only the forced
---     vacuum against wraparound will ever clean it. Switch it on again.
+-- message: Autovacuum is switched off for {relation} ({size_bytes}): dead rows stay, its statistics age, and only the
+--     forced vacuum against wraparound will ever clean it. Switch it on again.
 -- fix: alter table {relation} reset (autovacuum_enabled);
 -- undo: alter table {relation} set (autovacuum_enabled = false);
 -- param: min_bytes = 1048576 -- below 1 MB nobody feels it
@@ -11,8 +11,8 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- It is usually switched off for an import and forgotten. From then on nothing removes dead rows or refreshes the statistics,
--- until an anti-wraparound vacuum comes, which no busy hour stops.
+-- It is usually switched off for an import and forgotten. From then on nothing removes dead rows or refreshes the
+-- statistics, until an anti-wraparound vacuum comes, which no busy hour stops.
 --
 -- ## What to do
 -- Reset the option. A table that is hard to vacuum needs more vacuum, not less: lower its scale factor instead.

@@ -2,18 +2,18 @@
 -- title: Constraint that was never validated
 -- severity: warning
 -- reads: relation, relation_constraint
--- message: {constraint_name} on {relation} is NOT VALID: rows older than it may break it and nobody checked; validate it,
---     which blocks neither reads nor writes.
+-- message: {constraint_name} on {relation} is NOT VALID: rows older than it may break it and nobody checked; validate
+--     it, which blocks neither reads nor writes.
 -- fix: alter table {relation} validate constraint {constraint_sql};
 -- since: 0.1
 --
 -- ## Why it matters
--- A constraint added with NOT VALID is enforced for new rows only. Old rows may break it, a dump may not restore, and the
--- planner does not use it (to exclude partitions or, from 18, to know that a column has no nulls).
+-- A constraint added with NOT VALID is enforced for new rows only. Old rows may break it, a dump may not restore, and
+-- the planner does not use it (to exclude partitions or, from 18, to know that a column has no nulls).
 --
 -- ## What to do
--- `validate constraint` scans the table under a SHARE UPDATE EXCLUSIVE lock: reads and writes go on. If it fails, it names the
--- first row to mend.
+-- `validate constraint` scans the table under a SHARE UPDATE EXCLUSIVE lock: reads and writes go on. If it fails, it
+-- names the first row to mend.
 --
 -- ## When to leave it
 -- The second step of its migration is still to come, or the old rows are known to break it and are meant to stay.

@@ -2,23 +2,23 @@
 -- title: Foreign key of another type than the key it points to
 -- severity: warning
 -- reads: relation, relation_constraint, constraint_column
--- message: {relation}.{column_name} is {type}, but the key {referenced_relation}.{referenced_column} that it points to is
---     {referenced_type}: {consequence}; give both the same type.
+-- message: {relation}.{column_name} is {type}, but the key {referenced_relation}.{referenced_column} that it points to
+--     is {referenced_type}: {consequence}; give both the same type.
 -- fix: alter table {relation} alter column {column_sql} type {referenced_type};
 -- since: 0.1
 --
 -- ## Why it matters
--- PostgreSQL accepts a foreign key whenever the two types can be compared. A narrower integer cannot hold every key: inserts
--- fail on the day that the referenced key outgrows it. Types of different families (integer and numeric, char and text, date
--- and timestamp) are compared through a cast, and a cast on the indexed side keeps the index unused.
+-- PostgreSQL accepts a foreign key whenever the two types can be compared. A narrower integer cannot hold every key:
+-- inserts fail on the day that the referenced key outgrows it. Types of different families (integer and numeric, char
+-- and text, date and timestamp) are compared through a cast, and a cast on the indexed side keeps the index unused.
 --
 -- ## What to do
--- Change the referencing column. The statement rewrites the table under an ACCESS EXCLUSIVE lock, unless it is small do
--- it by a new column, a trigger and a backfill in batches.
+-- Change the referencing column. The statement rewrites the table under an ACCESS EXCLUSIVE lock, unless it is small
+-- do it by a new column, a trigger and a backfill in batches.
 --
 -- ## When to leave it
--- The referenced table can never hold more keys than the narrower type has numbers. Pairs that lose nothing, text beside
--- varchar or a wider integer on the referencing side, are not reported.
+-- The referenced table can never hold more keys than the narrower type has numbers. Pairs that lose nothing, text
+-- beside varchar or a wider integer on the referencing side, are not reported.
 
 with pair as (
     select

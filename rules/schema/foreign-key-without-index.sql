@@ -12,17 +12,17 @@
 --
 -- ## Why it matters
 -- PostgreSQL indexes the referenced key, never the referencing column. When a referenced row is deleted, or its key
--- changes, a trigger looks for referencing rows: without an index that *leads* with these columns it scans the
--- whole table, once for every deleted row, while the row locks are held. EXPLAIN shows it only as trigger time.
--- Joins from the referenced side miss the index as well.
+-- changes, a trigger looks for referencing rows: without an index that *leads* with these columns it scans the whole
+-- table, once for every deleted row, while the row locks are held. EXPLAIN shows it only as trigger time. Joins from
+-- the referenced side miss the index as well.
 --
 -- ## What to do
 -- Build it concurrently. The columns may stand in any order, and more columns may follow; a partial index serves only
 -- where its predicate is `column is not null`.
 --
 -- ## When to leave it
--- Referenced rows are never deleted, their keys never change, and no query joins from that side: then the index would only
--- cost writes. That case is reported as info, and not at all for small lookup tables.
+-- Referenced rows are never deleted, their keys never change, and no query joins from that side: then the index would
+-- only cost writes. That case is reported as info, and not at all for small lookup tables.
 
 with unsupported as (
     select
@@ -62,7 +62,8 @@ judged as (
         target.tuple_rows as referenced_rows,
         coalesce(target.has_counters, false) as has_counters,
         use.delete_ms_per_day as exposure_ms_per_day,
-        left(unsupported.name || '_' || replace(replace(unsupported.columns, ', ', '_'), '"', ''), 59) || '_idx' as plain_name,
+        left(unsupported.name || '_' || replace(replace(unsupported.columns, ', ', '_'), '"', ''), 59) || '_idx'
+            as plain_name,
         -- two foreign keys on the same columns are cured by one index
         row_number() over (
             partition by unsupported.database, unsupported.relation, unsupported.columns

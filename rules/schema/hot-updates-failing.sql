@@ -13,9 +13,9 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- An update that changes no indexed column, and finds room in the same page, is heap-only (HOT): it writes no index, and its
--- dead row goes at the next look at the page. One index on a column that every update sets, or a page that is full,
--- ends that for all indexes of the table: more WAL, more vacuum, bloat.
+-- An update that changes no indexed column, and finds room in the same page, is heap-only (HOT): it writes no index,
+-- and its dead row goes at the next look at the page. One index on a column that every update sets, or a page that is
+-- full, ends that for all indexes of the table: more WAL, more vacuum, bloat.
 --
 -- ## What to do
 -- Drop the index on the column that always changes if it is hardly scanned. Where no such index is, leave room: a fill
@@ -66,7 +66,8 @@ blocking as (
         table_updates.relation,
         idx.index,
         idx.definition,
-        idx.is_unique or idx.constraint_name is not null or idx.is_replica_identity or idx.parent_index is not null as is_needed,
+        idx.is_unique or idx.constraint_name is not null or idx.is_replica_identity
+            or idx.parent_index is not null as is_needed,
         max(coalesce(counter.scans, 0)) as scans,
         max(set_column.set_rows) as set_rows
     from table_updates
@@ -127,7 +128,8 @@ select
     case
         when summary.idle_indexes > 0 then summary.idle_definition || ';'
         when table_updates.set_fill_factor is not null
-            then 'alter table ' || table_updates.relation || ' set (fillfactor = ' || table_updates.set_fill_factor || ');'
+            then 'alter table ' || table_updates.relation
+                || ' set (fillfactor = ' || table_updates.set_fill_factor || ');'
         else 'alter table ' || table_updates.relation || ' reset (fillfactor);'
     end as undo_sql
 from table_updates
@@ -143,8 +145,10 @@ where summary.idle_indexes > 0
 
 -- example: every sale sets updated_at, which has an index that nobody reads
 -- given: evidence
-insert into relation (relation, root, kind, tuple_rows, fill_factor) values ('public.stock', 'public.stock', 'table', 5000, 70);
-insert into relation_counter (relation, updated_rows, hot_updated_rows, live_rows) values ('public.stock', 90000, 900, 5000);
+insert into relation (relation, root, kind, tuple_rows, fill_factor) values
+    ('public.stock', 'public.stock', 'table', 5000, 70);
+insert into relation_counter (relation, updated_rows, hot_updated_rows, live_rows) values
+    ('public.stock', 90000, 900, 5000);
 insert into relation_index (relation, index) values ('public.stock', 'public.stock_updated_at');
 insert into index_column (relation, index, position, column_name) values
     ('public.stock', 'public.stock_updated_at', 1, 'updated_at');
@@ -157,7 +161,8 @@ insert into reference (fingerprint, relation, column_name, role) values
 -- example: no index is in the way, but the pages are full
 -- given: evidence
 insert into relation (relation, root, kind, tuple_rows) values ('public.stock', 'public.stock', 'table', 5000);
-insert into relation_counter (relation, updated_rows, hot_updated_rows, live_rows) values ('public.stock', 90000, 900, 5000);
+insert into relation_counter (relation, updated_rows, hot_updated_rows, live_rows) values
+    ('public.stock', 90000, 900, 5000);
 insert into workload (fingerprint, kind, rows) values ('a', 'update', 90000);
 insert into reference (fingerprint, relation, column_name, role) values ('a', 'public.stock', 'amount', 'set');
 -- finds: public.stock
@@ -165,9 +170,11 @@ insert into reference (fingerprint, relation, column_name, role) values ('a', 'p
 -- example: a queue scans the index on the state that it sets
 -- given: evidence
 insert into relation (relation, root, kind, tuple_rows) values ('public.jobs', 'public.jobs', 'table', 5000);
-insert into relation_counter (relation, updated_rows, hot_updated_rows, live_rows) values ('public.jobs', 90000, 900, 5000);
+insert into relation_counter (relation, updated_rows, hot_updated_rows, live_rows) values
+    ('public.jobs', 90000, 900, 5000);
 insert into relation_index (relation, index) values ('public.jobs', 'public.jobs_state');
-insert into index_column (relation, index, position, column_name) values ('public.jobs', 'public.jobs_state', 1, 'state');
+insert into index_column (relation, index, position, column_name) values
+    ('public.jobs', 'public.jobs_state', 1, 'state');
 insert into index_counter (relation, index, scans) values ('public.jobs', 'public.jobs_state', 80000);
 insert into workload (fingerprint, kind, rows) values ('a', 'update', 90000);
 insert into reference (fingerprint, relation, column_name, role) values ('a', 'public.jobs', 'state', 'set');
@@ -176,7 +183,8 @@ insert into reference (fingerprint, relation, column_name, role) values ('a', 'p
 -- example: a statement that updates all rows at each call
 -- given: evidence
 insert into relation (relation, root, kind, tuple_rows) values ('public.prices', 'public.prices', 'table', 12000);
-insert into relation_counter (relation, updated_rows, hot_updated_rows, live_rows) values ('public.prices', 72000, 0, 12000);
+insert into relation_counter (relation, updated_rows, hot_updated_rows, live_rows) values
+    ('public.prices', 72000, 0, 12000);
 insert into workload (fingerprint, kind, rows, rows_per_call) values ('a', 'update', 72000, 12000);
 insert into reference (fingerprint, relation, column_name, role) values ('a', 'public.prices', 'price', 'set');
 -- finds: nothing
@@ -184,7 +192,9 @@ insert into reference (fingerprint, relation, column_name, role) values ('a', 'p
 -- example: one update of a whole table, most updates HOT, and updates that no captured statement explains
 -- given: evidence
 insert into relation (relation, root, kind, tuple_rows) values
-    ('public.a', 'public.a', 'table', 90000), ('public.b', 'public.b', 'table', 5000), ('public.c', 'public.c', 'table', 5000);
+    ('public.a', 'public.a', 'table', 90000),
+    ('public.b', 'public.b', 'table', 5000),
+    ('public.c', 'public.c', 'table', 5000);
 insert into relation_counter (relation, updated_rows, hot_updated_rows, live_rows) values
     ('public.a', 90000, 900, 90000), ('public.b', 90000, 80000, 5000), ('public.c', 90000, 900, 5000);
 insert into workload (fingerprint, kind, rows) values ('a', 'update', 90000), ('b', 'update', 90000);

@@ -2,24 +2,25 @@
 -- title: Replication slot that nobody reads
 -- severity: warning
 -- reads: replication_slot, setting, server
--- message: Nobody streams from {kind} slot {subject}{since_words}: {consequence}. Drop it, unless its reader comes back soon.
+-- message: Nobody streams from {kind} slot {subject}{since_words}: {consequence}. Drop it, unless its reader comes
+--     back soon.
 -- fix: select pg_drop_replication_slot('{slot_literal}');
 -- param: warning_bytes = 1073741824 -- 1 GB of WAL is more than a restart of a standby leaves behind
 -- param: error_bytes = 17179869184 -- at 16 GB the disk is in danger on most servers
 -- since: 0.1
 --
 -- ## Why it matters
--- A slot keeps all WAL that its reader has not confirmed, and a logical one old catalog rows as well. When the reader is gone for
--- good, pg_wal grows until the disk is full, and then the server stops. `max_slot_wal_keep_size` puts an end to that, at the
--- price of the slot.
+-- A slot keeps all WAL that its reader has not confirmed, and a logical one old catalog rows as well. When the reader
+-- is gone for good, pg_wal grows until the disk is full, and then the server stops. `max_slot_wal_keep_size` puts an
+-- end to that, at the price of the slot.
 --
 -- ## What to do
--- Find out whose it was. Drop it if nobody comes back; set `max_slot_wal_keep_size` so that the next one cannot
--- fill the disk.
+-- Find out whose it was. Drop it if nobody comes back; set `max_slot_wal_keep_size` so that the next one cannot fill
+-- the disk.
 --
 -- ## When to leave it
--- The standby or subscriber restarts right now. Slots that a standby keeps in step with its primary (17+) are inactive by
--- nature, and logical slots on a standby are not reported.
+-- The standby or subscriber restarts right now. Slots that a standby keeps in step with its primary (17+) are inactive
+-- by nature, and logical slots on a standby are not reported.
 
 with keep as (
     select max(value_bytes) as keep_bytes from setting where name = 'max_slot_wal_keep_size'
@@ -43,7 +44,7 @@ select
     slot.inactive_since,
     keep.keep_bytes as max_slot_wal_keep_bytes,
     replace(slot.slot, '''', '''''') as slot_literal,
-    case when slot.inactive_since is null then '' else ' since ' || strftime(slot.inactive_since, '%Y-%m-%d %H:%M') end as since_words,
+    coalesce(' since ' || strftime(slot.inactive_since, '%Y-%m-%d %H:%M'), '') as since_words,
     case
         when slot.wal_status = 'lost' then 'its WAL is gone already, so its reader cannot go on'
         when slot.wal_status = 'unreserved' then 'its WAL is about to be removed, and then its reader cannot go on'

@@ -2,16 +2,17 @@
 -- title: Index with far more pages than its entries need
 -- severity: warning
 -- reads: relation, relation_index, index_family, index_column, column_statistics, relation_counter
--- message: {index} takes {size_bytes} for entries that need at most {expected_bytes} ({factor} times): lookups read half-empty
---     pages and the cache holds them. Rebuild it concurrently.
+-- message: {index} takes {size_bytes} for entries that need at most {expected_bytes} ({factor} times): lookups read
+--     half-empty pages and the cache holds them. Rebuild it concurrently.
 -- fix: reindex index concurrently {index};
 -- param: min_factor = 3 -- a B-tree with random inserts is at 1.5, and the estimate is rough
 -- param: min_wasted_bytes = 104857600 -- under 100 MB a rebuild saves little
 -- since: 0.1
 --
 -- ## Why it matters
--- A page of a B-tree is freed only when its last entry goes. After mass deletes, or updates that move through the key, pages
--- with a few entries each are left: the index is larger than its table, and range scans read many pages for few rows.
+-- A page of a B-tree is freed only when its last entry goes. After mass deletes, or updates that move through the key,
+-- pages with a few entries each are left: the index is larger than its table, and range scans read many pages for few
+-- rows.
 --
 -- ## What to do
 -- `reindex index concurrently` builds a new one beside it and swaps them; it needs the disk for both for a while.
@@ -26,8 +27,10 @@ with key_size as (
         part.index,
         bool_and(stat.relation is not null) as is_known,
         -- values end on multiples of 8 at worst; nulls need a bitmap
-        sum((1 - stat.null_fraction) * (stat.average_width_bytes + case when stat.average_width_bytes in (8, 16) then 0 else 3 end))
-            as data_bytes,
+        sum(
+            (1 - stat.null_fraction)
+            * (stat.average_width_bytes + case when stat.average_width_bytes in (8, 16) then 0 else 3 end)
+        ) as data_bytes,
         max(stat.null_fraction) > 0 as has_nulls
     from index_column as part
     left join column_statistics as stat
@@ -99,8 +102,10 @@ where size_bytes >= $min_factor * expected_bytes
 
 -- example: 400 MB for a million bigints
 -- given: evidence
-insert into relation (relation, kind, size_bytes, pages, tuple_rows) values ('public.carts', 'table', 81920000, 10000, 1000000);
-insert into relation_index (relation, index, size_bytes, tuple_rows) values ('public.carts', 'public.i', 400000000, 1000000);
+insert into relation (relation, kind, size_bytes, pages, tuple_rows) values
+    ('public.carts', 'table', 81920000, 10000, 1000000);
+insert into relation_index (relation, index, size_bytes, tuple_rows) values
+    ('public.carts', 'public.i', 400000000, 1000000);
 insert into index_column (relation, index, position, column_name) values ('public.carts', 'public.i', 1, 'customer_id');
 insert into column_statistics (relation, column_name, null_fraction, average_width_bytes) values
     ('public.carts', 'customer_id', 0, 8);
@@ -108,7 +113,8 @@ insert into column_statistics (relation, column_name, null_fraction, average_wid
 
 -- example: twice what it needs, another method, an expression, and a column without statistics
 -- given: evidence
-insert into relation (relation, kind, size_bytes, pages, tuple_rows) values ('public.carts', 'table', 819200000, 100000, 10000000);
+insert into relation (relation, kind, size_bytes, pages, tuple_rows) values
+    ('public.carts', 'table', 819200000, 100000, 10000000);
 insert into relation_index (relation, index, size_bytes, tuple_rows, access_method, has_expressions) values
     ('public.carts', 'public.i', 500000000, 10000000, 'btree', false),
     ('public.carts', 'public.g', 900000000, 10000000, 'gin', false),
@@ -123,8 +129,10 @@ insert into column_statistics (relation, column_name, null_fraction, average_wid
 
 -- example: a table that has grown a lot since vacuum counted it
 -- given: evidence
-insert into relation (relation, kind, size_bytes, pages, tuple_rows) values ('public.carts', 'table', 819200000, 10000, 1000000);
-insert into relation_index (relation, index, size_bytes, tuple_rows) values ('public.carts', 'public.i', 400000000, 1000000);
+insert into relation (relation, kind, size_bytes, pages, tuple_rows) values
+    ('public.carts', 'table', 819200000, 10000, 1000000);
+insert into relation_index (relation, index, size_bytes, tuple_rows) values
+    ('public.carts', 'public.i', 400000000, 1000000);
 insert into index_column (relation, index, position, column_name) values ('public.carts', 'public.i', 1, 'customer_id');
 insert into column_statistics (relation, column_name, null_fraction, average_width_bytes) values
     ('public.carts', 'customer_id', 0, 8);

@@ -1,9 +1,10 @@
 -- rule: integer-key-near-end
 -- title: Integer key that is running out of numbers
 -- severity: warning
--- reads: relation, relation_column, relation_constraint, constraint_column, column_statistics, relation_sequence, relation_total, unread
--- message: {subject} is {type} and has used {used_share} of its numbers (at {reached} of {limit_value_exact}){forecast}: then
---     every insert fails. Change it, and the columns that point to it, to bigint.
+-- reads: relation, relation_column, relation_constraint, constraint_column, column_statistics, relation_sequence,
+--     relation_total, unread
+-- message: {subject} is {type} and has used {used_share} of its numbers (at {reached} of
+--     {limit_value_exact}){forecast}: then every insert fails. Change it, and the columns that point to it, to bigint.
 -- fix: {fix_sql}
 -- param: min_used_share = 0.7 -- the change needs weeks of preparation on a large table
 -- param: error_used_share = 0.9 -- from here on it is a race
@@ -14,13 +15,14 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- At 2,147,483,647 (smallint: 32,767) the next insert fails with "integer out of range", and so does every one after it. The
--- table is down until its key is wider, and widening rewrites the table and its indexes under an ACCESS EXCLUSIVE lock.
+-- At 2,147,483,647 (smallint: 32,767) the next insert fails with "integer out of range", and so does every one after
+-- it. The table is down until its key is wider, and widening rewrites the table and its indexes under an ACCESS
+-- EXCLUSIVE lock.
 --
 -- ## What to do
 -- A small table: `alter column … type bigint` now. A large one: add a bigint column, keep it in step by a trigger,
--- backfill in batches, build a unique index concurrently, and swap the columns in one short transaction. Columns that refer to the
--- key and the code of clients have to be wide enough first.
+-- backfill in batches, build a unique index concurrently, and swap the columns in one short transaction. Columns that
+-- refer to the key and the code of clients have to be wide enough first.
 --
 -- ## When to leave it
 -- The table stopped growing. As first aid a sequence may go on with the negative half of the numbers.
@@ -137,12 +139,16 @@ select
     size_bytes,
     case
         when days_left is null then ''
-        when days_left < 36500 then ', and reaches the end in about ' || ceil(days_left)::bigint || ' days at the present rate'
+        when days_left < 36500
+            then ', and reaches the end in about ' || ceil(days_left)::bigint || ' days at the present rate'
         else ', and is hardly growing'
     end as forecast,
     'alter table ' || relation || ' alter column ' || column_sql || ' type bigint;'
-        || case when sequence_type in ('integer', 'smallint') then chr(10) || 'alter sequence ' || sequence || ' as bigint;' else '' end
-        as fix_sql,
+        || case
+            when sequence_type in ('integer', 'smallint')
+                then chr(10) || 'alter sequence ' || sequence || ' as bigint;'
+            else ''
+        end as fix_sql,
     null::varchar as not_checked_reason,
     null::varchar as hint
 from judged

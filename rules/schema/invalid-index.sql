@@ -7,14 +7,14 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- A `create index concurrently` or `reindex concurrently` that is cancelled, deadlocks or meets a duplicate key leaves its
--- index behind. The planner ignores it, but from its second phase on every write still maintains it. A unique one
+-- A `create index concurrently` or `reindex concurrently` that is cancelled, deadlocks or meets a duplicate key leaves
+-- its index behind. The planner ignores it, but from its second phase on every write still maintains it. A unique one
 -- may reject rows for a promise that nobody can rely on.
 --
 -- ## What to do
--- Rebuild it in place with `reindex index concurrently`, after removing the duplicates if it is unique; a left-over of a
--- reindex (its name ends in _ccnew or _ccold) is dropped instead, because the index that it should have replaced
--- is still there. The index of a partitioned table is valid as soon as every partition has its part attached.
+-- Rebuild it in place with `reindex index concurrently`, after removing the duplicates if it is unique; a left-over of
+-- a reindex (its name ends in _ccnew or _ccold) is dropped instead, because the index that it should have replaced is
+-- still there. The index of a partitioned table is valid as soon as every partition has its part attached.
 --
 -- ## When to leave it
 -- While the build still runs. The rule stays silent when it sees one.
@@ -30,7 +30,7 @@ building as (
     from (
         select
             database,
-            state = 'active' and regexp_matches(lower(text), '^\s*(create\s+(unique\s+)?index|reindex|alter\s+table)')
+            state = 'active' and regexp_matches(lower(text), '\b(create\s+(unique\s+)?index|reindex)\s')
                 as is_build,
             state is null and backend_type is null as is_hidden
         from latest
@@ -92,7 +92,8 @@ from invalid;
 -- given: evidence
 insert into relation (relation, kind) values ('public.orders', 'table');
 insert into relation_index (relation, index, is_valid) values ('public.orders', 'public.orders_x', false);
-insert into activity (backend_type, state, text) values ('client backend', 'idle', 'create index concurrently orders_x');
+insert into activity (backend_type, state, text) values
+    ('client backend', 'idle', 'create index concurrently orders_x');
 -- finds: public.orders_x
 
 -- example: a build that still runs

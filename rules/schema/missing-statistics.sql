@@ -2,20 +2,21 @@
 -- title: Table that was never analyzed
 -- severity: warning
 -- reads: relation, relation_counter, relation_total, relation_use, column_statistics, unread
--- message: {relation} ({size_bytes}, {table_rows} rows) was never analyzed: the planner guesses how many rows a condition
---     leaves. Analyze it.
+-- message: {relation} ({size_bytes}, {table_rows} rows) was never analyzed: the planner guesses how many rows a
+--     condition leaves. Analyze it.
 -- fix: analyze {relation};
 -- param: min_bytes = 1048576 -- below 1 MB any plan will do
 -- param: min_rows = 1000 -- likewise
 -- since: 0.1
 --
 -- ## Why it matters
--- Without statistics every equality is expected to leave a fixed share of the rows (0.5 %), every range a third, and no
--- column is known to be unique, null or skewed. Joins above such guesses go wrong by orders of magnitude.
+-- Without statistics every equality is expected to leave a fixed share of the rows (0.5 %), every range a third, and
+-- no column is known to be unique, null or skewed. Joins above such guesses go wrong by orders of magnitude.
 --
 -- ## What to do
--- Analyze it. Autovacuum does so by itself after enough changes, except for tables where it is switched off, and for partitioned
--- tables: their partitions are analyzed, the parent never is. Analyze the parent yourself after larger changes.
+-- Analyze it. Autovacuum does so by itself after enough changes, except for tables where it is switched off, and for
+-- partitioned tables: their partitions are analyzed, the parent never is. Analyze the parent yourself after larger
+-- changes.
 --
 -- ## When to leave it
 -- The table was only just loaded, and autovacuum is on its way.
@@ -82,7 +83,8 @@ insert into relation_counter (relation, live_rows, sequential_scans) values ('pu
 -- example: a partitioned table that statements name
 -- given: evidence
 insert into relation (relation, root, kind, size_bytes, tuple_rows) values
-    ('public.log', 'public.log', 'partitioned_table', null, null), ('public.log_1', 'public.log', 'table', 90000000, 900000);
+    ('public.log', 'public.log', 'partitioned_table', null, null),
+    ('public.log_1', 'public.log', 'table', 90000000, 900000);
 insert into column_statistics (relation, column_name) values ('public.log_1', 'at');
 insert into workload (fingerprint, kind) values ('a', 'select');
 insert into reference (fingerprint, relation) values ('a', 'public.log');
@@ -96,7 +98,8 @@ insert into relation (relation, root, kind, size_bytes) values
 insert into relation_counter (relation, live_rows, sequential_scans) values
     ('public.a', 50000, 3), ('public.b', 50000, 3), ('public.c', 50000, 0), ('public.d', 50000, 3);
 insert into column_statistics (relation, column_name) values ('public.a', 'id');
-insert into unread (table_name, database, subject, reason) values ('column_statistics', 'app', 'public.d', 'no privilege');
+insert into unread (table_name, database, subject, reason) values
+    ('column_statistics', 'app', 'public.d', 'no privilege');
 -- finds: nothing
 
 -- example: a role that sees no statistics at all

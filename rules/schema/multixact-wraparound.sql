@@ -2,21 +2,23 @@
 -- title: Multixact ids near wraparound
 -- severity: warning
 -- reads: database, relation, setting
--- message: The oldest multixact of database {subject} is {age_multixacts} multixacts old ({used_share} of what the server survives);
---     the oldest table is {oldest}. At the end it refuses row locks and writes: vacuum it.
+-- message: The oldest multixact of database {subject} is {age_multixacts} multixacts old ({used_share} of what the
+--     server survives); the oldest table is {oldest}. At the end it refuses row locks and writes: vacuum it.
 -- fix: vacuum (freeze, verbose) {oldest_relation};
--- param: min_factor = 1.5 -- the forced vacuum starts at autovacuum_multixact_freeze_max_age; past 1.5 of it, it is not getting done
+-- param: min_factor = 1.5 -- past 1.5 of autovacuum_multixact_freeze_max_age the forced vacuum is not getting done
 -- param: min_age = 800000000 -- younger is a matter of tuning, not of danger
 -- param: error_age = 1600000000 -- here PostgreSQL itself drops all vacuum limits (vacuum_multixact_failsafe_age)
 -- param: limit_multixacts = 2146483648 -- 2^31 less what is kept for the rescue
 -- since: 0.1
 --
 -- ## Why it matters
--- A multixact stands for several transactions that lock one row at once: foreign-key checks and `select … for share` make them. They
--- are 32 bits as well, and their members have room for four billion; when either runs out, nobody can lock a shared row.
+-- A multixact stands for several transactions that lock one row at once: foreign-key checks and `select … for share`
+-- make them. They are 32 bits as well, and their members have room for four billion; when either runs out, nobody can
+-- lock a shared row.
 --
 -- ## What to do
--- Freeze the oldest tables, then look at what makes so many: foreign keys to a few hot rows, or savepoints around row locks.
+-- Freeze the oldest tables, then look at what makes so many: foreign keys to a few hot rows, or savepoints around row
+-- locks.
 --
 -- ## When to leave it
 -- A freeze is running and the age falls.
@@ -51,7 +53,10 @@ from database as db
 cross join forced
 left join oldest on oldest.database = db.database and oldest.rank = 1
 where db.age_multixacts >= $error_age
-    or (db.age_multixacts >= $min_age and db.age_multixacts >= $min_factor * coalesce(forced.freeze_max_age, 400000000));
+    or (
+        db.age_multixacts >= $min_age
+        and db.age_multixacts >= $min_factor * coalesce(forced.freeze_max_age, 400000000)
+    );
 
 -- example: twice the age at which vacuum is forced
 -- given: evidence

@@ -8,13 +8,13 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- Without a key a duplicate row cannot be told from its twin, nor deleted alone. Logical replication refuses updates and
--- deletes on such a table when it is published (no replica identity), tools that copy or repack tables online need one,
--- and `group by` the key cannot stand for all the other columns.
+-- Without a key a duplicate row cannot be told from its twin, nor deleted alone. Logical replication refuses updates
+-- and deletes on such a table when it is published (no replica identity), tools that copy or repack tables online need
+-- one, and `group by` the key cannot stand for all the other columns.
 --
 -- ## What to do
--- Where a unique index on columns that are not null exists, promote it: that takes a moment. Otherwise choose the natural
--- key, build a unique index on it concurrently and promote that; a new identity column rewrites the table.
+-- Where a unique index on columns that are not null exists, promote it: that takes a moment. Otherwise choose the
+-- natural key, build a unique index on it concurrently and promote that; a new identity column rewrites the table.
 --
 -- ## When to leave it
 -- Rows are only ever appended and read by range (raw events, metrics), or the table is a staging area that is
@@ -82,7 +82,8 @@ select
     database,
     relation as subject,
     case
-        when unique_index is not null or coalesce(changed_rows, 0) = 0 or coalesce(table_rows, 0) < $min_rows then 'info'
+        when unique_index is not null or coalesce(changed_rows, 0) = 0 or coalesce(table_rows, 0) < $min_rows
+            then 'info'
         else 'warning'
     end as severity,
     relation,
@@ -91,8 +92,10 @@ select
     changed_rows,
     unique_index,
     case
-        when unique_index is not null then 'its unique index on ' || unique_columns || ' does the work, but replication and tools ask for the key'
-        when changed_rows is null then 'duplicates cannot be told apart, and logical replication would refuse updates and deletes'
+        when unique_index is not null
+            then 'its unique index on ' || unique_columns || ' does the work, but replication and tools ask for the key'
+        when changed_rows is null
+            then 'duplicates cannot be told apart, and logical replication would refuse updates and deletes'
         when changed_rows = 0 then 'nothing was ever updated or deleted, but duplicates cannot be told apart'
         else 'rows are updated or deleted, yet duplicates cannot be told apart and logical replication would refuse to'
     end as consequence,
@@ -142,7 +145,8 @@ insert into relation (relation, root, kind, tuple_rows, size_bytes, persistence,
     ('public.cache', 'public.cache', 'table', 50000, 8000000, 'unlogged', null),
     ('public.v', 'public.v', 'view', null, null, 'permanent', null),
     ('public.spatial', 'public.spatial', 'table', 50000, 8000000, 'permanent', 'postgis');
-insert into relation_constraint (relation, constraint_name, kind) values ('public.orders', 'orders_pkey', 'primary_key');
+insert into relation_constraint (relation, constraint_name, kind) values
+    ('public.orders', 'orders_pkey', 'primary_key');
 -- finds: nothing
 
 -- example: a unique index over what cannot be null (reported as info, to be promoted)

@@ -12,14 +12,15 @@
 --
 -- ## Why it matters
 -- A B-tree on (a, b) is ordered by a first, so it answers whatever an index on (a) does: equality, ranges, order and
--- the check of a foreign key. The shorter index takes writes, vacuum time and cache for little more than a narrower entry.
+-- the check of a foreign key. The shorter index takes writes, vacuum time and cache for little more than a narrower
+-- entry.
 --
 -- ## What to do
 -- Drop the shorter one concurrently, then watch the statements that used it for a day.
 --
 -- ## When to leave it
--- Lookups by the prefix are very hot and the longer index is much wider, or the added column of the longer one changes so
--- often that it bloats. A unique index forbids something, so it is never reported.
+-- Lookups by the prefix are very hot and the longer index is much wider, or the added column of the longer one changes
+-- so often that it bloats. A unique index forbids something, so it is never reported.
 
 with whole as (
     -- the index of a partitioned table is as large as all of its parts

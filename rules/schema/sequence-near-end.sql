@@ -13,9 +13,9 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- A sequence ends at its own MAXVALUE, and the column that it feeds at the greatest number of its type, whichever comes
--- first: a bigint sequence on an integer column fails at 2,147,483,647. Numbers are used up by rolled-back inserts and
--- by `insert … on conflict do nothing` as well, so the sequence may be far ahead of the rows.
+-- A sequence ends at its own MAXVALUE, and the column that it feeds at the greatest number of its type, whichever
+-- comes first: a bigint sequence on an integer column fails at 2,147,483,647. Numbers are used up by rolled-back
+-- inserts and by `insert … on conflict do nothing` as well, so the sequence may be far ahead of the rows.
 --
 -- ## What to do
 -- Where the column has room, `alter sequence … as bigint` or a higher MAXVALUE takes a moment. Where the column is the
@@ -85,7 +85,8 @@ select
     end as limited_by,
     case
         when days_left is null then ''
-        when days_left < 36500 then ', and reaches the end in about ' || ceil(days_left)::bigint || ' days at the present rate'
+        when days_left < 36500
+            then ', and reaches the end in about ' || ceil(days_left)::bigint || ' days at the present rate'
         else ', and is hardly growing'
     end as forecast,
     case
@@ -140,8 +141,10 @@ insert into relation_sequence (sequence, type, last_value, increment, minimum_va
 -- example: half used, never used, cycling, and an endless one
 -- given: evidence
 insert into relation_sequence (sequence, type, last_value, increment, minimum_value, maximum_value, is_cycling) values
-    ('public.half', 'integer', 1073741823, 1, 1, 2147483647, false), ('public.new', 'integer', null, 1, 1, 2147483647, false),
-    ('public.ring', 'integer', 990, 1, 1, 1000, true), ('public.big', 'bigint', 3000000000, 1, 1, 9223372036854775807, false);
+    ('public.half', 'integer', 1073741823, 1, 1, 2147483647, false),
+    ('public.new', 'integer', null, 1, 1, 2147483647, false),
+    ('public.ring', 'integer', 990, 1, 1, 1000, true),
+    ('public.big', 'bigint', 3000000000, 1, 1, 9223372036854775807, false);
 -- finds: nothing
 
 -- example: values that the role may not read

@@ -2,8 +2,8 @@
 -- title: Statistics older than most of the rows
 -- severity: warning
 -- reads: relation, relation_counter, relation_use, setting, server
--- message: {changed_rows} of {table_rows} rows of {relation} changed since ANALYZE last saw it ({analyzed_at}): plans are made
---     for a table that is no more. Analyze it.
+-- message: {changed_rows} of {table_rows} rows of {relation} changed since ANALYZE last saw it ({analyzed_at}): plans
+--     are made for a table that is no more. Analyze it.
 -- fix: {fix_sql}
 -- param: min_factor = 3 -- autovacuum analyzes at one threshold; at three it is not coming
 -- param: min_changed_share = 0.3 -- less moves few plans
@@ -12,13 +12,13 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- The planner chooses join order, join method and index by the statistics of the last ANALYZE. After most rows have changed it
--- expects few rows where there are many, takes a nested loop for a million of them, and puts newer values outside the
--- histogram at next to nothing.
+-- The planner chooses join order, join method and index by the statistics of the last ANALYZE. After most rows have
+-- changed it expects few rows where there are many, takes a nested loop for a million of them, and puts newer values
+-- outside the histogram at next to nothing.
 --
 -- ## What to do
--- Analyze now, and at the end of every bulk load. If autovacuum does not come by itself, find out why: disabled,
--- out of workers, or a scale factor that is too large for a large table.
+-- Analyze now, and at the end of every bulk load. If autovacuum does not come by itself, find out why: disabled, out
+-- of workers, or a scale factor that is too large for a large table.
 --
 -- ## When to leave it
 -- A table that is filled and emptied all the time (a queue) is always in motion; analyze it when it is typically full.
@@ -51,6 +51,8 @@ select
     database,
     relation as subject,
     relation as root,
+    -- where autovacuum is switched off for the table, that is the fault, and this is what came of it
+    case when is_autovacuum_enabled = false then 'info' else 'warning' end as severity,
     relation,
     changed_rows,
     table_rows,
@@ -61,8 +63,10 @@ select
     size_bytes,
     exposure_ms_per_day,
     'analyze ' || relation || ';'
-        || case when is_left_alone then '' else chr(10) || 'alter table ' || relation || ' set (autovacuum_analyze_scale_factor = 0.02);' end
-        as fix_sql
+        || case
+            when is_left_alone then ''
+            else chr(10) || 'alter table ' || relation || ' set (autovacuum_analyze_scale_factor = 0.02);'
+        end as fix_sql
 from judged
 where table_rows >= $min_rows
     and changed_rows >= $min_factor * analyze_threshold_rows
@@ -71,7 +75,8 @@ where table_rows >= $min_rows
 
 -- example: nine rows in ten came since
 -- given: evidence
-insert into relation (relation, root, kind, analyze_threshold_rows) values ('public.orders', 'public.orders', 'table', 1050);
+insert into relation (relation, root, kind, analyze_threshold_rows) values
+    ('public.orders', 'public.orders', 'table', 1050);
 insert into relation_counter (relation, live_rows, rows_since_analyze, analyzed_at) values
     ('public.orders', 100000, 90000, '2026-01-07');
 -- finds: public.orders
@@ -79,7 +84,8 @@ insert into relation_counter (relation, live_rows, rows_since_analyze, analyzed_
 -- example: a minute ago, but autovacuum will not come
 -- given: evidence
 insert into setting (name, value) values ('autovacuum', 'off');
-insert into relation (relation, root, kind, analyze_threshold_rows) values ('public.orders', 'public.orders', 'table', 1050);
+insert into relation (relation, root, kind, analyze_threshold_rows) values
+    ('public.orders', 'public.orders', 'table', 1050);
 insert into relation_counter (relation, live_rows, rows_since_analyze, analyzed_at) values
     ('public.orders', 100000, 90000, '2026-01-07 23:59:00');
 -- finds: public.orders

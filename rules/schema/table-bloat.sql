@@ -2,25 +2,25 @@
 -- title: Table with far more pages than its rows need
 -- severity: warning
 -- reads: relation, relation_column, column_statistics, relation_counter, relation_use
--- message: {relation} takes {size_bytes} for rows that need about {expected_bytes}: {wasted_bytes} ({wasted_share}) are free or
---     dead space that scans read and the cache holds. Rewrite it, and find out why vacuum came late.
+-- message: {relation} takes {size_bytes} for rows that need about {expected_bytes}: {wasted_bytes} ({wasted_share})
+--     are free or dead space that scans read and the cache holds. Rewrite it, and find out why vacuum came late.
 -- fix: {fix_sql}
 -- param: min_wasted_bytes = 104857600 -- under 100 MB a rewrite is not worth its lock
 -- param: min_wasted_share = 0.5 -- a third of free space is normal in a table that is updated
 -- since: 0.1
 --
 -- ## Why it matters
--- Vacuum makes the room of dead rows free for new rows of the same table, but gives pages back only at the end of the file. A
--- table that once held twice its rows stays twice as large; every sequential scan reads the rest, and it fills
+-- Vacuum makes the room of dead rows free for new rows of the same table, but gives pages back only at the end of the
+-- file. A table that once held twice its rows stays twice as large; every sequential scan reads the rest, and it fills
 -- shared buffers.
 --
 -- ## What to do
--- `vacuum (full)` rewrites the table under an ACCESS EXCLUSIVE lock and needs its net size in free disk; pg_repack and pg_squeeze
--- do the same with a lock of moments. Then let vacuum come sooner, or the space comes back.
+-- `vacuum (full)` rewrites the table under an ACCESS EXCLUSIVE lock and needs its net size in free disk; pg_repack and
+-- pg_squeeze do the same with a lock of moments. Then let vacuum come sooner, or the space comes back.
 --
 -- ## When to leave it
--- The table grows again to its old size, as after a yearly purge: it will reuse the space. The figure is an estimate from
--- the widths that ANALYZE found, on the cautious side; `pgstattuple_approx` measures.
+-- The table grows again to its old size, as after a yearly purge: it will reuse the space. The figure is an estimate
+-- from the widths that ANALYZE found, on the cautious side; `pgstattuple_approx` measures.
 
 with column_size as (
     select
@@ -32,10 +32,10 @@ with column_size as (
         -- alignment by type; a value of variable length up to 126 bytes is not aligned
         case
             when col.base_type in (
-                'int8', 'timestamptz', 'timestamp', 'float8', 'time', 'timetz', 'interval', 'money', 'point', 'box', 'lseg',
-                'circle', 'xid8', 'pg_lsn'
+                'int8', 'timestamptz', 'timestamp', 'float8', 'time', 'timetz', 'interval', 'money', 'point', 'box',
+                'lseg', 'circle', 'xid8', 'pg_lsn'
             ) then 8
-            when col.base_type in ('int4', 'float4', 'date', 'oid', 'xid', 'cid', 'macaddr', 'macaddr8', 'regclass', 'regproc')
+            when col.base_type in ('int4', 'float4', 'date', 'oid', 'xid', 'cid', 'macaddr', 'macaddr8', 'regclass')
                 or col.type_category = 'E' then 4
             when col.base_type = 'int2' then 2
             when col.base_type in ('bool', 'char', 'uuid', 'name') then 1
@@ -87,7 +87,6 @@ part as (
         rel.database,
         rel.root,
         rel.size_bytes,
-        rel.is_autovacuum_enabled,
         counter.dead_rows,
         greatest(
             counter.live_rows,
@@ -118,8 +117,7 @@ whole as (
         sum(ceil(rows / greatest(floor(page_bytes / row_bytes), 1)) * 8192) as expected_bytes,
         sum(rows) as table_rows,
         sum(dead_rows) as dead_rows,
-        bool_or(has_dropped_columns) as has_dropped_columns,
-        bool_or(is_autovacuum_enabled = false) as is_left_alone
+        bool_or(has_dropped_columns) as has_dropped_columns
     from part
     group by database, root
 )
@@ -127,8 +125,6 @@ whole as (
 select
     whole.database,
     whole.relation as subject,
-    -- switched-off autovacuum is the cause of both
-    case when whole.is_left_alone then whole.relation end as root,
     whole.relation,
     whole.parts,
     whole.size_bytes,
@@ -141,9 +137,10 @@ select
     '-- in a quiet hour: nobody reads or writes the table while this runs; pg_repack needs no such hour' || chr(10)
         || 'vacuum (full, analyze) ' || whole.relation || ';' as fix_sql,
     case
-        when whole.has_dropped_columns then 'it looks bloated, but rows from before a column was dropped may still hold it'
+        when whole.has_dropped_columns
+            then 'it looks bloated, but rows from before a column was dropped may still hold it'
     end as not_checked_reason,
-    case when whole.has_dropped_columns then 'select * from pgstattuple_approx() on it measures the free space' end as hint
+    case when whole.has_dropped_columns then 'pgstattuple_approx() measures the free space' end as hint
 from whole
 left join relation_use as use on use.database = whole.database and use.relation = whole.relation
 where whole.size_bytes - whole.expected_bytes >= $min_wasted_bytes

@@ -2,10 +2,11 @@
 -- title: Transaction ids near wraparound
 -- severity: warning
 -- reads: database, relation, setting
--- message: The oldest transaction id of database {subject} is {age_xids} transactions old ({used_share} of what the server survives);
---     the oldest table is {oldest}. At the end it refuses every write: vacuum it, and find what stops autovacuum.
+-- message: The oldest transaction id of database {subject} is {age_xids} transactions old ({used_share} of what the
+--     server survives); the oldest table is {oldest}. At the end it refuses every write: vacuum it, and find what
+--     stops autovacuum.
 -- fix: vacuum (freeze, verbose) {oldest_relation};
--- param: min_factor = 1.5 -- the forced vacuum starts at autovacuum_freeze_max_age; past 1.5 of it, it is not getting done
+-- param: min_factor = 1.5 -- past 1.5 of autovacuum_freeze_max_age the forced vacuum is not getting done
 -- param: min_age_xids = 500000000 -- younger is a matter of tuning, not of danger
 -- param: always_age_xids = 1200000000 -- whatever the settings say
 -- param: error_age_xids = 1600000000 -- here PostgreSQL itself drops all vacuum limits (vacuum_failsafe_age)
@@ -13,8 +14,8 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- Transaction ids are 32 bits. Rows have to be frozen by vacuum before their id comes round again; when one table is two
--- billion transactions behind, the server stops taking writes in the whole database, to save the data.
+-- Transaction ids are 32 bits. Rows have to be frozen by vacuum before their id comes round again; when one table is
+-- two billion transactions behind, the server stops taking writes in the whole database, to save the data.
 --
 -- ## What to do
 -- Find what kept vacuum away: an old transaction, a prepared transaction, a replication slot, autovacuum switched off

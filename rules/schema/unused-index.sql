@@ -1,9 +1,10 @@
 -- rule: unused-index
 -- title: Index that no query uses
 -- severity: warning
--- reads: relation, relation_index, index_family, index_counter, counter_window, relation_total, foreign_key_index, server
--- message: {index} ({size_bytes}) has not been scanned once {counted_where} since {counted_since}, yet every write
---     to {relation} keeps it up; drop it.
+-- reads: relation, relation_index, index_family, index_counter, counter_window, relation_total, foreign_key_index,
+--     server
+-- message: {index} ({size_bytes}) has not been scanned once {counted_where} since {counted_since}, yet every write to
+--     {relation} keeps it up; drop it.
 -- fix: {fix_sql}
 -- undo: {undo_sql};
 -- param: min_age_days = 14 -- month-end jobs aside, two weeks see every regular use
@@ -20,9 +21,9 @@
 --
 -- ## When to leave it
 -- It serves a report that runs once a quarter, or it was built after the date in the message: PostgreSQL does not
--- record when an index was made. An index on an expression also makes ANALYZE collect statistics of that expression, which
--- the planner uses without ever scanning it. Indexes that enforce a constraint, and the only index behind a foreign key,
--- are never reported here.
+-- record when an index was made. An index on an expression also makes ANALYZE collect statistics of that expression,
+-- which the planner uses without ever scanning it. Indexes that enforce a constraint, and the only index behind a
+-- foreign key, are never reported here.
 
 with use as (
     select
@@ -87,7 +88,8 @@ select
     case
         when server.standbys > 0
             then 'on this server (its ' || server.standbys || ' standby(s) count their own scans: look there too)'
-        when server.standbys is null then 'on this server (whether it has standbys, which count their own, is not readable)'
+        when server.standbys is null
+            then 'on this server (whether it has standbys, which count their own, is not readable)'
         else 'on this server'
     end as counted_where,
     -- the index of a partitioned table cannot be dropped concurrently
@@ -203,8 +205,10 @@ insert into relation (relation, root, kind) values
     ('public.log_1', 'public.log', 'table'), ('public.log_2', 'public.log', 'table');
 insert into relation_index (relation, index, parent_index, size_bytes) values
     ('public.log', 'public.log_a', null, null), ('public.log', 'public.log_b', null, null),
-    ('public.log_1', 'public.log_1_a', 'public.log_a', 9000000), ('public.log_1', 'public.log_1_b', 'public.log_b', 9000000),
-    ('public.log_2', 'public.log_2_a', 'public.log_a', 9000000), ('public.log_2', 'public.log_2_b', 'public.log_b', 9000000);
+    ('public.log_1', 'public.log_1_a', 'public.log_a', 9000000),
+    ('public.log_1', 'public.log_1_b', 'public.log_b', 9000000),
+    ('public.log_2', 'public.log_2_a', 'public.log_a', 9000000),
+    ('public.log_2', 'public.log_2_b', 'public.log_b', 9000000);
 insert into index_counter (relation, index, scans) values
     ('public.log_1', 'public.log_1_a', 0), ('public.log_2', 'public.log_2_a', 0),
     ('public.log_1', 'public.log_1_b', 0), ('public.log_2', 'public.log_2_b', 7);

@@ -2,8 +2,8 @@
 -- title: Vacuum held back by an old transaction
 -- severity: warning
 -- reads: activity, replication_slot, prepared_transaction, replica
--- message: {holder} holds the xmin horizon {age_xids} transactions back{since_words}: vacuum can remove no row that died since, in any
---     table of its reach. {what_to_do}
+-- message: {holder} holds the xmin horizon {age_xids} transactions back{since_words}: vacuum can remove no row that
+--     died since, in any table of its reach. {what_to_do}
 -- fix: {fix_sql}
 -- param: min_age_xids = 5000000 -- a busy server makes that many in an hour
 -- param: min_transaction_ms = 3600000 -- an hour: reports and dumps are done by then
@@ -12,13 +12,13 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- Vacuum keeps every row version that the oldest snapshot might still read. One transaction, prepared transaction, replication slot or
--- standby with feedback that stays behind makes all vacuums run for nothing: tables and indexes grow, and the transaction ids come
--- nearer to wraparound.
+-- Vacuum keeps every row version that the oldest snapshot might still read. One transaction, prepared transaction,
+-- replication slot or standby with feedback that stays behind makes all vacuums run for nothing: tables and indexes
+-- grow, and the transaction ids come nearer to wraparound.
 --
 -- ## What to do
--- End the holder: terminate the session, commit or roll back the prepared transaction, drop a slot that nobody reads, or end
--- the long query on the standby. Then vacuum what grew.
+-- End the holder: terminate the session, commit or roll back the prepared transaction, drop a slot that nobody reads,
+-- or end the long query on the standby. Then vacuum what grew.
 --
 -- ## When to leave it
 -- A dump or an index build of a large table that will end soon.

@@ -2,19 +2,20 @@
 -- title: Autovacuum is switched off
 -- severity: error
 -- reads: setting, server
--- message: autovacuum is off for the whole server: tables bloat, statistics age, and in the end a forced vacuum comes at the worst
---     hour. Switch it on.
+-- message: autovacuum is off for the whole server: tables bloat, statistics age, and in the end a forced vacuum comes
+--     at the worst hour. Switch it on.
 -- fix: {fix_sql}
 -- undo: {undo_sql}
 -- since: 0.1
 --
 -- ## Why it matters
--- Nothing else removes dead rows, sets the visibility map that index-only scans need, refreshes statistics and freezes old
--- transaction ids. Off does not even stop it for good: near wraparound it runs all the same, over everything at once.
+-- Nothing else removes dead rows, sets the visibility map that index-only scans need, refreshes statistics and freezes
+-- old transaction ids. Off does not even stop it for good: near wraparound it runs all the same, over everything at
+-- once.
 --
 -- ## What to do
--- Switch it on; a reload is enough. If it disturbs, it runs too seldom and has too much to do each time: lower the scale factors
--- of the large tables, and its cost delay.
+-- Switch it on; a reload is enough. If it disturbs, it runs too seldom and has too much to do each time: lower the
+-- scale factors of the large tables, and its cost delay.
 --
 -- ## When to leave it
 -- During a bulk load that ends with `vacuum (analyze)`.

@@ -8,21 +8,21 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- `track_counts` feeds autovacuum: without it no table is ever vacuumed or analyzed by itself. `track_activities` shows what sessions
--- do, so locks and idle transactions stay anonymous without it. `track_io_timing` tells waiting for the disk from
--- computing, in EXPLAIN and in pg_stat_statements.
+-- `track_counts` feeds autovacuum: without it no table is ever vacuumed or analyzed by itself. `track_activities`
+-- shows what sessions do, so locks and idle transactions stay anonymous without it. `track_io_timing` tells waiting
+-- for the disk from computing, in EXPLAIN and in pg_stat_statements.
 --
 -- ## What to do
--- Switch it on; a reload is enough. `pg_test_timing` says what a look at the clock costs: below 100 ns, as on nearly all
--- machines, I/O timing is not felt.
+-- Switch it on; a reload is enough. `pg_test_timing` says what a look at the clock costs: below 100 ns, as on nearly
+-- all machines, I/O timing is not felt.
 --
 -- ## When to leave it
 -- Reading the clock is slow on this machine (only for track_io_timing).
 
 with consequence (name, severity, consequence) as (
     values
-        ('track_counts', 'error', 'autovacuum has nothing to go by and never comes, and the use of tables and indexes is not known'),
-        ('track_activities', 'warning', 'nobody can see what a session does, who blocks whom, or which transaction was left open'),
+        ('track_counts', 'error', 'autovacuum has nothing to go by, and the use of indexes is not known'),
+        ('track_activities', 'warning', 'nobody can see what a session does, or which transaction was left open'),
         ('track_io_timing', 'info', 'waiting for the disk cannot be told from computing')
 )
 
@@ -46,7 +46,10 @@ where setting.value = 'off';
 
 -- example: nobody counts
 -- given: evidence
-insert into setting (name, value) values ('track_counts', 'off'), ('track_activities', 'off'), ('track_io_timing', 'off');
+insert into setting (name, value) values
+    ('track_counts', 'off'),
+    ('track_activities', 'off'),
+    ('track_io_timing', 'off');
 -- finds: track_activities
 -- finds: track_counts
 -- finds: track_io_timing
@@ -58,5 +61,8 @@ insert into setting (name, value) values ('track_counts', 'on'), ('track_activit
 
 -- example: others may be off: they are a matter of taste
 -- given: evidence
-insert into setting (name, value) values ('track_wal_io_timing', 'off'), ('track_commit_timestamp', 'off'), ('jit', 'off');
+insert into setting (name, value) values
+    ('track_wal_io_timing', 'off'),
+    ('track_commit_timestamp', 'off'),
+    ('jit', 'off');
 -- finds: nothing

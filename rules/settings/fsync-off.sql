@@ -8,12 +8,13 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- With `fsync` off PostgreSQL never waits until its writes are on stable storage. The operating system may write them in any
--- order, so after a crash of the machine data files and WAL contradict each other. No replay mends that, only a backup.
+-- With `fsync` off PostgreSQL never waits until its writes are on stable storage. The operating system may write them
+-- in any order, so after a crash of the machine data files and WAL contradict each other. No replay mends that, only a
+-- backup.
 --
 -- ## What to do
--- Switch it on; a reload is enough. Before, run `sync` or restart cleanly, so that what is in the cache is written. Where commits
--- are too slow, `synchronous_commit = off` loses the last moments and corrupts nothing.
+-- Switch it on; a reload is enough. Before, run `sync` or restart cleanly, so that what is in the cache is written.
+-- Where commits are too slow, `synchronous_commit = off` loses the last moments and corrupts nothing.
 --
 -- ## When to leave it
 -- The cluster can be thrown away: a test run, or the first load of one that starts again after any failure.

@@ -2,22 +2,24 @@
 -- title: Torn pages cannot be repaired
 -- severity: error
 -- reads: setting, server
--- message: full_page_writes is off: a page that a crash leaves half written stays corrupt, because the WAL has no copy of it. Switch it on.
+-- message: full_page_writes is off: a page that a crash leaves half written stays corrupt, because the WAL has no copy
+--     of it. Switch it on.
 -- fix: {fix_sql}
 -- undo: {undo_sql}
 -- since: 0.1
 --
 -- ## Why it matters
--- A page of 8 kB is not written in one piece by most disks and file systems. The first change of a page after a checkpoint therefore
--- puts the whole page into the WAL; without it, recovery applies changes to a page of which half is old. Such damage is
--- often found months later. pg_rewind and backups of a running server count on it as well.
+-- A page of 8 kB is not written in one piece by most disks and file systems. The first change of a page after a
+-- checkpoint therefore puts the whole page into the WAL; without it, recovery applies changes to a page of which half
+-- is old. Such damage is often found months later. pg_rewind and backups of a running server count on it as well.
 --
 -- ## What to do
--- Switch it on; a reload is enough. Where the WAL volume is the reason, `wal_compression` and a longer `checkpoint_timeout`
--- save most of it.
+-- Switch it on; a reload is enough. Where the WAL volume is the reason, `wal_compression` and a longer
+-- `checkpoint_timeout` save most of it.
 --
 -- ## When to leave it
--- The file system writes pages of this size atomically and does so for sure, as ZFS does with a recordsize of 8 kB or more.
+-- The file system writes pages of this size atomically and does so for sure, as ZFS does with a recordsize of 8 kB or
+-- more.
 
 select
     null::varchar as database,

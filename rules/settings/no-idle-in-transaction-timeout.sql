@@ -2,19 +2,19 @@
 -- title: Forgotten transactions may stay open for ever
 -- severity: info
 -- reads: setting, server
--- message: idle_in_transaction_session_timeout is 0: a client that forgets its transaction keeps its locks and holds vacuum back until
---     somebody notices. Set it to a few minutes.
+-- message: idle_in_transaction_session_timeout is 0: a client that forgets its transaction keeps its locks and holds
+--     vacuum back until somebody notices. Set it to a few minutes.
 -- fix: {fix_sql}
 -- undo: {undo_sql}
 -- since: 0.1
 --
 -- ## Why it matters
--- One client that hangs between BEGIN and COMMIT keeps its row locks, so others queue, and its snapshot, so vacuum removes nothing. The
--- server can end such a session by itself, and only what was idle is lost.
+-- One client that hangs between BEGIN and COMMIT keeps its row locks, so others queue, and its snapshot, so vacuum
+-- removes nothing. The server can end such a session by itself, and only what was idle is lost.
 --
 -- ## What to do
--- A few minutes for the server; less for the roles of web applications. From 17 on `transaction_timeout` also ends long
--- transactions that are not idle.
+-- A few minutes for the server; less for the roles of web applications. From 17 on `transaction_timeout` also ends
+-- long transactions that are not idle.
 --
 -- ## When to leave it
 -- The roles of all applications set it for themselves, which this audit does not see.
@@ -26,10 +26,13 @@ select
     setting.source,
     case
         when server.provider = 'self-hosted'
-            then 'alter system set idle_in_transaction_session_timeout = ''5min'';' || chr(10) || 'select pg_reload_conf();'
+            then 'alter system set idle_in_transaction_session_timeout = ''5min'';' || chr(10)
+                || 'select pg_reload_conf();'
         else '-- set idle_in_transaction_session_timeout = ''5min'' in the parameters of the service'
     end as fix_sql,
-    case when server.provider = 'self-hosted' then 'alter system reset idle_in_transaction_session_timeout;' end as undo_sql
+    case
+        when server.provider = 'self-hosted' then 'alter system reset idle_in_transaction_session_timeout;'
+    end as undo_sql
 from setting
 cross join server
 left join setting as whole on whole.name = 'transaction_timeout'

@@ -2,8 +2,8 @@
 -- title: Random reads costed as on a turning disk
 -- severity: info
 -- reads: setting, database, io, server
--- message: random_page_cost is {random_page_cost}, against {sequential_page_cost} for a page in sequence: right for turning disks{measured},
---     too high for SSD, where the planner then avoids indexes. Try 1.1.
+-- message: random_page_cost is {random_page_cost}, against {sequential_page_cost} for a page in sequence: right for
+--     turning disks{measured}, too high for SSD, where the planner then avoids indexes. Try 1.1.
 -- fix: {fix_sql}
 -- undo: {undo_sql}
 -- param: min_ratio = 4 -- the default; who set something lower has thought about it
@@ -13,20 +13,21 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- The planner takes a random page for as dear as this many sequential ones. The default of 4 was measured on turning disks. On SSD and
--- network storage, and with data that is mostly cached, a random page costs hardly more than a sequential one, so the
--- planner takes sequential scans and hash joins where an index would have been faster.
+-- The planner takes a random page for as dear as this many sequential ones. The default of 4 was measured on turning
+-- disks. On SSD and network storage, and with data that is mostly cached, a random page costs hardly more than a
+-- sequential one, so the planner takes sequential scans and hash joins where an index would have been faster.
 --
 -- ## What to do
--- Try `set random_page_cost = 1.1` in a session and compare the plans of slow statements first; then set it for the server. It
--- changes many plans at once, so do it when you can watch.
+-- Try `set random_page_cost = 1.1` in a session and compare the plans of slow statements first; then set it for the
+-- server. It changes many plans at once, so do it when you can watch.
 --
 -- ## When to leave it
 -- The data lies on turning disks, or you found 4 to be right here.
 
 with cost as (
     select
-        max(case when name = 'random_page_cost' then coalesce(value_number, try_cast(value as double)) end) as random_page_cost,
+        max(case when name = 'random_page_cost' then coalesce(value_number, try_cast(value as double)) end)
+            as random_page_cost,
         max(case when name = 'random_page_cost' then source end) as source,
         coalesce(
             max(case when name = 'seq_page_cost' then coalesce(value_number, try_cast(value as double)) end), 1
@@ -78,7 +79,9 @@ where cost.random_page_cost >= $min_ratio * cost.sequential_page_cost
 
 -- example: the default on a database of 20 GB
 -- given: evidence
-insert into setting (name, value_number, source) values ('random_page_cost', 4, 'default'), ('seq_page_cost', 1, 'default');
+insert into setting (name, value_number, source) values
+    ('random_page_cost', 4, 'default'),
+    ('seq_page_cost', 1, 'default');
 insert into database (database, size_bytes) values ('app', 20000000000);
 -- finds: random_page_cost
 
@@ -92,7 +95,8 @@ insert into database (database, size_bytes) values ('app', 20000000000);
 -- given: evidence
 insert into setting (name, value_number) values ('random_page_cost', 4), ('seq_page_cost', 1);
 insert into database (database, size_bytes) values ('app', 20000000000);
-insert into io (backend_type, object, context, reads, read_ms) values ('client backend', 'relation', 'normal', 90000, 600000);
+insert into io (backend_type, object, context, reads, read_ms) values
+    ('client backend', 'relation', 'normal', 90000, 600000);
 -- finds: nothing
 
 -- example: a small database

@@ -2,8 +2,8 @@
 -- title: Cache at the default of 128 MB
 -- severity: warning
 -- reads: setting, database, server
--- message: shared_buffers is at its default of {shared_buffers_bytes} for {databases_bytes} of data: hot pages are pushed out and read
---     again all day. Give it about a quarter of the memory.
+-- message: shared_buffers is at its default of {shared_buffers_bytes} for {databases_bytes} of data: hot pages are
+--     pushed out and read again all day. Give it about a quarter of the memory.
 -- fix: {fix_sql}
 -- undo: {undo_sql}
 -- param: min_database_bytes = 1073741824 -- below 1 GB the cache of the operating system does well enough
@@ -11,12 +11,13 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- Pages that are not in shared buffers have to come from the operating system's cache at best and from the disk at worst, and dirty
--- ones are written by whoever needs the room. The default lets PostgreSQL start on any machine; it is no recommendation.
+-- Pages that are not in shared buffers have to come from the operating system's cache at best and from the disk at
+-- worst, and dirty ones are written by whoever needs the room. The default lets PostgreSQL start on any machine; it is
+-- no recommendation.
 --
 -- ## What to do
--- Set it to about 25 % of the memory of a machine that PostgreSQL has for itself, and `effective_cache_size` to about 70 %. It takes
--- a restart.
+-- Set it to about 25 % of the memory of a machine that PostgreSQL has for itself, and `effective_cache_size` to about
+-- 70 %. It takes a restart.
 --
 -- ## When to leave it
 -- The machine has less than 1 GB, or shares its memory with other programs.

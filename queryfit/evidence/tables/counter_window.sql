@@ -13,7 +13,7 @@ with since as (
         database.database,
         server.captured_at,
         -- from 15 a database that was never reset has no stats_reset; the counters of the whole server then began with
-        -- those of the checkpointer or before (a crash resets both, a reset of the checkpointer alone errs on the short side)
+        -- those of the checkpointer or before: a crash resets both, and a reset of that one alone errs on the short side
         coalesce(database.counters_since, checkpoint.counted_since) as counted_since
     from database
     cross join server
