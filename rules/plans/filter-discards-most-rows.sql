@@ -72,13 +72,21 @@ lead as (
         key,
         index,
         index_share,
+        own_share,
         row_number() over (
             partition by database, fingerprint, root
             order by case when kind = 'range' then 1 else 0 end, share nulls last, key
         ) as place
     from statement_filter
     where kind <> 'join'
-        and (own_share is null or own_share <= $covered_share)
+),
+-- conditions that no B-tree answers: the few rows may be their doing
+other_condition as (
+    select distinct database, fingerprint
+    from reference
+    where is_disjunct
+        or role in ('pattern', 'null_test', 'in_subquery', 'not_in_subquery')
+        or (role = 'other' and clause > 0)
 ),
 -- an implicit cast, which cast-hides-index explains
 converted as (
@@ -99,7 +107,9 @@ converted as (
 judged as (
     select
         scan.*,
-        lead.key as leading_key,
+        case
+            when other_condition.fingerprint is null or lead.own_share <= $covered_share then lead.key
+        end as leading_key,
         workload.calls,
         workload.calls_per_day,
         workload.mean_ms,
@@ -117,6 +127,8 @@ judged as (
         and lead.fingerprint = scan.fingerprint
         and lead.root = scan.root
         and lead.place = 1
+    left join other_condition
+        on other_condition.database = scan.database and other_condition.fingerprint = scan.fingerprint
     left join explained
         on explained.database = scan.database
         and explained.fingerprint = scan.fingerprint

@@ -3,7 +3,7 @@
 -- severity: warning
 -- proof: planned
 -- reads: plan, plan_node, setting, workload
--- message: The plan's {node_type} holds {hashed_rows} rows, {hash_bytes}, where {memory_bytes} fit, and the calls wrote
+-- message: The plan's {what} of {hashed_rows} rows does not fit into {memory_bytes}, and the calls wrote
 --     {temp_per_call_bytes} each to temporary files; hash less, or give this statement more memory.
 -- fix: {fix_sql}
 -- param: least_temp_blocks = 128 -- 1 MB a call: a small spill costs next to nothing
@@ -36,14 +36,19 @@ hash as (
         node.node_type,
         node.plan_rows as hashed_rows,
         coalesce(node.planned_partitions, 0) as planned_partitions,
-        -- as the planner counts: the row, its minimal header and the hash table's own
-        node.plan_rows * (ceil(node.width_bytes / 8.0) * 8 + 32) as hash_bytes,
+        -- as the planner counts: the row, its minimal header and the hash table's own; an aggregate's states are
+        -- unknown, and its batches fit one by one
+        case
+            when node.node_type = 'Hash' then node.plan_rows * (ceil(node.width_bytes / 8.0) * 8 + 32)
+            else memory.memory_bytes * node.planned_partitions
+        end as hash_bytes,
         row_number() over (
             partition by plan.database, plan.fingerprint
             order by node.plan_rows * node.width_bytes desc, node.node
         ) as rank
     from plan
     join plan_node as node on node.plan = plan.plan
+    cross join memory
     where node.node_type = 'Hash'
         or (node.node_type = 'Aggregate' and node.strategy in ('Hashed', 'Mixed') and node.planned_partitions > 1)
 )
@@ -55,6 +60,7 @@ select
     hash.fingerprint,
     workload.execution_ms_per_day as exposure_ms_per_day,
     hash.node_type,
+    case when hash.node_type = 'Hash' then 'hash table' else 'hash aggregate' end as what,
     hash.hashed_rows,
     hash.hash_bytes,
     hash.planned_partitions,
@@ -67,7 +73,7 @@ select
     case
         when hash.hash_bytes * 1.5 / memory.multiplier <= $most_advised_bytes then
             'set local work_mem = '''
-            || ceil(greatest(hash.hash_bytes, memory.memory_bytes) * 1.5 / memory.multiplier / 1048576)::bigint
+            || ceil(hash.hash_bytes * 1.5 / memory.multiplier / 1048576)::bigint
             || 'MB'';  -- in the transaction of this statement only'
         else '-- hash less: filter before the join, and leave out wide columns'
     end as fix_sql

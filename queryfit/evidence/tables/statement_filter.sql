@@ -140,7 +140,7 @@ estimated as (
         spread.correlation,
         case
             when condition.rows is null then null
-            when condition.kind = 'range' and has_least and has_most then 0.05
+            when condition.kind = 'range' and has_least and has_most then 0.02
             when condition.kind = 'range' then 0.33
             when spread.distinct_rows is null then null
             else least(
