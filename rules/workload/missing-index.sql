@@ -2,7 +2,7 @@
 -- title: A statement reads a large table because no index leads with its conditions
 -- severity: warning
 -- reads: statement_filter, workload, shape, reference, plan, plan_node, relation, relation_extent, relation_index,
---     index_column
+--     index_column, relation_total, counter_window
 -- message: {calls} calls of {mean_ms} each read {table_rows} rows of {relation} to find {expected_rows}: no index leads
 --     with {leading_key}; create one on ({keys}).
 -- fix: {fix_sql}
@@ -22,6 +22,7 @@
 -- param: least_ms_per_day = 60000 -- … unless it takes a minute a day
 -- param: saved = 0.5 -- share of the time spent on rows thrown away that an index is expected to save
 -- param: saved_low = 0.2 -- the same, cautiously
+-- param: write_ms = 0.01 -- what one more B-tree costs an insert or update: five to twenty microseconds while its pages are cached
 -- since: 0.1
 --
 -- ## Why it matters
@@ -318,6 +319,22 @@ part_index as (
     where spelled.relation_kind = 'partitioned_table'
     group by spelled.database, spelled.fingerprint, spelled.root, spelled.leading_key
 ),
+saving as (
+    select
+        spelled.*,
+        execution_ms_per_day * table_share * (1 - kept_share) as scan_ms_per_day,
+        sum(execution_ms_per_day * table_share * (1 - kept_share)) over (
+            partition by spelled.database, spelled.root, spelled.leading_key
+        ) as all_scans_ms_per_day,
+        -- null where the counters run for less than a day: the first load of a table is no rate
+        case
+            when counter_window.window_days >= 1 then
+                (total.inserted_rows + total.updated_rows) / counter_window.window_days
+        end as writes_per_day
+    from spelled
+    left join relation_total as total on total.database = spelled.database and total.relation = spelled.root
+    left join counter_window on counter_window.database = spelled.database
+),
 found as (
     select
         database,
@@ -325,8 +342,12 @@ found as (
         root || ' (' || leading_key || ')' as root_subject,
         case when is_planned then 'planned' else 'inferred' end as proof,
         fingerprint,
-        execution_ms_per_day * table_share * (1 - kept_share) * $saved as impact_ms_per_day,
-        execution_ms_per_day * table_share * (1 - kept_share) * $saved_low as impact_low_ms_per_day,
+        -- each statement bears its part of what the writes will cost
+        scan_ms_per_day * ($saved - coalesce(writes_per_day * $write_ms / all_scans_ms_per_day, 0)) as impact_ms_per_day,
+        scan_ms_per_day * ($saved_low - coalesce(writes_per_day * $write_ms / all_scans_ms_per_day, 0))
+            as impact_low_ms_per_day,
+        writes_per_day,
+        writes_per_day * $write_ms as maintenance_ms_per_day,
         root as relation,
         relation_kind as kind,
         chosen_keys as keys,
@@ -357,8 +378,11 @@ found as (
             when relation_kind = 'partitioned_table' then 'drop index ' || index_schema || '.' || index_name || ';'
             else 'drop index concurrently ' || index_schema || '.' || index_name || ';'
         end as undo_sql
-    from spelled
+    from saving
     left join part_index using (database, fingerprint, root, leading_key)
+    -- an index that the writes pay more for than the reads save is none to miss
+    where all_scans_ms_per_day is null
+        or coalesce(writes_per_day * $write_ms, 0) <= all_scans_ms_per_day * $saved_low
 ),
 -- a large table that was never analyzed, or whose statistics are out of reach, cannot be judged
 unknown as (
@@ -396,6 +420,8 @@ select
     mean_ms,
     rows_per_call,
     blocks_per_call,
+    writes_per_day,
+    maintenance_ms_per_day,
     text,
     fix_sql,
     undo_sql,
@@ -409,7 +435,7 @@ select
     null, null, null, null, null,
     root,
     null, null, null, null, null,
-    null, null, null, null, null, null, null, null, null, null,
+    null, null, null, null, null, null, null, null, null, null, null, null,
     case
         when is_never_analyzed then 'the table was never analyzed, so nobody knows how selective its columns are'
         else 'the statistics of its columns cannot be read'
@@ -730,4 +756,20 @@ insert into reference (fingerprint, relation, alias, clause, column_name, role, 
     ('a1', 'public.event', 'e', 2, 'deleted_at', 'null_test', 'is not null');
 insert into statement (fingerprint, calls, rows, execution_ms, mean_ms, shared_blocks_hit) values
     ('a1', 1000, 2000, 160000, 160, 10000000);
+-- finds: nothing
+
+-- example: a log that takes fifty million rows a day and is searched a few times
+-- given: evidence
+insert into database (database) values ('app');
+insert into relation (relation, root, schema, name, kind, tuple_rows, pages) values
+    ('public.log', 'public.log', 'public', 'log', 'table', 10000000, 100000);
+insert into relation_counter (relation, inserted_rows, updated_rows) values ('public.log', 350000000, 0);
+insert into relation_column (relation, column_name) values ('public.log', 'request_id');
+insert into column_statistics (relation, column_name, distinct_rows) values ('public.log', 'request_id', 5000000);
+insert into statement_text (fingerprint, kind) values ('a1', 'select');
+insert into shape (fingerprint, relations) values ('a1', 1);
+insert into reference (fingerprint, relation, alias, clause, column_name, role, operator) values
+    ('a1', 'public.log', 'log', 1, 'request_id', 'equality', '=');
+insert into statement (fingerprint, calls, rows, execution_ms, mean_ms, shared_blocks_hit) values
+    ('a1', 70, 140, 70000, 1000, 7000000);
 -- finds: nothing
