@@ -10,7 +10,7 @@ import hashlib
 import heapq
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -131,6 +131,7 @@ class _Draft:
     claims: Mapping[StatementKey, Claim]
     statements: Sequence[Mapping[str, Any]]
     also: Sequence[_Draft] = ()
+    untimed_severity: str = "info"  # the greatest of the merged faults whose stake is not time
 
     @property
     def low(self) -> float:
@@ -138,8 +139,19 @@ class _Draft:
 
     @property
     def is_urgent(self) -> bool:
-        days, headroom = self.row.get("days_left"), self.row.get("headroom_fraction")
-        return (days is not None and days <= URGENT_DAYS) or (headroom is not None and headroom < URGENT_HEADROOM)
+        return any(_is_urgent(row) for row in self.rows)
+
+    @property
+    def rows(self) -> Iterator[Mapping[str, Any]]:
+        """Its own row and those of the faults merged into it."""
+        yield self.row
+        for other in self.also:
+            yield from other.rows
+
+
+def _is_urgent(row: Mapping[str, Any]) -> bool:
+    days, headroom = row.get("days_left"), row.get("headroom_fraction")
+    return (days is not None and days <= URGENT_DAYS) or (headroom is not None and headroom < URGENT_HEADROOM)
 
 
 def identity(rule: str, origin: str, database: str | None, subject: str) -> str:
@@ -172,16 +184,20 @@ def find(
     captured = sum(statement_ms_per_day.values())
     findings = []
     for draft, impact in _ranked(merged, statement_ms_per_day):
-        severity = _timed_severity(draft.severity, impact, captured) if impact else draft.severity
-        findings.append(_finding(draft, origin, severity, impact))
-    return sorted(findings, key=_group) if findings else []
+        findings.append(_finding(draft, origin, _severity(draft, impact, captured), impact))
+    return sorted(findings, key=_group)
 
 
 def _group(finding: Finding) -> int:
-    """The three groups of the order; sorting by it is stable, so the order inside each stays."""
+    """The groups of the order; sorting by it is stable, so the order inside each stays.
+
+    A timed finding that saves nothing (any more) comes after what is at stake without a time.
+    """
     if finding.is_urgent:
         return 0
-    return 1 if finding.impact_ms_per_day else 2
+    if finding.impact_ms_per_day is None:
+        return 2
+    return 1 if finding.impact_ms_per_day > 0 else 3
 
 
 def _drafts(rule: Rule, rows: Sequence[Mapping[str, Any]]) -> list[_Draft]:
@@ -192,14 +208,14 @@ def _drafts(rule: Rule, rows: Sequence[Mapping[str, Any]]) -> list[_Draft]:
             by_subject[row.get("database"), str(row["subject"])].append(row)
     drafts = []
     for (database, subject), group in by_subject.items():
-        group.sort(key=lambda row: (-(row.get("impact_ms_per_day") or 0), str(row.get("fingerprint") or "")))
+        group.sort(key=_row_order)
         claims: dict[StatementKey, Claim] = {}
         for row in group:
-            impact = row.get("impact_ms_per_day")
-            if impact is None or not math.isfinite(impact):
+            impact = _finite(row.get("impact_ms_per_day"))
+            if impact is None:
                 continue
-            low = row.get("impact_low_ms_per_day")
-            claim = Claim(float(impact), float(impact if low is None else low))
+            low = _finite(row.get("impact_low_ms_per_day"))
+            claim = Claim(impact, impact if low is None else min(low, impact))
             key = (database, str(row.get("fingerprint") or f"no statement: {subject}"))
             claims[key] = _larger(claims.get(key), claim)
         drafts.append(
@@ -216,6 +232,22 @@ def _drafts(rule: Rule, rows: Sequence[Mapping[str, Any]]) -> list[_Draft]:
             )
         )
     return drafts
+
+
+def _finite(value: object) -> float | None:
+    """The number, or None where it is none: a ratio with nothing below the line is unknown."""
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def _row_order(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The row that says most comes first; the last part makes the order independent of DuckDB's."""
+    days = _finite(row.get("days_left"))
+    return (
+        -(_finite(row.get("impact_ms_per_day")) or 0),
+        math.inf if days is None else days,
+        str(row.get("fingerprint") or ""),
+        repr(sorted(row.items())),
+    )
 
 
 def _allowed(value: object, allowed: Sequence[str], default: str) -> str:
@@ -257,7 +289,8 @@ def _merge_roots(drafts: Sequence[_Draft]) -> list[_Draft]:
             for key, claim in other.claims.items():
                 claims[key] = _larger(claims.get(key), claim)
         severity = min((draft.severity for draft in group), key=_rank)
-        merged.append(replace(best, claims=claims, severity=severity, also=others))
+        untimed = min((draft.severity for draft in group if not draft.claims), key=_rank, default="info")
+        merged.append(replace(best, claims=claims, severity=severity, also=others, untimed_severity=untimed))
     return merged
 
 
@@ -276,7 +309,7 @@ def _ranked(
     while heap:
         key, *rest, draft = heapq.heappop(heap)
         now = -_available(draft, left).low_ms_per_day
-        if heap and now > key and now > heap[0][0]:
+        if heap and now > key and (now, *rest) > heap[0]:
             heapq.heappush(heap, (now, *rest, draft))  # type: ignore[misc]  # the tail keeps its types
             continue
         ranked.append((draft, _take(draft, left)))
@@ -304,12 +337,14 @@ def _take(draft: _Draft, left: dict[StatementKey, float]) -> Claim | None:
 
 
 def _urgency(draft: _Draft) -> tuple[Any, ...]:
-    days, headroom = draft.row.get("days_left"), draft.row.get("headroom_fraction")
-    return (
-        _rank(draft.severity),
-        days if days is not None else URGENT_DAYS * max(headroom or 0, 0) / URGENT_HEADROOM,
-        *_tie(draft),
-    )
+    return (_rank(draft.severity), min(_nearness(row) for row in draft.rows if _is_urgent(row)), *_tie(draft))
+
+
+def _nearness(row: Mapping[str, Any]) -> float:
+    """Days left; for a limit of another kind, the room that is left on the same scale."""
+    days, headroom = row.get("days_left"), row.get("headroom_fraction")
+    by_room = math.inf if headroom is None else URGENT_DAYS * max(headroom, 0) / URGENT_HEADROOM
+    return float(min(math.inf if days is None else days, by_room))
 
 
 def _exposure(draft: _Draft) -> tuple[Any, ...]:
@@ -326,9 +361,12 @@ def _tie(draft: _Draft) -> tuple[int, str, str, str]:
     return PROOFS.index(draft.proof), draft.rule.name, draft.subject, draft.database or ""
 
 
-def _timed_severity(most: str, impact: Claim, captured: float) -> str:
-    is_warning = impact.ms_per_day >= WARNING_MS_PER_DAY and impact.ms_per_day >= WARNING_SHARE * captured
-    return most if is_warning else "info"
+def _severity(draft: _Draft, impact: Claim | None, captured: float) -> str:
+    """The greatest severity of the draft's faults; of those whose stake is time only where the time is much."""
+    if impact is None or draft.is_urgent:
+        return draft.severity
+    is_much = impact.ms_per_day >= WARNING_MS_PER_DAY and impact.ms_per_day >= WARNING_SHARE * captured
+    return draft.severity if is_much else draft.untimed_severity
 
 
 def _finding(draft: _Draft, origin: str, severity: str, impact: Claim | None) -> Finding:
@@ -346,6 +384,7 @@ def _finding(draft: _Draft, origin: str, severity: str, impact: Claim | None) ->
             "proof": other.proof,
             "message": words.fill(other.rule.message, other.row),
             "evidence": {key: value for key, value in other.row.items() if key not in _KNOWN},
+            **({"statements": list(other.statements)} if other.statements else {}),
         }
         for other in draft.also
     ]

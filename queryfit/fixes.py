@@ -6,7 +6,7 @@ A rule says what to run; how to run it without an outage is decided here, once, 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from queryfit import words
@@ -31,9 +31,15 @@ def made_safe(sql: str, facts: Mapping[str, Any]) -> str:
     `facts` are the finding's columns: `relation` names the table, `fix_read_bytes` what has to be read and
     `fix_disk_bytes` the disk it takes. Text that is advice (comments) or no DDL is returned as it is.
     """
-    statement = _single_statement(sql)
-    if statement is None:
+    from queryfit.sql.parse import parse  # noqa: PLC0415 -- pglast loads only where there is a fix to read
+
+    statements = parse(sql).statements
+    if len(statements) > 1:
+        # one after the other, each with its own limits: none of them holds a lock while the next one waits
+        return "\n\n".join(made_safe(part, facts) for part in _parts(sql, statements))
+    if not statements:
         return sql.strip()
+    statement: Any = statements[0].stmt
     kind = type(statement).__name__
     if kind == "IndexStmt" and not statement.concurrent and _may_be_concurrent(statement, facts):
         return _concurrent(_with_concurrently(sql.strip()), facts)
@@ -44,14 +50,13 @@ def made_safe(sql: str, facts: Mapping[str, Any]) -> str:
     return sql.strip()
 
 
-def _single_statement(sql: str) -> Any | None:
-    from pglast import parse_sql, parser  # noqa: PLC0415 -- only where there is a fix to read
-
-    try:
-        statements = parse_sql(sql)
-    except parser.ParseError:
-        return None
-    return statements[0].stmt if len(statements) == 1 else None
+def _parts(sql: str, statements: Sequence[Any]) -> list[str]:
+    """The text of each statement with the comments before it."""
+    ends = [statement.stmt_location + statement.stmt_len for statement in statements[:-1]]
+    return [
+        sql[start:end].strip().removeprefix(";").strip()
+        for start, end in zip([0, *ends], [*ends, len(sql)], strict=True)
+    ]
 
 
 def _is_concurrent(statement: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -29,12 +30,18 @@ def substitute(template: str | None, row: Mapping[str, Any]) -> str | None:
     """SQL with every `{column}` replaced by its value as it is; None where there is no template or a value is null."""
     if template is None or any(row.get(name) is None for name in placeholders(template)):
         return None
-    return _PLACEHOLDER.sub(lambda found: str(row[found[1]]), template)
+    return _PLACEHOLDER.sub(lambda found: _as_sql(template, found, str(row[found[1]])), template)
+
+
+def _as_sql(template: str, found: re.Match[str], value: str) -> str:
+    """The value as it stands in SQL: behind `--` a line break in a name would end the comment and begin a statement."""
+    line = template[template.rfind("\n", 0, found.start()) + 1 : found.start()]
+    return " ".join(re.split(r"[\x00-\x1f\x7f\x85\u2028\u2029]+", value)) if "--" in line else value
 
 
 def in_words(name: str, value: object) -> str:
     """A value as a person reads it, by the unit at the end of its column's name."""
-    if value is None:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return "unknown"
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -103,6 +110,7 @@ _FORMS: dict[str, Callable[[float], str]] = {
     "_ms_per_day": lambda value: f"{duration(value)}/day",
     "_bytes_per_day": lambda value: f"{size(value)}/day",
     "_per_day": lambda value: f"{number(value)}/day",
+    "pid": lambda value: f"{value:.0f}",
     "_per_call": number,
     "_share": percent,
     "_fraction": percent,
