@@ -100,6 +100,9 @@ class _Patient:
 
 def examine(reader: Reader) -> list[Check]:
     """Examine the connected database with the rights of the connected role. Raises QueryfitError."""
+    if reader.version_number < OLDEST * 10_000:
+        found = f"PostgreSQL {reader.version_number // 10_000}"
+        return [Check("version", "missing", found, "everything", f"upgrade to PostgreSQL {OLDEST} or later")]
     role = reader.query("select quote_ident(current_user) as role")[0]["role"]
     scope = Scope(reader, Filter(), Gaps(), role)
     server, memberships = read_server(scope)
@@ -119,8 +122,6 @@ def examine(reader: Reader) -> list[Check]:
 
 def _version(patient: _Patient) -> Check:
     found = f"PostgreSQL {patient.server['version']} ({patient.server['provider']})"
-    if patient.major < OLDEST:
-        return Check("version", "missing", found, "nothing can be captured", "upgrade to PostgreSQL 13 or later")
     if patient.major > NEWEST_TRIED:
         return Check("version", "limited", found, "what its catalog has new is not read", "upgrade queryfit")
     return Check("version", "ok", found)
@@ -219,12 +220,12 @@ def _store_state(patient: _Patient, state: Row) -> Iterator[Check]:
     name = f"{STATEMENTS} window"
     if state["reset_at"] is None:
         yield Check(name, "limited", "the time of the last reset is unknown before version 1.9",
-                    "rates per day are not computed", "capture twice: the difference has a known window")  # fmt: skip
+                    "rates per day", "capture twice: the difference has a known window")  # fmt: skip
         return
     seconds = (patient.server["captured_at"] - state["reset_at"]).total_seconds()
     found = f"counts since {state['reset_at']:%Y-%m-%d %H:%M} UTC"
     if seconds < LEAST_WINDOW_S:
-        yield Check(name, "limited", found, "rates per day are extrapolated from less than an hour",
+        yield Check(name, "limited", found, "rates per day worth relying on: they are extrapolated from less than an hour",
                     "audit again after a representative day")  # fmt: skip
     else:
         yield Check(name, "ok", found)
@@ -250,7 +251,7 @@ def _read_all(patient: _Patient) -> Check:
         "column statistics",
         "missing" if unreadable == tables else "limited",
         f"{patient.scope.role} may not read {unreadable} of {tables} tables, so pg_stats hides their columns",
-        "for these tables: selectivity of missing indexes, bloat, values of sequences, plans",
+        "selectivity of missing indexes, bloat, values of sequences and plans of these tables",
         remedies.read_everything(patient.scope.role, patient.major, patient.tables["schemas"] or ()),
     )
 
@@ -298,7 +299,7 @@ def _tracking(patient: _Patient) -> Iterator[Check]:
 
 
 def _plans(patient: _Patient) -> Check:
-    by = "EXPLAIN (GENERIC_PLAN)" if patient.scope.is_at_least(16) else "EXPLAIN EXECUTE of a forced generic plan"
+    by = "EXPLAIN of forced generic plans"
     if patient.server["is_superuser"]:
         return Check(
             "plans",

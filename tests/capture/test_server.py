@@ -337,7 +337,11 @@ def test_a_plain_role_is_told_all_that_it_lacks(cluster: Cluster, shop: str, tmp
     cluster.run("select * from customer where email = 'x'", database=shop)
     with cluster.connect(shop):  # a session of another role
         taken = take(cluster.dsn(shop, user="plain"), tmp_path)
-    lacking = {row["table_name"] for row in taken.rows("select distinct table_name from unread")} - {"io", "plan", "replica"}
+    lacking = {row["table_name"] for row in taken.rows("select distinct table_name from unread")} - {
+        "io",
+        "plan",
+        "replica",
+    }
     assert lacking == {"activity", "column_statistics", "relation_sequence", "setting", "statement"}
     hidden = taken.row("select * from statement_text where kind = 'hidden'")
     assert taken.value(f"select count(*) from statement where fingerprint = '{hidden['fingerprint']}'") > 10
