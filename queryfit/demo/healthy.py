@@ -107,10 +107,8 @@ def sales(connection: Connection, n: int) -> None:
     sick.sales(connection, n)  # no index is in the way of HOT
 
 
-def price_update(connection: Connection, n: int) -> None:
-    connection.execute(
-        "update products set price = price * %s, updated_at = now() where id = %s", (1, 1 + n * 17 % 12000)
-    )
+def tidy_searches(connection: Connection, n: int) -> None:
+    connection.execute("update searches set words = lower(words) where id = %s", (1 + n * 17 % 40000,))
 
 
 def traffic(connection: Connection, n: int) -> None:
@@ -160,7 +158,7 @@ BACK_OFFICE = (
     pages.Visit(dashboard, 60),
     pages.Visit(newsletter, 40),
     pages.Visit(never_reviewed, 20),
-    pages.Visit(price_update, 200),
+    pages.Visit(tidy_searches, 200),
 )
 
 REPORTS = (pages.Visit(best_items, 40), pages.Visit(large_orders, 20), pages.Visit(traffic, 40))

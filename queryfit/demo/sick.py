@@ -125,8 +125,8 @@ def sales(connection: Connection, n: int) -> None:
         )
 
 
-def price_update(connection: Connection, _n: int) -> None:
-    connection.execute("update products set price = price * %s, updated_at = now()", (1,))
+def tidy_searches(connection: Connection, _n: int) -> None:
+    connection.execute("update searches set words = lower(words)")
 
 
 def traffic(connection: Connection, n: int) -> None:
@@ -147,27 +147,27 @@ def order_status(connection: Connection, n: int) -> None:
 
 
 STOREFRONT = (
-    pages.Visit(order_history, 12, 1),
-    pages.Visit(latest_reviews, 60, 1),
+    pages.Visit(order_history, 8, 1),
+    pages.Visit(latest_reviews, 30, 1),
     pages.Visit(search, 60),
-    pages.Visit(login, 80, 1),
-    pages.Visit(tracking, 60, 1),
-    pages.Visit(shipped_orders, 60, 1),
+    pages.Visit(login, 40, 1),
+    pages.Visit(tracking, 30, 1),
+    pages.Visit(shipped_orders, 30, 1),
     pages.Visit(customer_value, 200, 1),
-    pages.Visit(returned_orders, 40),
-    pages.Visit(order_status, 60, 1),
+    pages.Visit(returned_orders, 20),
+    pages.Visit(order_status, 30, 1),
     pages.Visit(sales, 260, 2),
     *pages.SHARED,
 )
 
 BACK_OFFICE = (
     pages.Visit(order_list, 40, 2),
-    pages.Visit(order_export, 40),
-    pages.Visit(till, 60),
-    pages.Visit(dashboard, 60),
+    pages.Visit(order_export, 30),
+    pages.Visit(till, 30),
+    pages.Visit(dashboard, 30),
     pages.Visit(newsletter, 12),
-    pages.Visit(never_reviewed, 20),
-    pages.Visit(price_update, 6),
+    pages.Visit(never_reviewed, 15),
+    pages.Visit(tidy_searches, 4),
 )
 
-REPORTS = (pages.Visit(best_items, 4), pages.Visit(large_orders, 3), pages.Visit(traffic, 40))
+REPORTS = (pages.Visit(best_items, 3), pages.Visit(large_orders, 2), pages.Visit(traffic, 20))

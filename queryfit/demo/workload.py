@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,9 +22,8 @@ if TYPE_CHECKING:
 
 POOL_CONNECTIONS = 85  # what the sick storefront holds and does not use
 REPORT_CONNECTIONS = 4  # likewise; with the one at work it is all that its role may have
-ROUND_S = 0.2  # pause between two rounds in the background
-QUIET_ROUNDS, BUSY_ROUNDS = 10, 4  # in turn: load that varies from second to second shows what follows what
-BUSY_TIMES = 2
+BURST_TIMES = 3  # times the pages of a burst
+QUIET_S = 2.0  # least pause between two bursts: load that comes and goes shows which statement follows which
 LOCK_WAIT_S = 20
 
 
@@ -121,16 +122,17 @@ def _drive(shop: Shop, stop: threading.Event) -> None:
     programs = applications(is_healthy=shop.is_healthy)
     with contextlib.ExitStack() as stack:
         connections = [stack.enter_context(_connect(shop, program.role, program.name)) for program in programs]
-        number = 0
-        while not stop.wait(ROUND_S):
-            number += 1
-            wave = BUSY_TIMES if number % (QUIET_ROUNDS + BUSY_ROUNDS) >= QUIET_ROUNDS else 0
+        for burst in itertools.count():
+            start = time.monotonic()
             for program, connection in zip(programs, connections, strict=True):
                 for visit in program.visits:
-                    for place in range(visit.in_background * wave):
+                    for place in range(visit.in_background * BURST_TIMES):
                         if stop.is_set():
                             return
-                        visit.page(connection, number * 100 + place)
+                        visit.page(connection, burst * 100 + place)
+            # quiet as long as busy: on a slow machine too there are moments of both
+            if stop.wait(max(QUIET_S, time.monotonic() - start)):
+                return
 
 
 def _wait_for_lock(connection: Connection) -> None:
