@@ -180,6 +180,8 @@ class Guard:
         names = (*found.functions, *found.operators, *found.types, *found.relations)
         if any(len(name.encode("utf-8", "surrogatepass")) > MAX_NAME_BYTES for _, name in names):
             return f"a name in it has more than {MAX_NAME_BYTES} bytes"
+        if any((schema or "").startswith("pg_temp") for schema, _ in names):
+            return "it names a temporary schema, whose contents depend on the session"
         return None
 
     def _called(self, found: Mentions) -> str | None:
@@ -227,7 +229,8 @@ def _build(reader: Reader) -> Guard:
         if row["kind"] == "f"
     }
     calls = rf":(funcid|aggfnoid|winfnoid) ({'|'.join(map(str, executors))})\M"
-    for row in reader.query(STORED_CALLS, [calls, list(executors)]):
+    # without users' code there is nothing that these could run, and reading every stored expression takes its time
+    for row in reader.query(STORED_CALLS, [calls, list(executors)]) if seeds else []:
         seeds[row["catalog"], row["oid"]] = "a predefined function that executes a text"
     reach.follow(reader, seeds)
     _follow_bodies(reader, reach, relations)

@@ -459,6 +459,7 @@ def test_an_ordinary_shop_is_planned(stage: Stage) -> None:
             "planning it could run pg_catalog.domain_in(), which executes what it is given",
         ),
         ("select " + "x" * 63 + "()", "a name in it has more than 62 bytes"),
+        ("select pg_temp.anything(1)", "it names a temporary schema"),
         ("select database_to_xml(true, true, '')", "database_to_xml(), which executes what it is given"),
     ],
 )

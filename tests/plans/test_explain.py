@@ -64,10 +64,14 @@ def test_names_are_quoted_where_sql_needs_it(cluster: Cluster, filled: str) -> N
     "statement",
     [
         "select g, count(*) from big join small as s on s.id = g group by g order by 2 limit 5",
-        ("with x as materialized (select * from big where t like '%a%') select count(*) from x as a join x as b"
-        " on a.id = b.id where a.g > (select avg(id) from small)"),
-        ("select s.id, (select count(*) from big where id between s.id and s.id + 10) from small as s"
-        " where not exists (select 1 from big as b where b.id = s.id + 3 and b.g = 5)"),
+        (
+            "with x as materialized (select * from big where t like '%a%') select count(*) from x as a join x as b"
+            " on a.id = b.id where a.g > (select avg(id) from small)"
+        ),
+        (
+            "select s.id, (select count(*) from big where id between s.id and s.id + 10) from small as s"
+            " where not exists (select 1 from big as b where b.id = s.id + 3 and b.g = 5)"
+        ),
         "select * from part where id = 3 union all select id, g from big where g < 3",
     ],
 )
