@@ -123,8 +123,14 @@ def last_run(store: Path) -> LastRun:
     remembered = _read_last_run(files[-1])
     if remembered is None:
         raise QueryfitError(f"{files[-1]} cannot be read", hint="run `queryfit audit` again")
+    try:
+        findings = tuple(Finding(**entry) for entry in remembered["findings"])
+    except TypeError:  # another version's
+        raise QueryfitError(
+            f"{files[-1]} is of another version of queryfit", hint="run `queryfit audit` again"
+        ) from None
     return LastRun(
-        findings=tuple(Finding(**entry) for entry in remembered["findings"]),
+        findings=findings,
         capture=Path(remembered["capture"]),
         at=datetime.fromisoformat(remembered["at"]),
     )
@@ -136,7 +142,7 @@ def choose(run: LastRun, name: str) -> Finding:
         if 1 <= int(name) <= len(run.findings):
             return run.findings[int(name) - 1]
         raise QueryfitError(f"the last run has {len(run.findings)} findings, no number {name}", hint="`queryfit audit`")
-    matching = [finding for finding in run.findings if finding.id.startswith(name.lower())]
+    matching = [finding for finding in run.findings if name and finding.id.startswith(name.lower())]
     if len(matching) == 1:
         return matching[0]
     if matching:
@@ -158,7 +164,7 @@ def _judge(
     remembered = _read_last_run(memory)
     # the same capture judged again is the same run, not the one after
     before = (
-        remembered["before"]
+        remembered.get("before")
         if remembered and remembered["capture"] == str(capture.folder)
         else (remembered or {}).get("findings")
     )
@@ -173,7 +179,11 @@ def _judge(
     )
     if settings.write_baseline:
         baseline.write_baseline(settings.write_baseline, [*report.findings, *_of_baseline(report)])
-    _remember(memory, capture, report, before)
+    try:
+        _remember(memory, capture, report, before)
+    except OSError as error:
+        note = f"cannot remember this run in {memory}: {error.strerror or error}; `show` and `fix` cannot refer to it"
+        return replace(report, notes=[*report.notes, note])
     return report
 
 
@@ -212,20 +222,21 @@ def _remember(path: Path, capture: Capture, report: Report, before: Any) -> None
         "findings": [asdict(finding) for finding in report.findings],
         "before": [_brief(entry) for entry in before] if before is not None else None,
     }
-    try:
-        write_atomically(path, json.dumps(remembered, default=str))
-    except OSError as error:
-        raise QueryfitError(f"cannot remember the run in {path}: {error.strerror or error}") from None
+    write_atomically(path, json.dumps(remembered, default=str))
 
 
 def _brief(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: entry.get(key) for key in ("id", "rule", "subject", "title", "severity")}
+    brief = {key: entry.get(key) for key in ("id", "rule", "subject", "title", "severity")}
+    return {**brief, "relation": entry.get("relation") or (entry.get("evidence") or {}).get("relation")}
 
 
 def _read_last_run(path: Path) -> dict[str, Any] | None:
     """The remembered run; None where there is none or it cannot be read: then there is nothing to compare with."""
     try:
         remembered = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        runs = [remembered["findings"], remembered.get("before") or []]
+        whole = all({"id", "rule", "subject"} <= entry.keys() for run in runs for entry in run)
+        datetime.fromisoformat(remembered["at"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    return remembered if isinstance(remembered, dict) and {"capture", "findings", "at"} <= remembered.keys() else None
+    return remembered if whole and isinstance(remembered.get("capture"), str) else None

@@ -43,7 +43,7 @@ def suppress(
         else:
             kept.append(finding)
     known = set(rules)
-    unjudged = {entry.rule for entry in not_checked}
+    unjudged = {entry.rule for entry in not_checked} | ({"*"} if not_checked else set())
     notes = []
     for entry in suppressions:
         name = f"the suppression of {entry.rule}" + (f" on {entry.subject}" if entry.subject != "*" else "")
@@ -95,11 +95,16 @@ def write_baseline(path: Path, findings: Iterable[Finding]) -> None:
 
 
 def compare(
-    findings: Sequence[Finding], before: Sequence[Mapping[str, Any]] | None, not_checked: Sequence[NotChecked]
+    findings: Sequence[Finding],
+    before: Sequence[Mapping[str, Any]] | None,
+    not_checked: Sequence[NotChecked],
+    *,
+    rules: Iterable[str],
 ) -> tuple[list[Finding], list[Mapping[str, Any]]]:
     """Findings marked new or open, and those of the run before that are fixed.
 
-    A finding that is gone because its rule could not judge this time is not fixed.
+    A finding is not fixed when its rule did not run this time, or could not judge it: the rule said so for its subject
+    or for the relation that the subject lies in.
     """
     if before is None:
         return list(findings), []
@@ -109,11 +114,21 @@ def compare(
     # a fault may now be told by another rule of the same root
     told = {(other["rule"], other["subject"]) for entry in findings for other in entry.evidence.get("also", ())}
     unjudged = {(entry.rule, entry.subject) for entry in not_checked}
+    run = set(rules)
     fixed = [
         entry
         for entry in before
         if entry["id"] not in present
+        and entry["rule"] in run
         and (entry["rule"], entry["subject"]) not in told
-        and not {(entry["rule"], None), (entry["rule"], entry["subject"])} & unjudged
+        and not {(entry["rule"], place) for place in _places(entry)} & unjudged
     ]
     return marked, fixed
+
+
+def _places(entry: Mapping[str, Any]) -> set[str | None]:
+    """What has to be readable for a finding to be judged: everything, its subject, its relation."""
+    subject = str(entry["subject"])
+    evidence = entry.get("evidence")
+    relation = entry.get("relation") or (evidence.get("relation") if isinstance(evidence, Mapping) else None)
+    return {None, subject, subject.partition(" (")[0], relation}

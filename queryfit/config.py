@@ -6,7 +6,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +57,13 @@ def load_config(path: Path | None = None) -> Config:
     if path is not None:
         if not path.is_file():
             raise QueryfitError(f"no configuration at {path}", hint="check --config")
-        return _read(path, _toml(path))
+        data = _toml(path)
+        return _read(path, (_of_tool(path, data) or {}) if path.name == "pyproject.toml" else data)
     here = Path.cwd()
     if (here / "queryfit.toml").is_file():
         return _read(here / "queryfit.toml", _toml(here / "queryfit.toml"))
     project = here / "pyproject.toml"
-    if project.is_file() and (section := _toml(project).get("tool", {}).get("queryfit")) is not None:
+    if project.is_file() and (section := _of_tool(project, _toml(project))) is not None:
         return _read(project, section)
     return Config()
 
@@ -74,9 +75,12 @@ def _toml(path: Path) -> dict[str, Any]:
         raise QueryfitError(f"{path} cannot be read: {error}", hint="it has to be TOML") from None
 
 
+def _of_tool(path: Path, data: Mapping[str, Any]) -> Any:
+    """The section `[tool.queryfit]`; None where there is none."""
+    return _of_type(path, _of_type(path, data, "tool", dict) or {}, "queryfit", dict)
+
+
 def _read(path: Path, data: Mapping[str, Any]) -> Config:
-    if path.name == "pyproject.toml" and "tool" in data:
-        data = data["tool"].get("queryfit", {})
     if unknown := sorted(data.keys() - _KEYS):
         raise QueryfitError(
             f"{path} holds {unknown[0]!r}, which is not known", hint=f"known are {', '.join(sorted(_KEYS))}"
@@ -88,6 +92,8 @@ def _read(path: Path, data: Mapping[str, Any]) -> Config:
         return root / Path(value).expanduser() if value else None
 
     settings = _of_type(path, data, "rule", dict) or {}
+    for name in settings:
+        _of_type(path, settings, name, dict)
     return Config(
         path=path,
         dsn=_of_type(path, data, "dsn", str),
@@ -117,6 +123,8 @@ def _suppression(path: Path, entry: Any) -> Suppression:
             f"{path}: the [[ignore]] of {entry['rule']} gives no reason", hint='add reason = "why it is all right"'
         )
     until = entry.get("until")
+    if isinstance(until, datetime):
+        until = until.date()
     if until is not None and not isinstance(until, date):
         raise QueryfitError(f"{path}: until has to be a date like 2027-01-31, not {until!r}")
     return Suppression(str(entry["rule"]), str(entry.get("subject", "*")), str(entry["reason"]), until)

@@ -56,7 +56,7 @@ def judge(
         not_checked += _unread(session, [rule for rule, _ in results], found, not_checked)
         server = _server(session)
         window = _window(session, capture)
-    found, fixed = baseline.compare(found, before, not_checked)
+    found, fixed = baseline.compare(found, before, not_checked, rules=[rule.name for rule in rules])
     kept, suppressed, notes = baseline.suppress(
         found, config.suppressions, today=today, rules=[rule.name for rule in rules], not_checked=not_checked
     )

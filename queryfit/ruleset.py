@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,9 +76,14 @@ class Rule:
                     f"rule {self.name} has no parameter {name!r}",
                     hint=f"it has {', '.join(known) or 'none'}; see `queryfit rules show {self.name}`",
                 )
-            if isinstance(value, str) != isinstance(known[name], str):
+            if _kind(value) is not _kind(known[name]):
                 raise QueryfitError(f"parameter {name} of rule {self.name} has to be like {known[name]!r}")
         return known | dict(settings)
+
+
+def _kind(value: object) -> type:
+    """What a parameter holds: a whole number may stand for another number, nothing else for anything else."""
+    return float if isinstance(value, int | float) and not isinstance(value, bool) else type(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +224,9 @@ def _read_parameter(draft: _Draft, number: int, text: str) -> None:
     except tomllib.TOMLDecodeError:
         draft.problems.append((number, f"the value of {found[1]} is neither a number nor a quoted text: {found[2]}"))
         return
+    if not isinstance(value, int | float | str) or any(known.name == found[1] for known in draft.parameters):
+        draft.problems.append((number, f"{found[1]} is given twice, or is neither a number nor a text"))
+        return
     draft.parameters.append(Parameter(found[1], value, found[3].strip()))
 
 
@@ -281,6 +290,11 @@ def check_rule(path: Path) -> list[Problem]:
             columns = session.query(rule.select, _used(rule, rule.values({}))).columns
         except QueryfitError as error:
             return [Problem(path, rule.select_line, error.message)]
+    problems += [
+        Problem(path, rule.select_line, f"the SELECT returns {column} twice")
+        for column, times in Counter(columns).items()
+        if times > 1
+    ]
     if "subject" not in columns:
         problems.append(Problem(path, rule.select_line, "the SELECT returns no column subject"))
     for key, template in (("message", rule.message), ("fix", rule.fix), ("undo", rule.undo)):
@@ -291,7 +305,7 @@ def check_rule(path: Path) -> list[Problem]:
     problems += [
         Problem(path, rule.select_line, f"the parameter ${parameter.name} is not used")
         for parameter in rule.parameters
-        if f"${parameter.name}" not in rule.select
+        if parameter.name not in _used(rule, rule.values({}))
     ]
     if not problems:
         for example in rule.examples:

@@ -22,8 +22,8 @@ def rule(
 ) -> Rule:
     return Rule(
         name=name, group="workload", path=Path(f"{name}.sql"), title="A fault", severity=severity, proof=proof,
-        reads=(), message="{subject}", fix=fix, undo=None, since="0.1", parameters=(), sections={}, select="", select_line=1,
-        examples=(),
+        reads=(), message="{subject}", fix=fix, undo=None, since="0.1", parameters=(),
+        sections={}, select="", select_line=1, examples=(),
     )  # fmt: skip
 
 

@@ -1,0 +1,10 @@
+"""All benchmarks: `python -m tests.bench`."""
+
+from __future__ import annotations
+
+import sys
+
+from tests.bench import scale, startup
+
+if __name__ == "__main__":
+    sys.exit(startup.main() | scale.main())
