@@ -2,7 +2,7 @@
 -- title: Two indexes that are the same
 -- severity: warning
 -- proof: planned
--- reads: relation, relation_index, index_family
+-- reads: relation, relation_index, index_family, index_twin
 -- message: {index} ({size_bytes}) is the same index as {kept_index}: every write to {relation} keeps both; drop one.
 -- fix: drop index {concurrently}{index};
 -- undo: {undo_sql};
@@ -19,27 +19,7 @@
 -- While an index is being rebuilt by hand (`create index concurrently` and then a drop of the old one), both are there
 -- for a while.
 
-with candidate as (
-    select
-        idx.*,
-        rel.kind,
-        -- the one to keep: what a constraint, a foreign key or the replica identity needs, then the oldest
-        row_number() over (
-            partition by
-                idx.database, idx.relation, idx.access_method, idx.key_signature,
-                coalesce(idx.included_columns, ''), coalesce(idx.predicate, '')
-            order by
-                idx.is_primary desc, idx.constraint_name is not null desc, idx.is_referenced desc,
-                idx.is_replica_identity desc, idx.is_clustered desc, idx.is_unique desc, idx.index_oid
-        ) as rank
-    from relation_index as idx
-    join relation as rel on rel.database = idx.database and rel.relation = idx.relation
-    where idx.is_valid
-        and idx.extension is null
-        -- a partition's index follows its parent's: report it there once
-        and idx.parent_index is null
-),
-whole as (
+with whole as (
     -- the index of a partitioned table is as large as all of its parts
     select family.database, family.top_index as index, sum(idx.size_bytes)::bigint as size_bytes
     from index_family as family
@@ -59,24 +39,12 @@ select
     kept.definition as kept_definition,
     replace(redundant.definition, ' ON ONLY ', ' ON ') as undo_sql,
     -- a partitioned index cannot be dropped concurrently
-    case when redundant.kind = 'partitioned_table' then '' else 'concurrently ' end as concurrently
-from candidate as redundant
-join candidate as kept
-    on kept.database = redundant.database
-    and kept.relation = redundant.relation
-    and kept.access_method = redundant.access_method
-    and kept.key_signature = redundant.key_signature
-    and coalesce(kept.included_columns, '') = coalesce(redundant.included_columns, '')
-    and coalesce(kept.predicate, '') = coalesce(redundant.predicate, '')
-    and kept.rank = 1
-join whole on whole.database = redundant.database and whole.index = redundant.index
-where redundant.rank > 1
-    and redundant.constraint_name is null
-    and not redundant.is_referenced
-    and not redundant.is_replica_identity
-    -- a unique index also forbids: a plain twin cannot replace it
-    and (kept.is_unique or not redundant.is_unique)
-    and (kept.is_nulls_distinct = redundant.is_nulls_distinct or not redundant.is_unique);
+    case when rel.kind = 'partitioned_table' then '' else 'concurrently ' end as concurrently
+from index_twin as twin
+join relation_index as redundant on redundant.database = twin.database and redundant.index = twin.index
+join relation_index as kept on kept.database = twin.database and kept.index = twin.kept_index
+join relation as rel on rel.database = redundant.database and rel.relation = redundant.relation
+join whole on whole.database = twin.database and whole.index = twin.index;
 
 -- example: the same column twice
 -- given: evidence

@@ -2,7 +2,7 @@
 -- title: Index left invalid by a build that failed
 -- severity: warning
 -- reads: relation, relation_index, activity
--- message: {index} ({size_bytes}) is invalid: no query on {relation} may use it, {write_cost}; {what_to_do}.
+-- message: {index} is invalid: no query on {relation} may use it, {write_cost}; {what_to_do}.
 -- fix: {fix_sql}
 -- since: 0.1
 --

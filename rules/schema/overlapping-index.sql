@@ -1,7 +1,7 @@
 -- rule: overlapping-index
 -- title: Index that is the beginning of another
 -- severity: warning
--- reads: relation, relation_index, index_family
+-- reads: relation, relation_index, index_family, index_counter
 -- message: {index} ({size_bytes}) on {key_columns} is the beginning of {covering_index} on {covering_columns}, which
 --     serves the same lookups: every write to {relation} keeps both; drop the shorter one.
 -- fix: drop index {concurrently}{index};
@@ -24,9 +24,14 @@
 
 with whole as (
     -- the index of a partitioned table is as large as all of its parts
-    select family.database, family.top_index as index, sum(idx.size_bytes)::bigint as size_bytes
+    select
+        family.database,
+        family.top_index as index,
+        sum(idx.size_bytes)::bigint as size_bytes,
+        sum(counter.scans) as scans
     from index_family as family
     join relation_index as idx on idx.database = family.database and idx.index = family.index
+    left join index_counter as counter on counter.database = family.database and counter.index = family.index
     group by family.database, family.top_index
 ),
 candidate as (
@@ -69,6 +74,11 @@ candidate as (
         and short.parent_index is null
         and short_size.size_bytes >= $min_bytes
         and long_size.size_bytes <= $max_size_factor * short_size.size_bytes
+        -- where only the shorter one is scanned, the longer one is the one to drop, once its counters are old enough
+        and (
+            long.is_unique or long.constraint_name is not null
+            or coalesce(long_size.scans, 1) > 0 or coalesce(short_size.scans, 0) = 0
+        )
 )
 
 select
@@ -143,4 +153,14 @@ insert into relation_index (relation, index, key_signature, is_valid, size_bytes
     ('public.orders', 'public.ax', 'a 1 0 al, x 1 0 al', true, 8000000),
     ('public.orders', 'public.b', 'b 1 0 al', true, 20000000),
     ('public.orders', 'public.bx', 'b 1 0 al, x 1 0 al', false, 20000000);
+-- finds: nothing
+
+-- example: only the shorter one is used: then the longer one is too much
+-- given: evidence
+insert into relation (relation, kind) values ('public.orders', 'table');
+insert into relation_index (relation, index, key_signature, size_bytes) values
+    ('public.orders', 'public.a', 'a 1 0 al', 20000000),
+    ('public.orders', 'public.ab', 'a 1 0 al, b 1 0 al', 30000000);
+insert into index_counter (relation, index, scans) values
+    ('public.orders', 'public.a', 9000), ('public.orders', 'public.ab', 0);
 -- finds: nothing

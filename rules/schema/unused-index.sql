@@ -1,8 +1,8 @@
 -- rule: unused-index
 -- title: Index that no query uses
 -- severity: warning
--- reads: relation, relation_index, index_family, index_counter, counter_window, relation_total, foreign_key_index,
---     server
+-- reads: relation, relation_index, index_family, index_twin, index_counter, counter_window, relation_total,
+--     foreign_key_index, server
 -- message: {index} ({size_bytes}) has not been scanned once {counted_where} since {counted_since}, yet every write to
 --     {relation} keeps it up; drop it.
 -- fix: {fix_sql}
@@ -44,8 +44,28 @@ with use as (
     left join index_counter as counter on counter.database = family.database and counter.index = family.index
     group by family.database, family.top_index
 ),
+-- a foreign key keeps the indexes behind it until one of them is seen to serve it
 behind_foreign_key as (
-    select distinct database, index from foreign_key_index where is_only_one
+    select distinct database, index
+    from (
+        select
+            family.database,
+            family.top_index as index,
+            max(use.scans) over (
+                partition by support.database, support.relation, support.constraint_name
+            ) as scans
+        from foreign_key_index as support
+        join index_family as family on family.database = support.database and family.index = support.index
+        join use on use.database = family.database and use.index = family.top_index
+    ) as supporting
+    where scans = 0
+),
+-- of two that are the same the planner may scan the one that has to go: its scans are those of the one that stays
+stands_in as (
+    select distinct twin.database, twin.kept_index as index
+    from index_twin as twin
+    join use on use.database = twin.database and use.index = twin.index
+    where use.scans > 0
 ),
 unscanned as (
     select
@@ -65,10 +85,12 @@ unscanned as (
     left join relation_total as total on total.database = rel.database and total.relation = rel.root
     left join counter_window as win on win.database = use.database
     left join behind_foreign_key as fk on fk.database = use.database and fk.index = use.index
+    left join stands_in on stands_in.database = use.database and stands_in.index = use.index
     where use.scans = 0
         and use.counted_parts = use.parts
         and not use.is_needed
         and fk.index is null
+        and stands_in.index is null
         and rel.extension is null
         and use.size_bytes >= $min_bytes
 )
@@ -87,7 +109,7 @@ select
     unscanned.window_days,
     case
         when server.standbys > 0
-            then 'on this server (its ' || server.standbys || ' standby(s) count their own scans: look there too)'
+            then 'on this server (standbys count their own scans, and it has ' || server.standbys || ': look there too)'
         when server.standbys is null
             then 'on this server (whether it has standbys, which count their own, is not readable)'
         else 'on this server'
@@ -213,3 +235,33 @@ insert into index_counter (relation, index, scans) values
     ('public.log_1', 'public.log_1_a', 0), ('public.log_2', 'public.log_2_a', 0),
     ('public.log_1', 'public.log_1_b', 0), ('public.log_2', 'public.log_2_b', 7);
 -- finds: public.log_a
+
+-- example: of two that are the same only the one that has to go is scanned
+-- given: evidence
+insert into database (database, counters_since) values ('app', '2025-12-01');
+insert into relation (relation, root, kind) values ('public.orders', 'public.orders', 'table');
+insert into relation_index (relation, index, index_oid, key_signature, size_bytes) values
+    ('public.orders', 'public.orders_a', 1, 'note', 90000000),
+    ('public.orders', 'public.orders_b', 2, 'note', 90000000);
+insert into index_counter (relation, index, scans) values
+    ('public.orders', 'public.orders_a', 0), ('public.orders', 'public.orders_b', 500);
+-- finds: nothing
+
+-- example: two indexes behind a foreign key, neither of them needed so far: none goes; a used one sets the other free
+-- given: evidence
+insert into database (database, counters_since) values ('app', '2025-12-01');
+insert into relation (relation, root, kind) values ('public.orders', 'public.orders', 'table');
+insert into relation_constraint (relation, constraint_name, kind) values
+    ('public.orders', 'a_fkey', 'foreign_key'), ('public.orders', 'b_fkey', 'foreign_key');
+insert into constraint_column (relation, constraint_name, position, column_name) values
+    ('public.orders', 'a_fkey', 1, 'a'), ('public.orders', 'b_fkey', 1, 'b');
+insert into relation_index (relation, index, key_signature, size_bytes) values
+    ('public.orders', 'public.a1', 'a', 90000000), ('public.orders', 'public.a2', 'a, x', 90000000),
+    ('public.orders', 'public.b1', 'b', 90000000), ('public.orders', 'public.b2', 'b, x', 90000000);
+insert into index_column (relation, index, position, column_name) values
+    ('public.orders', 'public.a1', 1, 'a'), ('public.orders', 'public.a2', 1, 'a'),
+    ('public.orders', 'public.b1', 1, 'b'), ('public.orders', 'public.b2', 1, 'b');
+insert into index_counter (relation, index, scans) values
+    ('public.orders', 'public.a1', 0), ('public.orders', 'public.a2', 0),
+    ('public.orders', 'public.b1', 7), ('public.orders', 'public.b2', 0);
+-- finds: public.b2

@@ -5,8 +5,7 @@ create table foreign_key_index (
     database varchar not null,                  -- database
     relation varchar not null,                  -- referencing table, schema.name
     constraint_name varchar not null,           -- foreign key, unquoted
-    index varchar not null,                     -- schema.name of the index
-    is_only_one boolean not null                -- no other index does
+    index varchar not null                      -- schema.name of the index
 );
 
 insert into foreign_key_index
@@ -55,6 +54,5 @@ select
     database,
     relation,
     constraint_name,
-    index,
-    count(*) over (partition by database, relation, constraint_name) = 1
+    index
 from candidate;
