@@ -272,15 +272,10 @@ def read_relations(scope: Scope, settings: Mapping[str, str | None]) -> list[Row
     """Rows of the evidence table `relation`; `settings` are the server's, by name."""
     rows = scope.read_locking("relation", RELATIONS)
     parents = {row["relation"]: row["parent"] for row in rows if row["is_partition"]}
+    files = [row for row in rows if row["kind"] in {"table", "materialized_view"}]
+    estimated = [row["relation"] for row in files if row["is_size_estimated"]]
+    scope.closed_by_locks("relation", estimated, of=len(files))
     for row in rows:
-        if row["is_size_estimated"]:
-            scope.gaps.add(
-                "relation",
-                "another session holds or awaits an ACCESS EXCLUSIVE lock on it: its size is the last VACUUM's",
-                hint="capture again when that lock is gone",
-                database=scope.database,
-                subject=row["relation"],
-            )
         row["root"] = _root(row["relation"], parents)
         options = dict(option.partition("=")[::2] for option in row.pop("options") or ())
         row.update(_storage(row, options, settings))

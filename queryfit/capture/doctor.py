@@ -225,8 +225,8 @@ def _store_state(patient: _Patient, state: Row) -> Iterator[Check]:
     seconds = (patient.server["captured_at"] - state["reset_at"]).total_seconds()
     found = f"counts since {state['reset_at']:%Y-%m-%d %H:%M} UTC"
     if seconds < LEAST_WINDOW_S:
-        yield Check(name, "limited", found, "rates per day worth relying on: they are extrapolated from less than an hour",
-                    "audit again after a representative day")  # fmt: skip
+        cost = "rates per day worth relying on: they are extrapolated from less than an hour"
+        yield Check(name, "limited", found, cost, "audit again after a representative day")
     else:
         yield Check(name, "ok", found)
 

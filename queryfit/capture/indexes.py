@@ -122,16 +122,10 @@ def read_indexes(scope: Scope) -> tuple[list[Row], list[Row]]:
             signatures.setdefault(row["index"], []).append(f"{key} {opclass} {collation} {direction}")
         else:
             included.setdefault(row["index"], []).append(key)
+    estimated = [row["index"] for row in indexes if row.pop("is_size_estimated")]
+    scope.closed_by_locks("relation_index", estimated, of=len(indexes))
     for row in indexes:
         name = row["index"]
-        if row.pop("is_size_estimated"):
-            scope.gaps.add(
-                "relation_index",
-                "another session holds or awaits an ACCESS EXCLUSIVE lock on it: its size is the last VACUUM's",
-                hint="capture again when that lock is gone",
-                database=scope.database,
-                subject=name,
-            )
         options = dict(option.partition("=")[::2] for option in row.pop("options") or ())
         row["fill_factor"] = int(options["fillfactor"]) if "fillfactor" in options else None
         row["key_columns"] = ", ".join(keys.get(name, ()))

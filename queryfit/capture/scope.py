@@ -136,6 +136,17 @@ class Scope:
                 self.find_locks()
         return []
 
+    def closed_by_locks(self, table: str, names: Sequence[str], *, of: int) -> None:
+        """Record relations (of so many) whose size function would have waited for a lock."""
+        reason = "another session holds or awaits an ACCESS EXCLUSIVE lock on it: its size is the last VACUUM's"
+        hint = "capture again when that lock is gone"
+        if len(names) == of > 1:  # locks came and went too fast: none was opened
+            reason = f"ACCESS EXCLUSIVE locks kept coming in: the sizes of all {of} are the last VACUUM's"
+            self.gaps.add(table, reason, hint=hint, database=self.database)
+            return
+        for name in names:
+            self.gaps.add(table, reason, hint=hint, database=self.database, subject=name)
+
     def find_locks(self) -> None:
         """Learn which relations are locked now, besides those known."""
         rows = self.read("relation", LOCKED)

@@ -33,6 +33,8 @@ Row = dict[str, Any]
 OLDEST_VERSION = 130000
 MAX_PLANS = 50  # each EXPLAIN may take an entry of pg_stat_statements
 WATCH_EVERY_S = 5.0
+# Databases that providers keep for themselves and let nobody in.
+PROVIDERS_OWN = frozenset({"rdsadmin", "cloudsqladmin", "azure_maintenance", "azure_sys"})
 FOREIGN_TEXT_STATES = frozenset({"22021", "22P05"})  # bytes that are no text, or have no equivalent
 
 
@@ -202,7 +204,8 @@ class _Capture:
             [[] if isinstance(named, str) else list(named)],
         )
         is_open = {row["name"]: row["is_open"] for row in rows}
-        names = list(is_open) if isinstance(named, str) else list(dict.fromkeys(named))
+        every = [name for name in is_open if name not in PROVIDERS_OWN]
+        names = every if isinstance(named, str) else list(dict.fromkeys(named))
         for name in names:
             if name not in is_open:
                 raise QueryfitError(f'there is no database "{name}"', hint=f"there are: {', '.join(is_open)}")
