@@ -9,7 +9,7 @@
 --     -- in the application: bind {column_type}, not {cast_type}
 -- param: least_rows = 10000 -- a smaller table is read in a few milliseconds
 -- param: least_pages = 128 -- 1 MB
--- param: least_read_share = 0.3 -- blocks per call against the table's: real calls have to read as much as the plan says
+-- param: least_read_share = 0.3 -- of the table's blocks, per call: real calls have to read what the plan says
 -- param: least_calls = 10 -- a statement run by hand is no workload …
 -- param: least_ms_per_day = 60000 -- … unless it takes a minute a day
 -- param: saved = 0.5 -- share of the time that the index is expected to save
@@ -17,13 +17,13 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- If a value has another type than the column, one of the two is converted, and where the value's type is the wider one
--- (a decimal against a bigint) it is the column. The index holds bigints: it knows nothing of their decimals, so every row is
--- converted and compared. Nothing in the statement's text shows it.
+-- If a value has another type than the column, one of the two is converted, and where the value's type is the wider
+-- one (a decimal against a bigint) it is the column. The index holds bigints: it knows nothing of their decimals, so
+-- every row is converted and compared. Nothing in the statement's text shows it.
 --
 -- ## What to do
--- Bind the parameter with the column's type, or cast it in the statement: `id = $1::bigint`. Typical sources are BigDecimal
--- keys in Java, Decimal in Python and numbers of JavaScript.
+-- Bind the parameter with the column's type, or cast it in the statement: `id = $1::bigint`. Typical sources are
+-- BigDecimal keys in Java, Decimal in Python and numbers of JavaScript.
 --
 -- ## When to leave it
 -- Never on a key; a rare report may not be worth the change.
@@ -74,7 +74,7 @@ scan as (
         and extent.pages >= $least_pages
 ),
 cast_to as (
-    -- conversions that the server makes on its own and that leave the B-tree behind. varchar to text is none: same bytes
+    -- conversions that the server makes on its own and that leave the B-tree behind; varchar to text is none
     select
         col.database,
         col.relation,
@@ -170,7 +170,8 @@ insert into relation (relation, root, kind, tuple_rows, pages) values
     ('public.orders', 'public.orders', 'table', 240000, 2600);
 insert into relation_column (relation, column_name, type, base_type) values ('public.orders', 'id', 'bigint', 'int8');
 insert into relation_index (relation, index) values ('public.orders', 'public.orders_pkey');
-insert into index_column (relation, index, position, column_name) values ('public.orders', 'public.orders_pkey', 1, 'id');
+insert into index_column (relation, index, position, column_name) values
+    ('public.orders', 'public.orders_pkey', 1, 'id');
 insert into statement_text (fingerprint, kind) values ('a1', 'select');
 insert into statement (fingerprint, calls, rows, execution_ms, mean_ms, shared_blocks_hit) values
     ('a1', 1000, 1000, 20000, 20, 2600000);
@@ -186,7 +187,8 @@ insert into relation (relation, root, kind, tuple_rows, pages) values
 insert into relation_column (relation, column_name, type, base_type) values
     ('public.customer', 'Country', 'character(2)', 'bpchar');
 insert into relation_index (relation, index) values ('public.customer', 'public.by_country');
-insert into index_column (relation, index, position, column_name) values ('public.customer', 'public.by_country', 1, 'Country');
+insert into index_column (relation, index, position, column_name) values
+    ('public.customer', 'public.by_country', 1, 'Country');
 insert into statement_text (fingerprint, kind) values ('a1', 'select');
 insert into statement (fingerprint, calls, rows, execution_ms, mean_ms, shared_blocks_hit) values
     ('a1', 1000, 1000, 20000, 20, 2600000);
@@ -202,7 +204,8 @@ insert into relation (relation, root, kind, tuple_rows, pages) values
 insert into relation_column (relation, column_name, type, base_type) values
     ('public.orders', 'code', 'character varying(20)', 'varchar');
 insert into relation_index (relation, index) values ('public.orders', 'public.orders_code');
-insert into index_column (relation, index, position, column_name) values ('public.orders', 'public.orders_code', 1, 'code');
+insert into index_column (relation, index, position, column_name) values
+    ('public.orders', 'public.orders_code', 1, 'code');
 insert into statement_text (fingerprint, kind) values ('a1', 'select');
 insert into statement (fingerprint, calls, rows, execution_ms, mean_ms, shared_blocks_hit) values
     ('a1', 1000, 1000, 20000, 20, 2600000);
@@ -218,7 +221,8 @@ insert into relation (relation, root, kind, tuple_rows, pages) values
 insert into relation_column (relation, column_name, type, base_type) values
     ('public.orders', 'id', 'bigint', 'int8'), ('public.orders', 'weight', 'integer', 'int4');
 insert into relation_index (relation, index) values ('public.orders', 'public.orders_pkey');
-insert into index_column (relation, index, position, column_name) values ('public.orders', 'public.orders_pkey', 1, 'id');
+insert into index_column (relation, index, position, column_name) values
+    ('public.orders', 'public.orders_pkey', 1, 'id');
 insert into statement_text (fingerprint, kind) values ('a1', 'select'), ('b2', 'select');
 insert into statement (fingerprint, calls, rows, execution_ms, mean_ms, shared_blocks_hit) values
     ('a1', 1000, 1000, 20000, 20, 2600000), ('b2', 1000, 1000, 20000, 20, 2600000);

@@ -10,7 +10,7 @@
 -- param: most_share = 0.02 -- of the rows read; where more are kept a scan is about as good as an index
 -- param: covered_share = 0.05 -- an index that keeps less than this is one that a statement uses
 -- param: most_loops = 5 -- more are a fault of the loop, not of the filter
--- param: least_read_share = 0.3 -- blocks per call against the table's: real calls have to read as much as the plan says
+-- param: least_read_share = 0.3 -- of the table's blocks, per call: real calls have to read what the plan says
 -- param: scan_rows_per_ms = 100000 -- no server filters rows faster, so a shorter call read fewer
 -- param: least_calls = 10 -- a statement run by hand is no workload …
 -- param: least_ms_per_day = 60000 -- … unless it takes a minute a day
@@ -19,15 +19,17 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- A row that the filter drops was still read from its page, made visible and compared. The planner expects to drop nearly
--- all of them, and does so because it has no index that leads to the few.
+-- A row that the filter drops was still read from its page, made visible and compared. The planner expects to drop
+-- nearly all of them, and does so because it has no index that leads to the few.
 --
 -- ## What to do
--- An index on the columns of the filter, those compared for equality first. For `a = $1 or b = $2` one index on each, which
--- a bitmap combines. For a condition that is always the same and keeps few rows (`where not done`), a partial index.
+-- An index on the columns of the filter, those compared for equality first. For `a = $1 or b = $2` one index on each,
+-- which a bitmap combines. For a condition that is always the same and keeps few rows (`where not done`), a partial
+-- index.
 --
 -- ## When to leave it
--- When the statement is rare. A generic plan guesses selectivity from averages: for the values that matter it may be wrong.
+-- When the statement is rare. A generic plan guesses selectivity from averages: for the values that matter it may be
+-- wrong.
 
 with scan as (
     select

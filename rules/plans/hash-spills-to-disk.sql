@@ -12,12 +12,12 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- A hash join whose table does not fit into work_mem × hash_mem_multiplier splits both sides into batches and writes all
--- but the first to temporary files. A hash aggregate does the same with its groups.
+-- A hash join whose table does not fit into work_mem × hash_mem_multiplier splits both sides into batches and writes
+-- all but the first to temporary files. A hash aggregate does the same with its groups.
 --
 -- ## What to do
--- Filter before the join, leave out columns that nobody needs (the row's width counts), or give an index to the join so that
--- no hash is needed. Else raise work_mem for this statement alone.
+-- Filter before the join, leave out columns that nobody needs (the row's width counts), or give an index to the join
+-- so that no hash is needed. Else raise work_mem for this statement alone.
 --
 -- ## When to leave it
 -- For a rare report that nobody waits for.
@@ -88,9 +88,11 @@ where hash.rank = 1
 
 -- example: a hash of a million rows in 8 MB
 -- given: evidence
-insert into setting (name, value_bytes, value_number) values ('work_mem', 4194304, null), ('hash_mem_multiplier', null, 2);
+insert into setting (name, value_bytes, value_number) values
+    ('work_mem', 4194304, null), ('hash_mem_multiplier', null, 2);
 insert into statement_text (fingerprint, kind) values ('a1', 'select');
-insert into statement (fingerprint, calls, execution_ms, mean_ms, temp_blocks_written) values ('a1', 100, 60000, 600, 900000);
+insert into statement (fingerprint, calls, execution_ms, mean_ms, temp_blocks_written) values
+    ('a1', 100, 60000, 600, 900000);
 insert into plan (plan, fingerprint, total_cost) values ('a1 1', 'a1', 100);
 insert into plan_node (plan, node, node_type, plan_rows, width_bytes) values
     ('a1 1', 0, 'Hash Join', 1000000, 40), ('a1 1', 1, 'Hash', 1000000, 24);
@@ -98,7 +100,8 @@ insert into plan_node (plan, node, node_type, plan_rows, width_bytes) values
 
 -- example: it fits thanks to the multiplier; an aggregate in one batch fits too
 -- given: evidence
-insert into setting (name, value_bytes, value_number) values ('work_mem', 4194304, null), ('hash_mem_multiplier', null, 2);
+insert into setting (name, value_bytes, value_number) values
+    ('work_mem', 4194304, null), ('hash_mem_multiplier', null, 2);
 insert into statement_text (fingerprint, kind) values ('a1', 'select'), ('b2', 'select');
 insert into statement (fingerprint, calls, execution_ms, mean_ms, temp_blocks_written) values
     ('a1', 100, 60000, 600, 900000), ('b2', 100, 60000, 600, 900000);
@@ -109,7 +112,8 @@ insert into plan_node (plan, node, node_type, plan_rows, width_bytes, strategy, 
 
 -- example: an aggregate that the planner expects in batches, and one that never wrote a file
 -- given: evidence
-insert into setting (name, value_bytes, value_number) values ('work_mem', 4194304, null), ('hash_mem_multiplier', null, 2);
+insert into setting (name, value_bytes, value_number) values
+    ('work_mem', 4194304, null), ('hash_mem_multiplier', null, 2);
 insert into statement_text (fingerprint, kind) values ('a1', 'select'), ('b2', 'select');
 insert into statement (fingerprint, calls, execution_ms, mean_ms, temp_blocks_written) values
     ('a1', 100, 60000, 600, 900000), ('b2', 100, 60000, 600, 0);

@@ -3,8 +3,8 @@
 -- severity: warning
 -- proof: planned
 -- reads: plan, plan_node, relation_extent, statement_filter, workload
--- message: One call ({mean_ms}) reads the {table_rows} rows of {relation} {scans_per_call} times, once for each row of a
---     nested loop; give the inner side an index, or write a join that can be hashed.
+-- message: One call ({mean_ms}) reads the {table_rows} rows of {relation} {scans_per_call} times, once for each row
+--     of a nested loop; give the inner side an index, or write a join that can be hashed.
 -- param: least_rows = 10000 -- a smaller table is read again in no time
 -- param: least_pages = 128 -- 1 MB
 -- param: least_loops = 5 -- the planner's guess has to be clear
@@ -15,13 +15,13 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- The inner side of a nested loop runs once for every row of the outer side, and a subquery that refers to the row outside
--- once for every row there. If that is a scan of a large table, the time is the product of both. No hash join was possible:
--- the condition is no equality, or the subquery hides it.
+-- The inner side of a nested loop runs once for every row of the outer side, and a subquery that refers to the row
+-- outside once for every row there. If that is a scan of a large table, the time is the product of both. No hash join
+-- was possible: the condition is no equality, or the subquery hides it.
 --
 -- ## What to do
--- An index on the inner table's side of the condition turns each scan into a lookup. Or write the subquery as a join or an
--- aggregate, so that the table is read once and hashed.
+-- An index on the inner table's side of the condition turns each scan into a lookup. Or write the subquery as a join
+-- or an aggregate, so that the table is read once and hashed.
 --
 -- ## When to leave it
 -- When the outer side really has a row or two, and the planner only fears more.
@@ -130,7 +130,8 @@ insert into plan_node (plan, node, parent, node_type, parent_relationship, relat
 insert into relation (relation, root, kind, tuple_rows, pages) values
     ('public.price', 'public.price', 'table', 500000, 4000);
 insert into statement_text (fingerprint, kind) values ('a1', 'select');
-insert into statement (fingerprint, calls, execution_ms, mean_ms, shared_blocks_hit) values ('a1', 100, 6000, 60, 400000);
+insert into statement (fingerprint, calls, execution_ms, mean_ms, shared_blocks_hit) values
+    ('a1', 100, 6000, 60, 400000);
 insert into plan (plan, fingerprint, total_cost) values ('a1 1', 'a1', 500000);
 insert into plan_node (plan, node, parent, node_type, parent_relationship, relation, self_cost, estimated_loops) values
     ('a1 1', 1, 0, 'Seq Scan', 'Inner', 'public.price', 9000, 50);

@@ -17,12 +17,12 @@
 --
 -- ## Why it matters
 -- Partitions are left out only where a condition compares the bare partition key with a value, a parameter or a stable
--- function. `viewed_at::date = $1` says nothing about viewed_at to the planner, so each partition is planned, locked and read,
--- and what partitioning was made for is lost.
+-- function. `viewed_at::date = $1` says nothing about viewed_at to the planner, so each partition is planned, locked
+-- and read, and what partitioning was made for is lost.
 --
 -- ## What to do
--- Compare the bare key with a range: `viewed_at >= $1 and viewed_at < $1 + interval '1 day'`. Where the statement does not
--- know the key, add it, if only as a generous range.
+-- Compare the bare key with a range: `viewed_at >= $1 and viewed_at < $1 + interval '1 day'`. Where the statement does
+-- not know the key, add it, if only as a generous range.
 --
 -- ## When to leave it
 -- When the statement means all partitions, or there are few and it is rare.
@@ -207,7 +207,8 @@ insert into statement_text (fingerprint, kind) values ('a1', 'select'), ('b2', '
 insert into reference (fingerprint, relation, alias, clause, column_name, role, operator) values
     ('a1', 'public.views', 'views', 0, 'path', 'group', null),
     ('b2', 'public.views', 'views', 1, 'id', 'equality', '=');
-insert into statement (fingerprint, calls, execution_ms, mean_ms) values ('a1', 1000, 60000, 60), ('b2', 100000, 6000, 0.06);
+insert into statement (fingerprint, calls, execution_ms, mean_ms) values
+    ('a1', 1000, 60000, 60), ('b2', 100000, 6000, 0.06);
 insert into plan (plan, fingerprint, total_cost) values ('a1 1', 'a1', 100), ('b2 1', 'b2', 100);
 insert into plan_node (plan, node, node_type, relation, self_cost, estimated_loops) values
     ('a1 1', 1, 'Seq Scan', 'public.v1', 20, 1), ('a1 1', 2, 'Seq Scan', 'public.v2', 20, 1),

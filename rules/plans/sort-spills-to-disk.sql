@@ -12,12 +12,12 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- A sort that does not fit writes its runs to temporary files and merges them from there. Each row is written and read at
--- least once more, on the disk that everybody shares.
+-- A sort that does not fit writes its runs to temporary files and merges them from there. Each row is written and read
+-- at least once more, on the disk that everybody shares.
 --
 -- ## What to do
--- Best, sort less: an index that has the order, a condition or an aggregate before the sort, no wide columns through it.
--- Else raise work_mem for this statement alone (`set local` in its transaction) or for the role that runs it.
+-- Best, sort less: an index that has the order, a condition or an aggregate before the sort, no wide columns through
+-- it. Else raise work_mem for this statement alone (`set local` in its transaction) or for the role that runs it.
 --
 -- ## When to leave it
 -- For a rare report that nobody waits for. Raising work_mem for the whole server multiplies by sessions and by sorts.
@@ -83,7 +83,8 @@ where sort.rank = 1
 -- given: evidence
 insert into setting (name, value_bytes) values ('work_mem', 4194304);
 insert into statement_text (fingerprint, kind) values ('a1', 'select');
-insert into statement (fingerprint, calls, execution_ms, mean_ms, temp_blocks_written) values ('a1', 100, 60000, 600, 200000);
+insert into statement (fingerprint, calls, execution_ms, mean_ms, temp_blocks_written) values
+    ('a1', 100, 60000, 600, 200000);
 insert into plan (plan, fingerprint, total_cost) values ('a1 1', 'a1', 100);
 insert into plan_node (plan, node, parent, node_type, plan_rows, width_bytes, sort_key) values
     ('a1 1', 0, null, 'WindowAgg', 720000, 24, null), ('a1 1', 1, 0, 'Sort', 720000, 16, 'order_id, unit_price DESC');
@@ -93,7 +94,8 @@ insert into plan_node (plan, node, parent, node_type, plan_rows, width_bytes, so
 -- given: evidence
 insert into setting (name, value_bytes) values ('work_mem', 4194304);
 insert into statement_text (fingerprint, kind) values ('a1', 'select');
-insert into statement (fingerprint, calls, execution_ms, mean_ms, temp_blocks_written) values ('a1', 100, 60000, 600, 200000);
+insert into statement (fingerprint, calls, execution_ms, mean_ms, temp_blocks_written) values
+    ('a1', 100, 60000, 600, 200000);
 insert into plan (plan, fingerprint, total_cost) values ('a1 1', 'a1', 100);
 insert into plan_node (plan, node, parent, node_type, plan_rows, width_bytes) values
     ('a1 1', 0, null, 'Limit', 20, 24), ('a1 1', 1, 0, 'Sort', 720000, 16);
@@ -103,7 +105,8 @@ insert into plan_node (plan, node, parent, node_type, plan_rows, width_bytes) va
 -- given: evidence
 insert into setting (name, value_bytes) values ('work_mem', 4194304);
 insert into statement_text (fingerprint, kind) values ('a1', 'select');
-insert into statement (fingerprint, calls, execution_ms, mean_ms, temp_blocks_written) values ('a1', 100, 60000, 600, 0);
+insert into statement (fingerprint, calls, execution_ms, mean_ms, temp_blocks_written) values
+    ('a1', 100, 60000, 600, 0);
 insert into plan (plan, fingerprint, total_cost) values ('a1 1', 'a1', 100);
 insert into plan_node (plan, node, node_type, plan_rows, width_bytes) values ('a1 1', 0, 'Sort', 720000, 16);
 -- finds: nothing
@@ -112,7 +115,8 @@ insert into plan_node (plan, node, node_type, plan_rows, width_bytes) values ('a
 -- given: evidence
 insert into setting (name, value_bytes) values ('work_mem', 4194304);
 insert into statement_text (fingerprint, kind) values ('a1', 'select');
-insert into statement (fingerprint, calls, execution_ms, mean_ms, temp_blocks_written) values ('a1', 100, 60000, 600, 200000);
+insert into statement (fingerprint, calls, execution_ms, mean_ms, temp_blocks_written) values
+    ('a1', 100, 60000, 600, 200000);
 insert into plan (plan, fingerprint, total_cost) values ('a1 1', 'a1', 100);
 insert into plan_node (plan, node, node_type, plan_rows, width_bytes) values ('a1 1', 0, 'Sort', 50000, 16);
 -- finds: nothing

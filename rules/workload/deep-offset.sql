@@ -2,8 +2,8 @@
 -- title: OFFSET reads and drops all rows before the page
 -- severity: warning
 -- reads: workload, shape, reference, index_column, relation_extent
--- message: {calls} calls read {blocks_per_call} blocks each to return {rows_per_call} rows of {relation}: OFFSET reads all
---     rows before the page and drops them; continue behind the last row seen instead.
+-- message: {calls} calls read {blocks_per_call} blocks each to return {rows_per_call} rows of {relation}: OFFSET
+--     reads all rows before the page and drops them; continue behind the last row seen instead.
 -- fix: -- {advice}
 -- param: least_rows = 10000 -- a table below this has no deep pages
 -- param: least_offset = 1000 -- rows dropped, where the text shows the number
@@ -15,12 +15,14 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- The server cannot jump to row 100,000: it reads the 99,999 before it, in order, and throws them away. The further a reader
--- (mostly an export or a crawler) goes, the slower each page, and the whole run grows with the square of its length.
+-- The server cannot jump to row 100,000: it reads the 99,999 before it, in order, and throws them away. The further a
+-- reader (mostly an export or a crawler) goes, the slower each page, and the whole run grows with the square of its
+-- length.
 --
 -- ## What to do
 -- Remember the last key of a page and ask for what comes behind it: `where (created_at, id) > ($1, $2) order by
--- created_at, id limit 50`. With an index on those columns every page costs the same. For exports use a cursor or COPY.
+-- created_at, id limit 50`. With an index on those columns every page costs the same. For exports use a cursor or
+-- COPY.
 --
 -- ## When to leave it
 -- When people only ever look at the first few pages.

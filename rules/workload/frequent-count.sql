@@ -2,8 +2,8 @@
 -- title: A large table is counted again and again
 -- severity: warning
 -- reads: workload, shape, reference, relation_extent, plan, plan_node
--- message: {calls} calls of {mean_ms} each count rows of {relation} ({table_rows} rows) one by one; keep a count, or show
---     an estimate.
+-- message: {calls} calls of {mean_ms} each count rows of {relation} ({table_rows} rows) one by one; keep a count,
+--     or show an estimate.
 -- fix: -- {advice}
 --     {estimate_sql}
 -- param: least_rows = 100000 -- fewer are counted in a few milliseconds
@@ -16,12 +16,12 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- PostgreSQL keeps no count of a table: which rows exist depends on who looks. So count(*) visits every row or every entry
--- of an index, and takes longer as the table grows, mostly for a number that nobody reads to the last digit.
+-- PostgreSQL keeps no count of a table: which rows exist depends on who looks. So count(*) visits every row or every
+-- entry of an index, and takes longer as the table grows, mostly for a number that nobody reads to the last digit.
 --
 -- ## What to do
--- Show the estimate of the catalog (`reltuples`), or how many pages there are "at least" (`limit 1001` in a subquery), or
--- keep the number in a summary table that is refreshed every minute.
+-- Show the estimate of the catalog (`reltuples`), or how many pages there are "at least" (`limit 1001` in a subquery),
+-- or keep the number in a summary table that is refreshed every minute.
 --
 -- ## When to leave it
 -- Where the exact number matters each time, as in accounting, and the count is run rarely.

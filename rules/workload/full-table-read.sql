@@ -15,8 +15,8 @@
 -- call takes longer as the table grows. Pages of other tables give way in shared buffers.
 --
 -- ## What to do
--- Add the condition that the application applies afterwards, or page by key (`where id > $1 order by id limit 1000`), or
--- fetch only what changed since the last time. Name the columns instead of `*`.
+-- Add the condition that the application applies afterwards, or page by key (`where id > $1 order by id limit 1000`),
+-- or fetch only what changed since the last time. Name the columns instead of `*`.
 --
 -- ## When to leave it
 -- When a job really needs it all, at a time when nobody waits; COPY is then cheaper.

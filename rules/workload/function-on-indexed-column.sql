@@ -3,8 +3,8 @@
 -- severity: warning
 -- reads: reference, workload, shape, relation, relation_extent, relation_column, relation_index, index_column,
 --     statement_filter, plan, plan_node
--- message: {calls} calls of {mean_ms} each compare {expression}, so they read {relation} ({table_rows} rows) although
---     {index} is on {column_name}; {cure}.
+-- message: {calls} calls of {mean_ms} each compare {expression}, so they read {relation} ({table_rows} rows)
+--     although {index} is on {column_name}; {cure}.
 -- fix: {fix_sql}
 -- undo: {undo_sql}
 -- param: least_rows = 10000 -- a table below this is read whole in a few milliseconds
@@ -19,8 +19,9 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- An index is ordered by the column's values. The values of lower(email) or created_at::date are others, in an order that
--- the index does not know, so the planner computes them for every row of the table. It looks as if an index were there.
+-- An index is ordered by the column's values. The values of lower(email) or created_at::date are others, in an order
+-- that the index does not know, so the planner computes them for every row of the table. It looks as if an index were
+-- there.
 --
 -- ## What to do
 -- Either index what is compared (`create index … (lower(email))`), or compare the bare column: `created_at >= $1 and
@@ -42,7 +43,9 @@ with wrapped as (
         reference.role,
         reference.cast_type,
         reference.expression,
-        replace(replace(translate(reference.expression, '()" ', ''), '::text', ''), '::charactervarying', '') as plain_key
+        replace(
+            replace(translate(reference.expression, '()" ', ''), '::text', ''), '::charactervarying', ''
+        ) as plain_key
     from reference
     join relation_extent as extent
         on extent.database = reference.database and extent.relation = reference.relation

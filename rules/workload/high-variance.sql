@@ -14,11 +14,13 @@
 --
 -- ## Why it matters
 -- A mean hides that some users wait a hundred times longer than others: the customer with a tenth of all orders, the
--- call behind a lock, the plan made for another value. Averages look healthy while the slow calls hold their connections.
+-- call behind a lock, the plan made for another value. Averages look healthy while the slow calls hold their
+-- connections.
 --
 -- ## What to do
--- Find a slow call's parameters (`auto_explain`, `log_min_duration_statement`) and compare its plan with a fast one's. For
--- skew: an index that serves the frequent value too, a LIMIT, or a summary table. For locks: see the lock findings.
+-- Find a slow call's parameters (`auto_explain`, `log_min_duration_statement`) and compare its plan with a fast one's.
+-- For skew: an index that serves the frequent value too, a LIMIT, or a summary table. For locks: see the lock
+-- findings.
 --
 -- ## When to leave it
 -- When the statement does different work by design: a report over one day or over one year.

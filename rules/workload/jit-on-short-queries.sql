@@ -21,8 +21,8 @@
 -- statements spend more on the compiler than on their rows.
 --
 -- ## What to do
--- Raise jit_above_cost tenfold, or set `jit = off` and switch it on for the roles that run reports. Both take effect without
--- a restart.
+-- Raise jit_above_cost tenfold, or set `jit = off` and switch it on for the roles that run reports. Both take effect
+-- without a restart.
 --
 -- ## When to leave it
 -- On a warehouse whose long queries gain more than the short ones lose.

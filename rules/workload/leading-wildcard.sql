@@ -3,8 +3,8 @@
 -- severity: warning
 -- reads: reference, shape, workload, relation, relation_extent, relation_column, index_column, relation_index,
 --     statement_filter, plan, plan_node
--- message: {calls} calls of {mean_ms} each compare every row of {relation} ({table_rows} rows) with a pattern on {key}:
---     {why}; a trigram index answers it.
+-- message: {calls} calls of {mean_ms} each compare every row of {relation} ({table_rows} rows) with a pattern on
+--     {key}: {why}; a trigram index answers it.
 -- fix: create index concurrently {index_name} on {relation} using gin ({key} gin_trgm_ops);
 -- undo: drop index concurrently {index_schema}.{index_name};
 -- param: least_rows = 10000 -- a table below this is read whole in a few milliseconds
@@ -19,17 +19,19 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- A B-tree is ordered by the beginning of a text. `like '%shoe%'` fixes no beginning, and ILIKE and regular expressions fix
--- none that the order knows, so every row is read and compared. An index on the column does not change that.
+-- A B-tree is ordered by the beginning of a text. `like '%shoe%'` fixes no beginning, and ILIKE and regular
+-- expressions fix none that the order knows, so every row is read and compared. An index on the column does not change
+-- that.
 --
 -- ## What to do
--- `create extension pg_trgm` (it comes with PostgreSQL, and is trusted from 13 on) and a GIN index with gin_trgm_ops: it
--- finds patterns of three letters and more anywhere in the text. For words rather than parts of words, full-text search.
+-- `create extension pg_trgm` (it comes with PostgreSQL, and is trusted from 13 on) and a GIN index with gin_trgm_ops:
+-- it finds patterns of three letters and more anywhere in the text. For words rather than parts of words, full-text
+-- search.
 --
 -- ## When to leave it
--- When patterns have fewer than three letters, which a trigram index cannot narrow, or the table is written far more than
--- it is searched: GIN indexes are dear to update. A hidden pattern with a fixed beginning (`like $1` with 'abc%') wants a
--- B-tree with text_pattern_ops instead.
+-- When patterns have fewer than three letters, which a trigram index cannot narrow, or the table is written far more
+-- than it is searched: GIN indexes are dear to update. A hidden pattern with a fixed beginning (`like $1` with 'abc%')
+-- wants a B-tree with text_pattern_ops instead.
 
 with pattern as (
     select

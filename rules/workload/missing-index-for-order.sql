@@ -1,7 +1,8 @@
 -- rule: missing-index-for-order
 -- title: ORDER BY … LIMIT sorts many rows to return a few
 -- severity: warning
--- reads: reference, shape, workload, statement_filter, relation_extent, relation, relation_index, index_column, plan, plan_node
+-- reads: reference, shape, workload, statement_filter, relation_extent, relation, relation_index, index_column,
+--     plan, plan_node
 -- message: {calls} calls of {mean_ms} each read and sort about {sorted_rows} rows of {relation} to return
 --     {rows_per_call}: no index gives the order; create one on ({keys}).
 -- fix: {fix_sql}
@@ -9,7 +10,7 @@
 -- param: least_sorted_rows = 1000 -- fewer are sorted in a millisecond
 -- param: least_pages = 128 -- 1 MB: a table below this is read in no time
 -- param: most_returned_share = 0.1 -- of the rows sorted; to return more, a sort is right
--- param: least_read_share = 0.3 -- blocks per call against those of the rows sorted; a call that reads less found an order
+-- param: least_read_share = 0.3 -- of the blocks of the rows sorted, per call; one that reads less found an order
 -- param: scan_rows_per_ms = 100000 -- no server reads and sorts rows faster, so a shorter call sorted fewer
 -- param: least_calls = 10 -- an index for a statement run by hand costs more than it saves …
 -- param: least_ms_per_day = 60000 -- … unless it takes a minute a day
@@ -84,7 +85,11 @@ disturbed as (
         or (reference.role in ('other', 'null_test') and reference.clause > 0)
         or (
             reference.role = 'equality'
-            and (reference.operator in ('in', '= any') or reference.expression is not null or reference.cast_type is not null)
+            and (
+                reference.operator in ('in', '= any')
+                or reference.expression is not null
+                or reference.cast_type is not null
+            )
         )
         or (
             reference.role = 'range'
@@ -121,7 +126,8 @@ index_walk as (
         ), true) as is_reached,
         -- read forwards or backwards
         (col.is_descending = ordering.is_first_descending)
-            = (col.is_nulls_first = coalesce(ordering.is_first_nulls_first, ordering.is_first_descending)) as gives_order
+            = (col.is_nulls_first = coalesce(ordering.is_first_nulls_first, ordering.is_first_descending))
+            as gives_order
     from ordering
     join relation_extent as extent
         on extent.database = ordering.database and extent.relation = ordering.relation
@@ -207,8 +213,8 @@ candidate as (
         and shape.subqueries = 0
         and shape.common_tables = 0
         and not (
-            shape.has_group_by or shape.has_distinct or shape.has_aggregate or shape.has_window or shape.has_set_operation
-            or shape.has_offset
+            shape.has_group_by or shape.has_distinct or shape.has_aggregate or shape.has_window
+            or shape.has_set_operation or shape.has_offset
         )
         and disturbed.fingerprint is null
         and ordered_by_index.fingerprint is null
@@ -371,7 +377,8 @@ insert into relation (relation, root, schema, name, kind, tuple_rows, pages) val
 insert into relation_column (relation, column_name) values ('public.orders', 'customer_id');
 insert into column_statistics (relation, column_name, distinct_rows) values ('public.orders', 'customer_id', 100000);
 insert into relation_index (relation, index) values ('public.orders', 'public.o');
-insert into index_column (relation, index, position, column_name) values ('public.orders', 'public.o', 1, 'customer_id');
+insert into index_column (relation, index, position, column_name) values
+    ('public.orders', 'public.o', 1, 'customer_id');
 insert into statement_text (fingerprint, kind) values ('a1', 'select');
 insert into shape (fingerprint, relations, has_limit, has_order_by) values ('a1', 1, true, true);
 insert into reference

@@ -3,26 +3,26 @@
 -- severity: warning
 -- reads: statement_filter, workload, shape, reference, plan, plan_node, relation, relation_extent, relation_index,
 --     index_column, relation_total, counter_window
--- message: {calls} calls of {mean_ms} each read {table_rows} rows of {relation} to find {expected_rows}: no index leads
---     with {leading_key}; create one on ({keys}).
+-- message: {calls} calls of {mean_ms} each read {table_rows} rows of {relation} to find {expected_rows}: no index
+--     leads with {leading_key}; create one on ({keys}).
 -- fix: {fix_sql}
 -- undo: {undo_sql}
 -- param: least_rows = 10000 -- a table below this is read whole in a few milliseconds
 -- param: least_pages = 128 -- 1 MB: fewer pages are a handful of reads, with or without an index
 -- param: most_share = 0.05 -- above one row in twenty a scan of the table is about as cheap as the index
--- param: most_page_share = 1 -- rows wanted per page; beyond it nearly every page is fetched anyhow, unless rows lie in order
+-- param: most_page_share = 1 -- rows wanted per page; beyond it most pages are fetched anyhow, unless rows lie in order
 -- param: most_listed_partitions = 24 -- the SQL spells out the index of each; more are left to a loop
 -- param: least_correlation = 0.9 -- from here on equal values lie together and few pages are fetched
 -- param: enough_rows = 20 -- keys that leave so few rows need no further column
 -- param: most_trailing_share = 0.3 -- a further column that keeps more than this is not worth its bytes
 -- param: most_outer_rows = 1000 -- more rows on the other side of a join make a hash join over the whole table right
--- param: least_read_share = 0.3 -- blocks per call against the table's: a call that reads less does not scan it (LIMIT stops half-way)
+-- param: least_read_share = 0.3 -- of the table's blocks, per call: a call that reads less has not scanned it
 -- param: scan_rows_per_ms = 100000 -- no server filters rows faster in one call, so a shorter call scanned fewer
 -- param: least_calls = 10 -- an index for a statement run by hand costs more than it saves …
 -- param: least_ms_per_day = 60000 -- … unless it takes a minute a day
 -- param: saved = 0.5 -- share of the time spent on rows thrown away that an index is expected to save
 -- param: saved_low = 0.2 -- the same, cautiously
--- param: write_ms = 0.01 -- what one more B-tree costs an insert or update: five to twenty microseconds while its pages are cached
+-- param: write_ms = 0.01 -- of one more B-tree for an insert or update: 5 to 20 µs while its pages are cached
 -- since: 0.1
 --
 -- ## Why it matters
@@ -40,7 +40,7 @@
 -- index makes every insert and every non-HOT update dearer.
 
 with observed as (
-    -- rows that a call returns or changes are the rows that its conditions keep, where nothing else makes them fewer or more
+    -- a call returns or changes the rows that its conditions keep, where nothing else makes them fewer or more
     select
         workload.*,
         (workload.blocks_hit + workload.blocks_read)::double / workload.calls as blocks_per_call,
@@ -50,8 +50,8 @@ with observed as (
                 and shape.subqueries = 0
                 and shape.common_tables = 0
                 and not (
-                    shape.has_limit or shape.has_offset or shape.has_group_by or shape.has_distinct or shape.has_aggregate
-                    or shape.has_set_operation
+                    shape.has_limit or shape.has_offset or shape.has_group_by or shape.has_distinct
+                    or shape.has_aggregate or shape.has_set_operation
                 )
                 then workload.rows_per_call
         end as matched_rows
@@ -343,7 +343,8 @@ found as (
         case when is_planned then 'planned' else 'inferred' end as proof,
         fingerprint,
         -- each statement bears its part of what the writes will cost
-        scan_ms_per_day * ($saved - coalesce(writes_per_day * $write_ms / all_scans_ms_per_day, 0)) as impact_ms_per_day,
+        scan_ms_per_day * ($saved - coalesce(writes_per_day * $write_ms / all_scans_ms_per_day, 0))
+            as impact_ms_per_day,
         scan_ms_per_day * ($saved_low - coalesce(writes_per_day * $write_ms / all_scans_ms_per_day, 0))
             as impact_low_ms_per_day,
         writes_per_day,
@@ -716,7 +717,8 @@ insert into statement (fingerprint, calls, rows, execution_ms, mean_ms, shared_b
 insert into relation (relation, root, schema, name, kind, tuple_rows, pages, size_bytes) values
     ('public.returns', 'public.returns', 'public', 'returns', 'table', null, 0, 81920000),
     ('public.orders', 'public.orders', 'public', 'orders', 'table', 1000000, 10000, 81920000);
-insert into relation_column (relation, column_name) values ('public.returns', 'order_id'), ('public.orders', 'customer_id');
+insert into relation_column (relation, column_name) values
+    ('public.returns', 'order_id'), ('public.orders', 'customer_id');
 insert into statement_text (fingerprint, kind) values ('a1', 'select'), ('a2', 'select');
 insert into shape (fingerprint, relations, has_aggregate) values ('a1', 1, true), ('a2', 1, true);
 insert into reference (fingerprint, relation, alias, clause, column_name, role, operator) values

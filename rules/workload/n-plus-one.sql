@@ -1,10 +1,10 @@
 -- rule: n-plus-one
 -- title: One statement for every row of another
 -- severity: warning
--- reads: workload, statement_interval, reference, shape, relation_constraint, constraint_column, relation_column, relation,
---     statement_text
--- message: {repeats_per_call} calls on {relation} follow each call of the statement that lists {parent_relation}, one for
---     every row ({link}; {seen}); fetch them in one call with a JOIN or `= any($1)`.
+-- reads: workload, statement_interval, reference, shape, relation_constraint, constraint_column, relation_column,
+--     relation, statement_text
+-- message: {repeats_per_call} calls on {relation} follow each call of the statement that lists {parent_relation},
+--     one for every row ({link}; {seen}); fetch them in one call with a JOIN or `= any($1)`.
 -- fix: -- {advice}
 --     {replacement}
 -- param: least_rows_per_call = 3 -- a parent that returns a row or two starts no loop
@@ -17,21 +17,21 @@
 -- param: least_child_calls = 30 -- fewer say nothing
 -- param: least_intervals = 5 -- a correlation over fewer is chance
 -- param: least_correlation = 0.8 -- of the child's calls with the parent's rows; true loops reach 0.99, chance 0.6 …
--- param: most_deviation = 0.15 -- … and distance of the two, as a share of the calls, beyond the one page that may be under way
+-- param: most_deviation = 0.15 -- … and their distance, as a share of the calls, beyond one page that may be under way
 -- param: most_deviation_unseen = 0.05 -- the same where pages under way blur the correlation: few calls in an interval
--- param: least_variation = 0.1 -- standard deviation over mean of the parent's rows; at a steadier load all statements …
+-- param: least_variation = 0.1 -- deviation over mean of the parent's rows; at a steadier load all statements …
 -- param: least_correlation_steady = 0.98 -- … follow the machine's hiccups together, and true loops only differ by this
 -- param: low_share = 0.5 -- of the saving: the rows themselves still have to be read
 -- since: 0.1
 --
 -- ## Why it matters
--- An application lists some rows and then asks once more for each of them, often without its author knowing: an ORM loads
--- a relation lazily. Every call pays for parsing, planning, locks and above all a round trip, during which the
+-- An application lists some rows and then asks once more for each of them, often without its author knowing: an ORM
+-- loads a relation lazily. Every call pays for parsing, planning, locks and above all a round trip, during which the
 -- application holds its connection. The page gets slower with every row that it shows.
 --
 -- ## What to do
--- Let the first statement join what is needed, or collect the keys and ask once with `= any($1)`. In an ORM: eager loading
--- (select_related or prefetch_related, includes, JOIN FETCH, dataloader).
+-- Let the first statement join what is needed, or collect the keys and ask once with `= any($1)`. In an ORM: eager
+-- loading (select_related or prefetch_related, includes, JOIN FETCH, dataloader).
 --
 -- ## When to leave it
 -- When the calls are not a loop but happen to be as many: a suspicion from cumulative counters alone says so, and
@@ -321,7 +321,8 @@ select
     case when is_confirmed then 'warning' else 'info' end as severity,
     child as fingerprint,
     greatest(calls_per_day * (1 - parent_calls::double / child_calls), 0) * mean_ms as impact_ms_per_day,
-    greatest(calls_per_day * (1 - parent_calls::double / child_calls), 0) * mean_ms * $low_share as impact_low_ms_per_day,
+    greatest(calls_per_day * (1 - parent_calls::double / child_calls), 0) * mean_ms * $low_share
+        as impact_low_ms_per_day,
     child_relation as relation,
     child_relation || '.' || child_column || ' = ' || parent_relation || '.' || parent_column as link,
     case

@@ -2,8 +2,8 @@
 -- title: NOT IN (SELECT …) cannot become a join
 -- severity: warning
 -- reads: workload, shape, reference, relation_extent, plan, plan_node
--- message: NOT IN (SELECT …) over {relation} ({table_rows} rows) cannot become an anti-join: {how}, and one NULL in the
---     list makes it return nothing; write NOT EXISTS.
+-- message: NOT IN (SELECT …) over {relation} ({table_rows} rows) cannot become an anti-join: {how}, and one NULL in
+--     the list makes it return nothing; write NOT EXISTS.
 -- fix: -- instead of: where x not in (select y from t where …)
 --     -- where not exists (select from t where t.y = x and …)
 -- param: least_rows = 10000 -- a list that fits into memory with ease
@@ -14,12 +14,12 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- NOT IN has to return nothing as soon as the list holds a NULL, so the planner may not turn it into an anti-join. It hashes
--- the list if it fits into work_mem; one row too many, and the whole list is searched for every row: quadratic.
+-- NOT IN has to return nothing as soon as the list holds a NULL, so the planner may not turn it into an anti-join. It
+-- hashes the list if it fits into work_mem; one row too many, and the whole list is searched for every row: quadratic.
 --
 -- ## What to do
--- NOT EXISTS says what is meant, is planned as an anti-join and takes NULLs as they are. An index on the compared column
--- of the inner table helps it further.
+-- NOT EXISTS says what is meant, is planned as an anti-join and takes NULLs as they are. An index on the compared
+-- column of the inner table helps it further.
 --
 -- ## When to leave it
 -- When the list stays short and its column is NOT NULL.

@@ -11,8 +11,8 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- Rows that are returned are also sent, decoded and held in memory; the statement's own time shows only a part of that.
--- Mostly the application adds them up, filters them or shows the first twenty.
+-- Rows that are returned are also sent, decoded and held in memory; the statement's own time shows only a part of
+-- that. Mostly the application adds them up, filters them or shows the first twenty.
 --
 -- ## What to do
 -- Put the condition, the LIMIT or the sum into the statement. For exports: COPY or a cursor.

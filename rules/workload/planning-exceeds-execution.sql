@@ -2,8 +2,8 @@
 -- title: A statement takes longer to plan than to run
 -- severity: warning
 -- reads: workload
--- message: {calls} calls take {planning_per_plan_ms} to plan and {mean_ms} to run; prepare the statement once a session, or
---     cut what the planner has to look at.
+-- message: {calls} calls take {planning_per_plan_ms} to plan and {mean_ms} to run; prepare the statement once a
+--     session, or cut what the planner has to look at.
 -- param: least_plans = 100 -- fewer say nothing, and the first of a session fills its caches
 -- param: least_planning_ms = 1 -- below this the round trip costs more
 -- param: least_ratio = 1 -- planning over execution
@@ -12,13 +12,13 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- Every call of an unprepared statement is planned anew. Where the plan takes longer than the rows, most of the time goes
--- into finding out how: many partitions, many joins (the search grows steeply up to join_collapse_limit), many indexes on
--- one table, or a large statistics target.
+-- Every call of an unprepared statement is planned anew. Where the plan takes longer than the rows, most of the time
+-- goes into finding out how: many partitions, many joins (the search grows steeply up to join_collapse_limit), many
+-- indexes on one table, or a large statistics target.
 --
 -- ## What to do
--- Use prepared statements (drivers do so after some calls; PgBouncer from 1.21 lets them through), let the condition name
--- the partition key so that partitions are pruned early, and drop indexes that nobody uses.
+-- Use prepared statements (drivers do so after some calls; PgBouncer from 1.21 lets them through), let the condition
+-- name the partition key so that partitions are pruned early, and drop indexes that nobody uses.
 --
 -- ## When to leave it
 -- When a generic plan would be much slower than one made for the values at hand.

@@ -11,9 +11,9 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- The extension holds pg_stat_statements.max statements. When a new one comes it drops the least called twentieth, with
--- their counters. What is dropped and comes back starts from zero: totals, shares and trends are wrong, above all for
--- statements that run rarely but long. Dropping also rewrites its file and takes a lock.
+-- The extension holds pg_stat_statements.max statements. When a new one comes it drops the least called twentieth,
+-- with their counters. What is dropped and comes back starts from zero: totals, shares and trends are wrong, above all
+-- for statements that run rarely but long. Dropping also rewrites its file and takes a lock.
 --
 -- ## What to do
 -- Raise pg_stat_statements.max (an entry takes some hundred bytes of shared memory; a restart is needed), and see why

@@ -2,20 +2,20 @@
 -- title: One statement reads much of what is read from disk
 -- severity: info
 -- reads: workload
--- message: One statement causes {read_share} of all block reads: {read_bytes} in {calls} calls, {read_per_call_bytes}
---     each; it fills shared buffers with its pages at the expense of the others.
+-- message: One statement causes {read_share} of all block reads: {read_bytes} in {calls} calls,
+--     {read_per_call_bytes} each; it fills shared buffers with its pages at the expense of the others.
 -- param: least_share = 0.3 -- below this no single statement decides what the disk does
 -- param: least_blocks = 131072 -- 1 GB read in all: the first reads after a start are no burden
 -- param: least_blocks_per_call = 128 -- 1 MB: below that it is the number of calls, not what each reads
 -- since: 0.1
 --
 -- ## Why it matters
--- Blocks that are not in shared buffers come from the operating system's cache or from disk. A statement that reads many
--- pushes out what others need, so that they read from disk too and their times vary.
+-- Blocks that are not in shared buffers come from the operating system's cache or from disk. A statement that reads
+-- many pushes out what others need, so that they read from disk too and their times vary.
 --
 -- ## What to do
--- See whether it reads more than it returns: an index, a covering index (INCLUDE), or fewer columns of wide rows. If it
--- has to read it all, run it at a quiet time or on a standby.
+-- See whether it reads more than it returns: an index, a covering index (INCLUDE), or fewer columns of wide rows. If
+-- it has to read it all, run it at a quiet time or on a standby.
 --
 -- ## When to leave it
 -- For a nightly report or a batch that is meant to read everything.

@@ -2,8 +2,8 @@
 -- title: One statement writes much of the temporary files
 -- severity: info
 -- reads: workload, setting
--- message: One statement writes {temp_share} of all temporary data: {temp_per_call_bytes} a call over {calls} calls,
---     since it does not fit into work_mem ({work_mem_bytes}).
+-- message: One statement writes {temp_share} of all temporary data: {temp_per_call_bytes} a call over {calls}
+--     calls, since it does not fit into work_mem ({work_mem_bytes}).
 -- param: least_share = 0.2 -- of the few statements that spill; below this no single one decides
 -- param: least_blocks = 4096 -- 32 MB written in all
 -- param: least_blocks_per_call = 128 -- 1 MB a call: a small spill costs next to nothing

@@ -2,16 +2,16 @@
 -- title: One statement takes much of the database's time
 -- severity: info
 -- reads: workload
--- message: One statement takes {time_share} of the database's time ({execution_ms_per_day}): {calls} calls of {mean_ms};
---     look here first.
+-- message: One statement takes {time_share} of the database's time ({execution_ms_per_day}): {calls} calls of
+--     {mean_ms}; look here first.
 -- param: least_share = 0.3 -- below this no single statement decides how busy the server is
 -- param: least_ms_per_day = 600000 -- ten minutes a day: on an idle server some statement always leads
 -- param: least_calls = 10 -- a migration or a report run by hand is no workload
 -- since: 0.1
 --
 -- ## Why it matters
--- Where one statement takes a third of the time, nothing else is worth tuning first. It says nothing about a fault: the
--- statement may be as good as it gets, and simply be what the application does.
+-- Where one statement takes a third of the time, nothing else is worth tuning first. It says nothing about a fault:
+-- the statement may be as good as it gets, and simply be what the application does.
 --
 -- ## What to do
 -- See what the other findings say about the same statement, then its plan. If neither helps: call it less often, cache

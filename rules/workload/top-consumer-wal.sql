@@ -2,8 +2,8 @@
 -- title: One statement writes much of the WAL
 -- severity: info
 -- reads: workload
--- message: One statement writes {wal_share} of all WAL: {wal_bytes} in {calls} calls; replicas, archives and checkpoints
---     all follow it.
+-- message: One statement writes {wal_share} of all WAL: {wal_bytes} in {calls} calls; replicas, archives and
+--     checkpoints all follow it.
 -- param: least_share = 0.3 -- below this no single statement decides
 -- param: least_bytes = 8388608 -- half a segment in all
 -- param: least_bytes_per_day = 1073741824 -- 1 GB a day: archives and replicas do not notice less
@@ -11,8 +11,8 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- Every byte of WAL is written, flushed, sent to each standby and archived, and brings the next checkpoint nearer, after
--- which pages are logged whole again. Statements that change rows without need are the usual cause.
+-- Every byte of WAL is written, flushed, sent to each standby and archived, and brings the next checkpoint nearer,
+-- after which pages are logged whole again. Statements that change rows without need are the usual cause.
 --
 -- ## What to do
 -- Change fewer rows (`where price is distinct from …`), leave indexed columns alone so that updates stay HOT, drop

@@ -57,5 +57,6 @@ select
     whole.part_pages
 from relation
 join whole on whole.database = relation.database and whole.root = relation.root
-left join relation as top on top.database = relation.database and top.relation = relation.root  -- LEFT JOIN: the root may be locked and unread
+left join relation as top -- LEFT JOIN: the root may be locked and unread
+    on top.database = relation.database and top.relation = relation.root
 where relation.kind in ('table', 'materialized_view', 'partitioned_table');

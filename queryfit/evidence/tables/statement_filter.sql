@@ -84,8 +84,8 @@ with usable as (
         )
         -- types that have no B-tree order, or values that may not fit into an index
         and col.base_type not in (
-            'json', 'jsonb', 'xml', 'point', 'line', 'lseg', 'box', 'path', 'polygon', 'circle', 'xid', 'cid', 'aclitem',
-            'tsvector', 'tsquery', 'hstore'
+            'json', 'jsonb', 'xml', 'point', 'line', 'lseg', 'box', 'path', 'polygon', 'circle', 'xid', 'cid',
+            'aclitem', 'tsvector', 'tsquery', 'hstore'
         )
         and col.type_category not in ('A', 'R')
 ),
@@ -106,7 +106,9 @@ condition as (
             else 'join'
         end as kind,
         bool_or(is_expression) as is_expression,
-        bool_or(coalesce(value_kind, '') in ('list', 'array') or coalesce(operator, '=') in ('in', 'any', '= any')) as is_list,
+        bool_or(
+            coalesce(value_kind, '') in ('list', 'array') or coalesce(operator, '=') in ('in', 'any', '= any')
+        ) as is_list,
         bool_or(role = 'range' and operator in ('>', '>=', 'between')) as has_least,
         bool_or(role = 'range' and operator in ('<', '<=', 'between')) as has_most,
         max(other_relation) filter (where role = 'join') as other_relation,
