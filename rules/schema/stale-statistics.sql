@@ -2,7 +2,7 @@
 -- title: Statistics older than most of the rows
 -- severity: warning
 -- reads: relation, relation_counter, relation_use, setting, server
--- message: {changed_rows} of {table_rows} rows of {relation} changed since ANALYZE last saw it ({analyzed_at}): plans
+-- message: {relation} ({table_rows} rows) had {changed_rows} row changes since ANALYZE last saw it ({analyzed_at}): plans
 --     are made for a table that is no more. Analyze it.
 -- fix: {fix_sql}
 -- param: min_factor = 3 -- autovacuum analyzes at one threshold; at three it is not coming
