@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from queryfit.demo.shop import Shop
     from queryfit.findings import Report
 
-WATCH_S = 12.0
-WATCH_EVERY_S = 1.5  # the demo's load varies from second to second, so a short look sees what follows what
+WATCH_S = 14.0
+WATCH_EVERY_S = 2.0  # the demo's load varies from second to second, so a short look sees what follows what
 
 
 @click.command("demo", cls=options.Command, context_settings=options.CONTEXT)
@@ -34,7 +34,7 @@ WATCH_EVERY_S = 1.5  # the demo's load varies from second to second, so a short 
         type=options.Duration(),
         default=WATCH_S,
         metavar="DURATION",
-        help="Watch the shop that long before judging it.  [default: 12s]",
+        help="Watch the shop that long before judging it.  [default: 14s]",
     ),
     options.format_option(*options.REPORT_FORMATS),
     options.output_option,

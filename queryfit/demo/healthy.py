@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def order_history(connection: Connection, n: int) -> None:
     orders = connection.execute(
-        "select id, status, total, created_at from orders where customer_id = %s order by created_at desc limit 10",
+        "select id, status, total, created_at from orders where customer_id = %s order by created_at desc limit 5",
         (pages.regular_customer(n),),
     ).fetchall()
     connection.execute(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def order_history(connection: Connection, n: int) -> None:
     """Show a customer's last orders with their items: one statement for each order."""
     orders = connection.execute(
-        "select id, status, total, created_at from orders where customer_id = %s order by created_at desc limit 10",
+        "select id, status, total, created_at from orders where customer_id = %s order by created_at desc limit 5",
         (pages.regular_customer(n),),
     ).fetchall()
     for order in orders:
@@ -147,7 +147,7 @@ def order_status(connection: Connection, n: int) -> None:
 
 
 STOREFRONT = (
-    pages.Visit(order_history, 8, 1),
+    pages.Visit(order_history, 16, 1),
     pages.Visit(latest_reviews, 30, 1),
     pages.Visit(search, 60),
     pages.Visit(login, 40, 1),
