@@ -178,7 +178,8 @@ def _has_unescaped_password(dsn: str) -> bool:
 
 _SQLSTATE_HINTS: Mapping[str, str] = {
     LOCK_NOT_AVAILABLE: "something holds a lock on it; try again when it is done",
-    QUERY_CANCELED: "the server is busy, or the catalog is very large; try again with a longer --timeout",
+    QUERY_CANCELED: "the server is busy or the catalog very large: try again later, or look at less with --schema",
+    "40001": "the standby had to apply a change of its primary first; try again",
     "53100": "the server's disk is full",
     "53200": "the server is out of memory",
 }
