@@ -78,7 +78,7 @@ drop table shipments_later;
 
 -- missing-statistics: searches was never analyzed
 
--- autovacuum-behind: every second session was renewed and nothing cleaned up after it
+-- autovacuum-behind: all sessions were renewed and nothing cleaned up after it
 update sessions set expires_at = expires_at + interval '1 day';
 
 -- near-role-connection-limit, near-database-connection-limit: limits of the day the shop opened
