@@ -17,6 +17,7 @@ import click
 
 from queryfit.errors import QueryfitError, UsageError
 
+PROGRAM = "queryfit"
 FOUND = 1  # findings at or above --fail-on
 USAGE = 2
 COULD_NOT = 3
@@ -96,6 +97,8 @@ def cli() -> None:
 
 def run(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the program."""
+    if f"_{PROGRAM.upper()}_COMPLETE" in os.environ:
+        cli.main(prog_name=PROGRAM)  # a shell asks for completions
     sys.exit(status_of(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -107,8 +110,12 @@ def status_of(arguments: Sequence[str]) -> int:
             stream.reconfigure(errors="backslashreplace")
     state = Run()
     try:
-        status = cli.main(list(arguments) or ["--help"], prog_name="queryfit", standalone_mode=False, obj=state)
+        # not cli.main(): it takes a broken pipe for exit status 1, which says here that there are findings
+        with cli.make_context(PROGRAM, list(arguments) or ["--help"], obj=state) as context:
+            status = cli.invoke(context)
         sys.stdout.flush()
+    except click.exceptions.Exit as end:
+        return end.exit_code
     except BrokenPipeError:
         # whoever read our output has seen enough; Python's own flush at exit must not complain either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

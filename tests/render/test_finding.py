@@ -66,7 +66,8 @@ DETAILS = Details(
          "included_columns": None, "predicate": None, "is_unique": True, "is_primary": True, "is_valid": True,
          "size_bytes": 112_000_000, "scans": 7},
         {"relation": "public.orders", "index": "public.orders_paid", "access_method": "btree",
-         "key_columns": "created_at", "included_columns": "total", "predicate": "(status = 'paid'::text)", "is_unique": False, "is_primary": False,
+         "key_columns": "created_at", "included_columns": "total", "predicate": "(status = 'paid'::text)",
+         "is_unique": False, "is_primary": False,
          "is_valid": False, "size_bytes": None, "scans": None},
     ],
 )  # fmt: skip
