@@ -30,6 +30,7 @@ _KNOWN = frozenset(
         "root",
         "severity",
         "proof",
+        "is_urgent",
         "file",
         "line",
         "impact_ms_per_day",
@@ -150,8 +151,13 @@ class _Draft:
 
 
 def _is_urgent(row: Mapping[str, Any]) -> bool:
+    """Data loss or an outage is near: the rule says so, or its limit is."""
     days, headroom = row.get("days_left"), row.get("headroom_fraction")
-    return (days is not None and days <= URGENT_DAYS) or (headroom is not None and headroom < URGENT_HEADROOM)
+    return (
+        bool(row.get("is_urgent"))
+        or (days is not None and days <= URGENT_DAYS)
+        or (headroom is not None and headroom < URGENT_HEADROOM)
+    )
 
 
 def identity(rule: str, origin: str, database: str | None, subject: str) -> str:
@@ -341,7 +347,9 @@ def _urgency(draft: _Draft) -> tuple[Any, ...]:
 
 
 def _nearness(row: Mapping[str, Any]) -> float:
-    """Days left; for a limit of another kind, the room that is left on the same scale."""
+    """Days left; for a limit of another kind, the room that is left on the same scale; none left where it is now."""
+    if row.get("is_urgent"):
+        return 0.0
     days, headroom = row.get("days_left"), row.get("headroom_fraction")
     by_room = math.inf if headroom is None else URGENT_DAYS * max(headroom, 0) / URGENT_HEADROOM
     return float(min(math.inf if days is None else days, by_room))

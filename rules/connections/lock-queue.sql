@@ -77,6 +77,8 @@ select
         when session.state like 'idle in transaction%' then 'error'
         else 'warning'
     end as severity,
+    -- others are refused or time out while you read this
+    line.waiting >= $many_waiting and line.waited_ms >= $error_waited_ms as is_urgent,
     line.waiting,
     line.waited_ms,
     line.relation,

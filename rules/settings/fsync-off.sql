@@ -22,6 +22,7 @@
 select
     null::varchar as database,
     setting.name as subject,
+    true as is_urgent,
     setting.value,
     setting.source,
     case

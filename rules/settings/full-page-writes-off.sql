@@ -24,6 +24,7 @@
 select
     null::varchar as database,
     setting.name as subject,
+    true as is_urgent,
     setting.value,
     setting.source,
     case

@@ -271,7 +271,7 @@ select
     database,
     root || ' (' || chosen_keys || ')' as subject,
     root || ' (' || leading_key || ')' as root,
-    case when has_sort then 'planned' else 'inferred' end as proof,
+    has_sort is true as is_sort_planned,
     fingerprint,
     execution_ms_per_day * (1 - rows_per_call / sorted_rows) * $saved as impact_ms_per_day,
     execution_ms_per_day * (1 - rows_per_call / sorted_rows) * $saved_low as impact_low_ms_per_day,

@@ -32,8 +32,8 @@
 --
 -- ## What to do
 -- Create the index: columns compared for equality first, the most selective in front, then one range. Statements that
--- share a leading column share one index here. Where the proof is `planned`, the planner chose the scan; try the index
--- before the night shift does (`create index concurrently` locks out neither reads nor writes).
+-- share a leading column share one index here. `create index concurrently` locks out neither reads nor writes. The
+-- evidence says whether the planner was seen to scan the table; that it would use the index is inferred.
 --
 -- ## When to leave it
 -- When the statement runs rarely and nobody waits for it, or the table takes far more writes than reads: each further
@@ -340,7 +340,7 @@ found as (
         database,
         root || ' (' || chosen_keys || ')' as subject,
         root || ' (' || leading_key || ')' as root_subject,
-        case when is_planned then 'planned' else 'inferred' end as proof,
+        is_planned as is_scan_planned,
         fingerprint,
         -- each statement bears its part of what the writes will cost
         scan_ms_per_day * ($saved - coalesce(writes_per_day * $write_ms / all_scans_ms_per_day, 0))
@@ -404,7 +404,7 @@ select
     database,
     subject,
     root_subject as root,
-    proof,
+    is_scan_planned,
     fingerprint,
     impact_ms_per_day,
     impact_low_ms_per_day,

@@ -21,7 +21,8 @@
 -- param: most_deviation_unseen = 0.05 -- the same where pages under way blur the correlation: few calls in an interval
 -- param: least_variation = 0.1 -- deviation over mean of the parent's rows; at a steadier load all statements …
 -- param: least_correlation_steady = 0.98 -- … follow the machine's hiccups together, and true loops only differ by this
--- param: low_share = 0.5 -- of the saving: the rows themselves still have to be read
+-- param: low_share = 0.5 -- of the saving: the rows themselves still have to be read …
+-- param: lookup_ms = 1 -- … and what a call takes beyond a lookup by index is not the loop's fault but a missing index's
 -- since: 0.1
 --
 -- ## Why it matters
@@ -321,7 +322,7 @@ select
     case when is_confirmed then 'warning' else 'info' end as severity,
     child as fingerprint,
     greatest(calls_per_day * (1 - parent_calls::double / child_calls), 0) * mean_ms as impact_ms_per_day,
-    greatest(calls_per_day * (1 - parent_calls::double / child_calls), 0) * mean_ms * $low_share
+    greatest(calls_per_day * (1 - parent_calls::double / child_calls), 0) * least(mean_ms, $lookup_ms) * $low_share
         as impact_low_ms_per_day,
     child_relation as relation,
     child_relation || '.' || child_column || ' = ' || parent_relation || '.' || parent_column as link,

@@ -1,0 +1,5 @@
+"""`python -m queryfit` is `queryfit`."""
+
+from queryfit.cli.main import run
+
+run()
