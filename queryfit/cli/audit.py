@@ -9,6 +9,7 @@ import click
 
 from queryfit.cli import options, reporting, target
 from queryfit.cli.main import Run
+from queryfit.errors import UsageError
 
 
 @click.command("audit", cls=options.Command, context_settings=options.CONTEXT)
@@ -86,6 +87,8 @@ def command(
     reporting.settings_paths(output, write_baseline)
     dsn = server or config.dsn
     capture = find_capture(dsn, Store(settings.store_folder))
+    if capture is not None and part["watch_s"]:
+        raise UsageError("--for watches a server, and this is a capture", hint="leave out --for, or give a DSN")
     with target.progress(context) as say:
         if capture is not None:
             report = audit_capture(capture, settings, say)

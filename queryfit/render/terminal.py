@@ -66,7 +66,7 @@ def _first(finding: Finding, report: Report, look: Look) -> str:
     head = Text.assemble(
         ("Do this first", "bold reverse" if look.has_colour else "bold"),
         "  ",
-        (finding.severity, SEVERITY_STYLES[finding.severity]),
+        _severity(finding),
         " · ",
         (finding.proof, PROOF_STYLES[finding.proof]),
         (f" · {stake}" if stake else "", "bold green" if finding.impact_ms_per_day else ""),
@@ -119,10 +119,7 @@ def _row(
     if near := phrases.due(finding):
         title = f"{title}, {near}"
     subject = phrases.subject(finding, 90 if is_wide else 100)
-    severity = Text(finding.severity, SEVERITY_STYLES[finding.severity])
-    if finding.is_urgent:
-        severity = Text("urgent", "bold white on red")
-    cells: list[Cell] = [str(number), severity, Text(saving, "bold green") if saving else Text("-", "dim")]
+    cells: list[Cell] = [str(number), _severity(finding), Text(saving, "bold green") if saving else Text("-", "dim")]
     if is_wide:
         cells.append(phrases.share(finding.impact_ms_per_day, report.captured_ms_per_day) or "")
     cells.append(Text(finding.proof, PROOF_STYLES[finding.proof]))
@@ -131,6 +128,12 @@ def _row(
     if is_wide:
         return [*cells, title, Text(subject, "bold"), *([Text(finding.rule, "dim")] if has_rule else [])]
     return [*cells, Text.assemble((title, "bold"), "\n  ", subject)]
+
+
+def _severity(finding: Finding) -> Text:
+    if finding.is_urgent:
+        return Text("urgent", "bold white on red")
+    return Text(finding.severity, SEVERITY_STYLES[finding.severity])
 
 
 def _nothing_found(report: Report, look: Look) -> str:

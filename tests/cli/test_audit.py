@@ -100,6 +100,7 @@ def test_a_capture_judged_later(queryfit: CommandLine, dsn: str) -> None:
     assert (folder / "capture.json").exists()
     by_path = json.loads(queryfit("audit", folder, "--format", "json").out)
     by_name = json.loads(queryfit("audit", folder.name, "--format", "json").out)
+    assert queryfit("audit", folder, "--for", "1s").status == 2
     assert [entry["id"] for entry in by_path["findings"]] == [entry["id"] for entry in by_name["findings"]]
     assert "duplicate-index" in {entry["rule"] for entry in by_path["findings"]}
 
