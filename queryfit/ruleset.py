@@ -179,7 +179,12 @@ def _draft(text: str) -> _Draft:
     """Split a file into header, sections, SELECT and examples; a line at a time, so that every fault has its line."""
     draft = _Draft()
     lines = text.splitlines()
-    end_of_head = next((n for n, line in enumerate(lines) if line.strip() and not line.startswith("--")), len(lines))
+    ends = (
+        n
+        for n, line in enumerate(lines)
+        if (line.strip() and not line.startswith("--")) or line.startswith("-- example:")
+    )
+    end_of_head = next(ends, len(lines))
     _read_head(draft, lines[:end_of_head])
     first_example = next((n for n in range(end_of_head, len(lines)) if lines[n].startswith("-- example:")), len(lines))
     draft.select = lines[end_of_head:first_example]
