@@ -89,6 +89,12 @@ def command(
     capture = find_capture(dsn, Store(settings.store_folder))
     if capture is not None and part["watch_s"]:
         raise UsageError("--for watches a server, and this is a capture", hint="leave out --for, or give a DSN")
+    if capture is None and dsn and "=" not in dsn and "://" not in dsn:
+        raise UsageError(
+            f"{dsn!r} is neither a DSN nor a capture",
+            hint="a DSN reads postgresql://user@host:5432/database or 'host=… dbname=…'; "
+            "`queryfit history` lists the captures",
+        )
     with target.progress(context) as say:
         if capture is not None:
             report = audit_capture(capture, settings, say)

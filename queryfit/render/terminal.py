@@ -76,10 +76,10 @@ def _first(finding: Finding, report: Report, look: Look) -> str:
         core = essence(finding.fix).splitlines()
         shown = "\n".join([*core[:_ESSENCE_LINES], *(["…"] if len(core) > _ESSENCE_LINES else [])])
         lines.append(highlighted(shown, look, indent=4))
-        if len(finding.fix.splitlines()) > len(core):
+        if len(finding.fix.splitlines()) > len(core) and _is_remembered(report):
             said = "`queryfit fix 1` prints it with what belongs around it, and the undo."
             lines.append(paragraph(said, look, indent=2))
-    else:
+    elif _is_remembered(report):
         lines.append(paragraph("`queryfit show 1` prints the evidence.", look, indent=2))
     return "\n".join(lines)
 
@@ -128,6 +128,11 @@ def _row(
     if is_wide:
         return [*cells, title, Text(subject, "bold"), *([Text(finding.rule, "dim")] if has_rule else [])]
     return [*cells, Text.assemble((title, "bold"), "\n  ", subject)]
+
+
+def _is_remembered(report: Report) -> bool:
+    """Whether `show` and `fix` can refer to this run: not where its capture could not be kept."""
+    return report.capture is not None
 
 
 def _severity(finding: Finding) -> Text:
@@ -196,8 +201,11 @@ def _notes(report: Report, look: Look) -> str:
 def _next(report: Report, look: Look) -> str:
     if not report.findings:
         return ""
-    steps = [("queryfit show 1", "why, with the whole evidence")]
-    if any(finding.fix for finding in report.findings):
+    if _is_remembered(report):
+        steps = [("queryfit show 1", "why, with the whole evidence")]
+    else:
+        steps = [("queryfit audit --format markdown", "all findings with their SQL")]
+    if _is_remembered(report) and any(finding.fix for finding in report.findings):
         number = next(number for number, finding in enumerate(report.findings, 1) if finding.fix)
         steps.append((f"queryfit fix {number}", "the SQL, safe to run"))
     steps.append((f"queryfit rules show {report.findings[0].rule}", "what the rule looks for"))

@@ -140,6 +140,20 @@ def test_no_dsn(queryfit: CommandLine, dsn: str) -> None:
     assert "secret" not in done.err
 
 
+def test_neither_a_dsn_nor_a_capture(queryfit: CommandLine) -> None:
+    done = queryfit("audit", "20260108T120000Z-nope")
+    assert done.status == 2
+    assert "is neither a DSN nor a capture" in done.err
+
+
+def test_a_store_that_cannot_be_written_to(queryfit: CommandLine, dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", "/proc/nope")
+    done = queryfit("audit", dsn)
+    assert done.status == 0
+    assert "this run is not remembered" in " ".join(done.out.split())
+    assert queryfit("capture", dsn).status == 3
+
+
 def test_options_that_exclude_each_other(queryfit: CommandLine, dsn: str) -> None:
     done = queryfit("audit", dsn, "--all-databases", "--database", "x")
     assert done.status == 2

@@ -48,6 +48,13 @@ def test_the_last_lines_say_what_to_type_next() -> None:
     assert "queryfit fix 1" in "\n".join(terminal.render(FULL, PLAIN_80).splitlines()[-3:])
 
 
+def test_a_run_that_is_not_remembered_names_no_command_that_would_need_it() -> None:
+    text = terminal.render(replace(FULL, capture=None), PLAIN_80)
+    assert "queryfit show" not in text
+    assert "queryfit fix" not in text
+    assert "queryfit audit --format markdown" in text
+
+
 def test_all_findings_together_save_what_they_save_one_by_one() -> None:
     assert "together they save 100 min to 2.4 h a day" in " ".join(terminal.render(FULL, PLAIN_80).split())
 
