@@ -129,12 +129,17 @@ named_key as (
         col.database,
         col.relation,
         col.column_name,
-        relation.relation as referenced_relation,
+        named.relation as referenced_relation,
         'id' as referenced_column
-    from relation
+    -- both names as rows, so that the join is one of equality
+    from (
+        select database, relation, lower(name) || '_id' as key_name from relation
+        union
+        select database, relation, lower(rtrim(name, 's')) || '_id' from relation
+    ) as named
     join relation_column as col
-        on col.database = relation.database
-        and col.column_name in (lower(relation.name) || '_id', lower(rtrim(relation.name, 's')) || '_id')
+        on col.database = named.database
+        and col.column_name = named.key_name
 ),
 -- which column of the child may be fed by which column of a parent
 link as (
@@ -152,6 +157,11 @@ link as (
     union
     select one.database, one.relation, one.column_name, other.relation, other.column_name, true
     from foreign_key as one
+    -- thousands of keys may point to one table: only pairs of columns that statements use
+    join (select distinct database, relation, column_name from compared) as used
+        on used.database = one.database
+        and used.relation = one.relation
+        and used.column_name = one.column_name
     join foreign_key as other
         on other.database = one.database
         and other.referenced_relation = one.referenced_relation
