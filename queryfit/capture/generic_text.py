@@ -10,8 +10,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pglast import ast, parser
+from pglast import parser
 
+from queryfit.sql.grammar import Node, ast
 from queryfit.sql.parse import parse
 from queryfit.sql.tree import walk
 
@@ -136,7 +137,7 @@ def _constant(text: str, tokens: Sequence[_Token], at: int) -> tuple[int, int, s
     return tokens[first].start, tokens[last].end, f"cast({parameter} as {type_name}{units})"
 
 
-def _operand(expression: ast.A_Expr) -> dict[int, Sequence[str]]:
+def _operand(expression: Node) -> dict[int, Sequence[str]]:
     """Of `x - $1` the server takes the type of x for the parameter; for a moment an interval is what was meant."""
     name = expression.name[-1].sval
     left, right = expression.lexpr, expression.rexpr
@@ -161,12 +162,12 @@ def _operand(expression: ast.A_Expr) -> dict[int, Sequence[str]]:
     return found
 
 
-def _is_date(node: ast.Node) -> bool:
+def _is_date(node: Node) -> bool:
     is_today = isinstance(node, ast.SQLValueFunction) and node.op.name == "SVFOP_CURRENT_DATE"
     return is_today or _is_cast_to(node, {"date"})
 
 
-def _is_moment(node: ast.Node) -> bool:
+def _is_moment(node: Node) -> bool:
     if _is_cast_to(node, {"timestamp", "timestamptz", "time", "timetz"}):
         return True
     if isinstance(node, ast.FuncCall):
@@ -174,11 +175,11 @@ def _is_moment(node: ast.Node) -> bool:
     return isinstance(node, ast.SQLValueFunction)
 
 
-def _is_cast_to(node: ast.Node, types: set[str]) -> bool:
+def _is_cast_to(node: Node, types: set[str]) -> bool:
     return isinstance(node, ast.TypeCast) and node.typeName.names[-1].sval in types
 
 
-def _argument(call: ast.FuncCall) -> dict[int, Sequence[str]]:
+def _argument(call: Node) -> dict[int, Sequence[str]]:
     name = call.funcname[-1].sval
     choices: Sequence[str] = ("integer", "timestamptz") if name == "generate_series" else (UNKNOWN, "numeric", "text")
     arguments = [node for node in call.args or () if isinstance(node, ast.ParamRef) and node.number]

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pglast import ast
-from pglast.enums import A_Expr_Kind
-
+from queryfit.sql.grammar import Node, ast, enums
 from queryfit.sql.tree import walk
 
 Name = tuple[str | None, str]
@@ -38,10 +36,10 @@ _JSON_CALLS = (
     "json_serialize", "json_table", "json_value",
 )  # fmt: skip
 _BETWEEN = {
-    A_Expr_Kind.AEXPR_BETWEEN: (">=", "<="),
-    A_Expr_Kind.AEXPR_NOT_BETWEEN: ("<", ">"),
-    A_Expr_Kind.AEXPR_BETWEEN_SYM: (">=", "<="),
-    A_Expr_Kind.AEXPR_NOT_BETWEEN_SYM: ("<", ">"),
+    enums.A_Expr_Kind.AEXPR_BETWEEN: (">=", "<="),
+    enums.A_Expr_Kind.AEXPR_NOT_BETWEEN: ("<", ">"),
+    enums.A_Expr_Kind.AEXPR_BETWEEN_SYM: (">=", "<="),
+    enums.A_Expr_Kind.AEXPR_NOT_BETWEEN_SYM: ("<", ">"),
 }
 
 
@@ -59,7 +57,7 @@ class Mentions:
     unknown: str | None = None
 
 
-def mentions(statement: ast.Node) -> Mentions:
+def mentions(statement: Node) -> Mentions:
     """Everything that the statement names, CTEs and subqueries included."""
     found = Mentions()
     for node in walk(statement):
@@ -67,7 +65,7 @@ def mentions(statement: ast.Node) -> Mentions:
     return found
 
 
-def _visit(node: ast.Node, found: Mentions) -> None:  # noqa: C901, PLR0912 - one branch a kind of node
+def _visit(node: Node, found: Mentions) -> None:  # noqa: C901, PLR0912 - one branch a kind of node
     match node:
         case ast.FuncCall():
             found.functions.add(_name(node.funcname))
@@ -104,15 +102,15 @@ def _visit(node: ast.Node, found: Mentions) -> None:  # noqa: C901, PLR0912 - on
             found.unknown = type(node).__name__
 
 
-def _operators(expression: ast.A_Expr) -> set[Name]:
+def _operators(expression: Node) -> set[Name]:
     signs = _BETWEEN.get(expression.kind)
     return {_name(expression.name)} if signs is None else {(None, sign) for sign in signs}
 
 
-def _name(parts: tuple[ast.String, ...]) -> Name:
+def _name(parts: tuple[Node, ...]) -> Name:
     words = [part.sval.lower() for part in parts]
     return (words[-2] if len(words) > 1 else None, words[-1])
 
 
-def _strings(parts: tuple[ast.Node, ...]) -> set[str]:
+def _strings(parts: tuple[Node, ...]) -> set[str]:
     return {part.sval.lower() for part in parts if isinstance(part, ast.String)}
