@@ -272,3 +272,12 @@ def test_any_condition_is_read(condition: str, clause: str) -> None:
     statement = analyse(sql, SHOP)
     assert statement.kind == "select"
     assert_rows_fit(statement, sql)
+
+
+def test_numbered_tables_are_different_statements() -> None:
+    one, other = (
+        "select id from orders_2025 where note = 'é' and total > 1",
+        "select id from orders_2026 where note = 'é' and total > 1",
+    )
+    assert fingerprint(one) != fingerprint(other)
+    assert fingerprint(one) == fingerprint("SELECT id FROM orders_2025 WHERE note = $1 AND total > $2")
