@@ -67,15 +67,13 @@ def audit_server(
     known = _baseline_ids(settings)
     with _writable_store(settings.store_folder) as (store, notes):
         capture = take_capture(dsn, options, store, redacts=settings.redacts, progress=progress)
-        report = _judge(capture, rules, settings, known=known, scope=_scope(options), progress=progress)
+        report = _judge(capture, rules, settings, known=known, progress=progress)
         return replace(report, notes=[*notes, *report.notes], capture=None if notes else report.capture)
 
 
 def audit_capture(capture: Capture, settings: Settings, progress: Progress = lambda _: None) -> Report:
     """Judge a capture that was taken before. Raises QueryfitError."""
-    scope = str(capture.meta.get("scope"))
-    rules = settings.rules()
-    return _judge(capture, rules, settings, known=_baseline_ids(settings), scope=scope, progress=progress)
+    return _judge(capture, settings.rules(), settings, known=_baseline_ids(settings), progress=progress)
 
 
 def take_capture(
@@ -91,7 +89,10 @@ def take_capture(
 
     with store.write(options.kind, redacts=redacts) as writer:
         capture_server(dsn, options, writer, progress)
-        writer.meta["scope"] = _scope(options)
+        # what the run looked at: only runs of one scope are compared
+        writer.meta["scope"] = json.dumps(
+            [writer.meta["database"], options.databases, options.schemas, options.excludes], default=list
+        )
         progress("writing the capture")
     assert writer.committed
     return writer.committed
@@ -157,9 +158,9 @@ def _judge(
     settings: Settings,
     *,
     known: frozenset[str],
-    scope: str,
     progress: Progress,
 ) -> Report:
+    scope = str(capture.meta.get("scope"))
     memory = capture.folder.parent / _LAST_RUN.replace("*", hashlib.sha256(scope.encode()).hexdigest()[:8])
     remembered = _read_last_run(memory)
     # the same capture judged again is the same run, not the one after
@@ -194,11 +195,6 @@ def _of_baseline(report: Report) -> list[Finding]:
 def _baseline_ids(settings: Settings) -> frozenset[str]:
     path = settings.baseline or settings.config.baseline
     return frozenset(baseline.read_baseline(path)) if path else frozenset()
-
-
-def _scope(options: CaptureOptions) -> str:
-    """What the run looked at: only runs of one scope are compared."""
-    return json.dumps([options.databases, options.schemas, options.excludes], default=list)
 
 
 @contextmanager

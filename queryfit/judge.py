@@ -40,10 +40,14 @@ def judge(
     with open_session(capture) as session:
         results: list[tuple[Rule, list[dict[str, Any]]]] = []
         not_checked: list[NotChecked] = []
+        held = capture.files().keys()
         for rule in rules:
             progress(f"judging: {rule.name}")
             settings = config.rule_settings.get(rule.name, {})
             rule.values(settings)  # a wrong setting is the person's to mend, not something to go on without
+            if missing := sorted({base for table in rule.reads for base in sources(table)} - held):
+                not_checked.append(_not_held(rule, missing))
+                continue
             try:
                 rows = run_rule(session, rule, settings)
             except QueryfitError as error:
@@ -74,6 +78,12 @@ def judge(
         cost=capture.meta.get("cost") or {},
         captured_ms_per_day=sum(statement_times.values()) if statement_times else None,
         rules_run=len(results),
+    )
+
+
+def _not_held(rule: Rule, missing: Sequence[str]) -> NotChecked:
+    return NotChecked(
+        rule.name, None, f"the capture does not hold {', '.join(missing)}", "take a full capture with this version"
     )
 
 

@@ -13,6 +13,7 @@ import pytest
 from queryfit.audit import LastRun, Settings, audit_capture, choose, find_capture, last_run
 from queryfit.config import Config, Suppression
 from queryfit.errors import QueryfitError
+from queryfit.evidence.dictionary import tables
 from queryfit.evidence.store import Capture, Store
 from queryfit.findings import Finding
 from queryfit.judge import judge, sources
@@ -25,8 +26,10 @@ SERVER = {
 }  # fmt: skip
 
 
-def take(folder: Path, settings: Mapping[str, float], *gaps: Mapping[str, str], day: int = 8) -> Capture:
-    """A capture of some settings and gaps."""
+def take(
+    folder: Path, settings: Mapping[str, float], *gaps: Mapping[str, str], day: int = 8, without: str | None = None
+) -> Capture:
+    """A capture of some settings and gaps; the other tables are there and empty, but for the one left out."""
     with Store(folder).write("full") as writer:
         writer.meta.update(system_identifier="7", captured_at=f"2026-01-{day:02}T12:00:00+00:00", scope="x")
         rows: dict[str, Iterable[Mapping[str, object]]] = {
@@ -34,8 +37,9 @@ def take(folder: Path, settings: Mapping[str, float], *gaps: Mapping[str, str], 
             "setting": [{"name": name, "value": str(value), "value_number": value} for name, value in settings.items()],
             "unread": gaps,
         }
-        for table, table_rows in rows.items():
-            writer.add(table, table_rows)
+        for table in tables().values():
+            if table.derivation is None and table.name != without:
+                writer.add(table.name, rows.get(table.name, []))
     assert writer.committed
     return writer.committed
 
@@ -53,6 +57,15 @@ def test_a_derived_table_stands_for_its_sources() -> None:
     assert {"statement", "statement_text", "server"} <= sources("workload")
     assert "workload" not in sources("relation_use")
     assert {"statement", "reference"} <= sources("relation_use")
+
+
+def test_a_table_that_the_capture_does_not_hold_is_not_clean(tmp_path: Path) -> None:
+    rules = [rule("a"), rule("b", ("workload",), "select fingerprint as subject from workload")]
+    report = judge(take(tmp_path, {"x": 11}, without="statement_text"), rules, Config(), today=date(2026, 1, 8))
+    assert [finding.rule for finding in report.findings] == ["a"]
+    assert [(entry.rule, entry.reason) for entry in report.not_checked] == [
+        ("b", "the capture does not hold statement_text")
+    ]
 
 
 def test_gaps_are_told_for_the_rules_that_read_the_table(tmp_path: Path) -> None:

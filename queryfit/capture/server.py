@@ -107,6 +107,7 @@ class _Capture:
             if table.capture in wanted:
                 self.writer.add(table.name, [])  # no rows is an answer; no file would mean not captured
         with self._reading(None) as reader:
+            self.writer.meta["database"] = reader.database
             wanted_databases = self._server(reader)
             if self.store is not None and reader.database in wanted_databases:
                 self._database(reader)

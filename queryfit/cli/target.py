@@ -59,12 +59,18 @@ part_options = options.with_options(
 )
 
 
+LOOKS = 15  # enough intervals to tell what follows what from what happens at the same time
+SHORTEST_INTERVAL_S = 1.0
+LONGEST_INTERVAL_S = 5.0
+
+
 def capture_options(part: Part, kind: Literal["full", "sample"] = "full") -> CaptureOptions:
     """The options of a capture from those of the command line. Raises UsageError."""
     from queryfit.capture.server import CaptureOptions  # noqa: PLC0415
 
     if part["all_databases"] and part["databases"]:
         raise UsageError("--all-databases and --database exclude each other", hint="give one of them")
+    watch_s = part["watch_s"] or 0.0
     databases: Any = "all" if part["all_databases"] else part["databases"] or "one"
     return CaptureOptions(
         databases=databases,
@@ -72,7 +78,8 @@ def capture_options(part: Part, kind: Literal["full", "sample"] = "full") -> Cap
         excludes=part["excludes"],
         kind=kind,
         max_plans=part["max_plans"],
-        watch_s=part["watch_s"] or 0.0,
+        watch_s=watch_s,
+        watch_every_s=min(max(watch_s / LOOKS, SHORTEST_INTERVAL_S), LONGEST_INTERVAL_S),
     )
 
 
