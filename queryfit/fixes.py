@@ -53,10 +53,11 @@ def made_safe(sql: str, facts: Mapping[str, Any]) -> str:
 def _parts(sql: str, statements: Sequence[Any]) -> list[str]:
     """The text of each statement with the comments before it."""
     ends = [statement.stmt_location + statement.stmt_len for statement in statements[:-1]]
-    return [
+    parts = [
         sql[start:end].strip().removeprefix(";").strip()
         for start, end in zip([0, *ends], [*ends, len(sql)], strict=True)
     ]
+    return [*(f"{part};" for part in parts[:-1]), parts[-1]]
 
 
 def _is_concurrent(statement: Any) -> bool:

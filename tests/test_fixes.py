@@ -141,3 +141,9 @@ def test_nobody_queues_behind_a_fix_that_waits_for_its_lock(newest: Cluster, dat
     assert 0.5 < max(waits) < 3.5, "a reader waits for one attempt and no longer"
     columns = "select attname from pg_attribute where attrelid = 'a'::regclass and attnum > 1"
     assert [row["attname"] for row in newest.run(columns, database=database)] == ["y"]
+
+
+def test_several_statements_stay_several() -> None:
+    assert made_safe("alter system set fsync = on;\nselect pg_reload_conf();", {}) == (
+        "alter system set fsync = on;\n\nselect pg_reload_conf();"
+    )

@@ -11,6 +11,7 @@ from queryfit import words
 from queryfit.findings import Finding, NotChecked, Report, Window
 from queryfit.render.escape import line
 
+CLOSE = 0.95  # a low estimate from here on is as good as the high one
 SEVERITIES = ("error", "warning", "info")
 _TEXT_COLUMNS = ("text", "statement", "query")
 _STATEMENT_SUBJECT = "fingerprint:"
@@ -41,8 +42,20 @@ def subject(finding: Finding, most: int = 300) -> str:
 
 
 def saving(finding: Finding) -> str | None:
-    """Time saved a day in short: `2.1 h`; None where time is not what is at stake."""
-    return None if finding.impact_ms_per_day is None else words.duration(finding.impact_ms_per_day)
+    """Time saved a day in short, from the low estimate on: `0.8-2.1 h`; None where time is not what is at stake."""
+    if finding.impact_ms_per_day is None:
+        return None
+    return _span(finding.impact_low_ms_per_day, finding.impact_ms_per_day)
+
+
+def _span(low: float | None, high: float) -> str:
+    """`36 min-2.1 h`, with the unit once where it is the same; the high one alone where the low one is close."""
+    most = words.duration(high)
+    if low is None or low >= high * CLOSE:
+        return most
+    least = words.duration(max(low, 0))
+    unit = most.rpartition(" ")[2]
+    return f"{least.removesuffix(f' {unit}') if low > 0 else 0}-{most}"
 
 
 def share(ms_per_day: float | None, captured_ms_per_day: float | None) -> str | None:
@@ -59,7 +72,7 @@ def stake(finding: Finding, captured_ms_per_day: float | None) -> str:
     if finding.impact_ms_per_day is not None:
         low = finding.impact_low_ms_per_day
         parts.append(f"saves {words.duration(finding.impact_ms_per_day)} a day")
-        if low is not None and low < finding.impact_ms_per_day * 0.95:
+        if low is not None and low < finding.impact_ms_per_day * CLOSE:
             parts.append(f"at least {words.duration(low)}")
         if part := share(finding.impact_ms_per_day, captured_ms_per_day):
             parts.append(f"{part} of the captured time")
@@ -103,7 +116,7 @@ def saved_together(report: Report) -> str | None:
     if high <= 0:
         return None
     part = share(high, report.captured_ms_per_day)
-    text = words.duration(high) if low >= high * 0.95 else f"{words.duration(max(low, 0))} to {words.duration(high)}"
+    text = words.duration(high) if low >= high * CLOSE else f"{words.duration(max(low, 0))} to {words.duration(high)}"
     return f"together they save {text} a day" + (f", up to {part} of the captured time" if part else "")
 
 
