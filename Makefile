@@ -7,12 +7,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= auto
 
-.PHONY: help demo test bench format lint clean
+.PHONY: help demo test bench readme format lint clean
 
 help:
 	@echo "make demo    load a sick online shop into an embedded PostgreSQL and audit it"
 	@echo "make test    run all tests"
 	@echo "make bench   run the benchmarks"
+	@echo "make readme  renew the output that the README shows"
 	@echo "make lint    check format, lint and types (make format repairs what can be repaired)"
 
 demo: $(VENV)/.demo
@@ -23,6 +24,10 @@ test: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python -m tests.bench
+
+# the output that the README shows, from a real run
+readme: $(VENV)/.test
+	$(BIN)/python -m tests.readme
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix-only --quiet .
