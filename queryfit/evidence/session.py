@@ -78,6 +78,10 @@ class Session:
                     raise QueryfitError(
                         f"stopped after {time_limit_s:g} s", hint="look for a join without a condition or a recursion"
                     ) from None
+                if "pytz" in str(error):  # DuckDB asks for that package to hand out such a value
+                    raise QueryfitError(
+                        "a result column is a timestamp with time zone", hint="cast it, as in now()::timestamp"
+                    ) from None
                 raise QueryfitError(_first_lines(error)) from None
             except MemoryError:
                 raise QueryfitError("ran out of memory", hint="return less, or shorter texts") from None

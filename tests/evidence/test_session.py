@@ -256,3 +256,9 @@ def test_derived_tables_see_each_other() -> None:
         assert session.query("select relation, statements, execution_ms_per_day from relation_use").rows == (
             ("public.a", 1, 100.0),
         )
+
+
+def test_a_time_with_a_zone_is_refused_with_a_hint() -> None:
+    with example_session("") as session, pytest.raises(QueryfitError, match="timestamp with time zone") as refused:
+        session.query("select now() as now")
+    assert refused.value.hint == "cast it, as in now()::timestamp"
