@@ -244,6 +244,8 @@ def _build(
     """A locked-down session: tables, what `load` puts into them, the derived tables, what `finish` does."""
     connection = duckdb.connect(config={"threads": 2, "memory_limit": MEMORY_LIMIT})
     try:
+        # DuckDB draws it on standard output, where the result goes, when it takes the caller for an interactive one
+        connection.execute("set enable_progress_bar = false")
         for create in creates.values():
             connection.execute(create)
         load(connection)

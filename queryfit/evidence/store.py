@@ -251,6 +251,7 @@ class Writer:
         """Turn the spooled rows into Parquet, sync them and rename the folder into the store."""
         facts = {}
         with duckdb.connect(config={"threads": 2}) as connection:
+            connection.execute("set enable_progress_bar = false")  # it is drawn on standard output
             # gaps last: a row that has to be left out is one
             for table in sorted({*self._open, "unread"}, key=lambda name: name == "unread"):
                 self._spool(table).close()
