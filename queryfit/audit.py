@@ -89,9 +89,10 @@ def take_capture(
 
     with store.write(options.kind, redacts=redacts) as writer:
         capture_server(dsn, options, writer, progress)
-        # what the run looked at: only runs of one scope are compared
+        # what the run looked at: only runs of one scope are compared; a standby has its primary's identifier
+        looked_at = [writer.meta["database"], writer.meta["is_standby"]]
         writer.meta["scope"] = json.dumps(
-            [writer.meta["database"], options.databases, options.schemas, options.excludes], default=list
+            [*looked_at, options.databases, options.schemas, options.excludes], default=list
         )
         progress("writing the capture")
     assert writer.committed

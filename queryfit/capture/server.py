@@ -169,6 +169,7 @@ class _Capture:
         self.progress("server, settings and sessions")
         server, memberships = server_facts.read_server(scope)
         self.writer.meta["system_identifier"] = server["system_identifier"]
+        self.writer.meta["is_standby"] = server["is_standby"]
         self.writer.meta["captured_at"] = server["captured_at"].replace(tzinfo=UTC).isoformat()
         names = self._databases(reader)
         # the newest sample goes with the counters; those of a watch came before
