@@ -7,13 +7,14 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from queryfit.cli.main import Command, Group, Run
+from queryfit.render.look import Look
 
 if TYPE_CHECKING:
     from queryfit.config import Config
@@ -28,15 +29,6 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 __all__ = ["Command", "Group"]  # for the commands, which take all they share from here
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """How text for people is laid out: columns of the terminal, and whether it shows colour."""
-
-    width: int
-    has_colour: bool
-    table_format: str = "simple"
 
 
 def _set_quiet(context: click.Context, _: click.Parameter, is_on: bool) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from queryfit.cli import options
 from queryfit.cli.main import FOUND
 from queryfit.errors import QueryfitError
+from queryfit.render.look import Look
 
 if TYPE_CHECKING:
     from queryfit.config import Config
@@ -16,9 +17,7 @@ if TYPE_CHECKING:
     from queryfit.ruleset import Rule
 
 
-def rendered(
-    report: Report, form: str, look: options.Look, *, rules: Sequence[Rule], most_rows: int, is_verbose: bool
-) -> str:
+def rendered(report: Report, form: str, look: Look, *, rules: Sequence[Rule], most_rows: int, is_verbose: bool) -> str:
     """The report in the form that was asked for."""
     if form == "json":
         from queryfit.render import json  # noqa: PLC0415

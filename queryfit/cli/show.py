@@ -40,7 +40,7 @@ def command(
     queryfit show 3f9a
     """
     from queryfit.audit import choose, last_run  # noqa: PLC0415
-    from queryfit.cli.details import no_details, read_details  # noqa: PLC0415
+    from queryfit.details import no_details, read_details  # noqa: PLC0415
     from queryfit.errors import QueryfitError  # noqa: PLC0415
     from queryfit.evidence.store import open_capture  # noqa: PLC0415
     from queryfit.render import finding as render  # noqa: PLC0415

@@ -9,8 +9,8 @@ from dataclasses import asdict
 from rich.text import Text
 
 from queryfit.capture.doctor import Check
-from queryfit.cli.options import Look
 from queryfit.render.escape import block, line
+from queryfit.render.look import Look
 from queryfit.render.phrases import counted
 from queryfit.render.sql import highlighted, joined, paragraph
 from queryfit.render.table import Cell, Column, table

@@ -6,11 +6,11 @@ from difflib import get_close_matches
 
 from rich.cells import cell_len
 
-from queryfit.cli.options import Look
 from queryfit.errors import UsageError
 from queryfit.evidence.dictionary import tables
 from queryfit.evidence.session import Result
 from queryfit.render.escape import line, without_commands
+from queryfit.render.look import Look
 from queryfit.render.table import Column, has_own_width, table
 from queryfit.render.values import cell, to_csv, to_json
 

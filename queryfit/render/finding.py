@@ -10,12 +10,12 @@ from rich.text import Text
 from rich.tree import Tree
 
 from queryfit import words
-from queryfit.cli.details import Details, Plan
-from queryfit.cli.options import Look
+from queryfit.details import Details, Plan
 from queryfit.findings import Finding
 from queryfit.render import phrases
 from queryfit.render.escape import block, line, shortened, without_commands
 from queryfit.render.fixes import essence
+from queryfit.render.look import Look
 from queryfit.render.sql import highlighted, indented, joined, paragraph, prose, styled
 from queryfit.render.table import Cell, Column, console, table
 from queryfit.render.terminal import PROOF_STYLES, SEVERITY_STYLES

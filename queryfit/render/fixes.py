@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from queryfit.cli.options import Look
 from queryfit.findings import Finding
 from queryfit.render.escape import line, without_commands
+from queryfit.render.look import Look
 from queryfit.render.sql import highlighted
 
 # what `queryfit.fixes` puts around a statement: DDL that is tried again, and CONCURRENTLY without limits

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from queryfit import words
-from queryfit.cli.options import Look
 from queryfit.evidence.store import Capture, Unusable
 from queryfit.render.escape import line
+from queryfit.render.look import Look
 from queryfit.render.table import Column, table
 from queryfit.render.values import to_json
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from rich.text import Text
 
-from queryfit.cli.options import Look
 from queryfit.render.escape import line, without_commands
+from queryfit.render.look import Look
 from queryfit.render.sql import highlighted, joined, paragraph, prose, styled
 from queryfit.render.table import Cell, Column, table
 from queryfit.ruleset import Rule

@@ -9,8 +9,8 @@ from rich.padding import Padding
 from rich.syntax import Syntax
 from rich.text import Text
 
-from queryfit.cli.options import Look
 from queryfit.render.escape import block
+from queryfit.render.look import Look
 from queryfit.render.table import console
 
 _INDENT = 2

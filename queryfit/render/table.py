@@ -14,7 +14,7 @@ import tabulate
 from rich.console import Console
 from rich.text import Text
 
-from queryfit.cli.options import Look
+from queryfit.render.look import Look
 
 Cell = str | Text
 

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from queryfit import __version__, words
-from queryfit.cli.options import Look
 from queryfit.findings import Finding, Report
 from queryfit.render import phrases
 from queryfit.render.escape import line, without_commands
 from queryfit.render.fixes import essence
+from queryfit.render.look import Look
 from queryfit.render.sql import highlighted, joined, paragraph
 from queryfit.render.table import Cell, Column, console, has_own_width, table
 

@@ -10,11 +10,11 @@ import pytest
 from rich.cells import cell_len
 from syrupy.assertion import SnapshotAssertion
 
-from queryfit.cli.details import Details, Plan, no_details
-from queryfit.cli.options import Look
+from queryfit.details import Details, Plan, no_details
 from queryfit.findings import Finding
 from queryfit.render import finding as render
 from queryfit.render import fixes
+from queryfit.render.look import Look
 from queryfit.ruleset import load_rules
 from tests.render.samples import EVIL, HOSTILE, INDEX, LOOP, URGENT, WIDE
 

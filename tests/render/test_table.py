@@ -9,7 +9,7 @@ import tabulate
 from rich.cells import cell_len
 from rich.text import Text
 
-from queryfit.cli.options import Look
+from queryfit.render.look import Look
 from queryfit.render.table import Cell, Column, has_own_width, table
 
 COLUMNS = [Column("#", is_number=True), Column("name", weight=1), Column("text", weight=2)]

@@ -9,8 +9,8 @@ import pytest
 from rich.cells import cell_len
 from syrupy.assertion import SnapshotAssertion
 
-from queryfit.cli.options import Look
 from queryfit.render import terminal
+from queryfit.render.look import Look
 from tests.render.samples import FULL, HOSTILE_REPORT, INDEX, LOOP, REPORTS, URGENT
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
