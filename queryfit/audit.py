@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from queryfit import baseline
 from queryfit.config import Config, default_store
 from queryfit.errors import QueryfitError
-from queryfit.evidence.store import Capture, Store, open_capture, write_atomically
+from queryfit.evidence.store import Capture, Store, write_atomically
 from queryfit.findings import Finding, Report
 from queryfit.judge import judge
 from queryfit.ruleset import Rule, load_rules
@@ -94,6 +94,10 @@ def take_capture(
         writer.meta["scope"] = json.dumps(
             [*looked_at, options.databases, options.schemas, options.excludes], default=list
         )
+        if options.kind == "sample":
+            full = store.latest_full(writer.meta["system_identifier"], writer.meta["scope"])
+            if full is not None:
+                writer.build_on(full)
         progress("writing the capture")
     assert writer.committed
     return writer.committed
@@ -103,16 +107,12 @@ def find_capture(target: str | None, store: Store) -> Capture | None:
     """The capture that a command's argument names: a folder, or a name in the store; None when it names none."""
     if not target or "://" in target or "=" in target:
         return None
-    if (Path(target) / "capture.json").exists():
-        return open_capture(Path(target))
-    if Path(target).is_dir():
+    capture = store.lookup(target)
+    if capture is None and Path(target).is_dir():
         raise QueryfitError(
             f"{target} is not a capture: it holds no capture.json", hint="name the capture's own folder"
         )
-    for server in store.servers():
-        if (store.folder / server / target / "capture.json").exists():
-            return open_capture(store.folder / server / target)
-    return None
+    return capture
 
 
 def last_run(store: Path) -> LastRun:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from queryfit.audit import Settings, audit_server
+from queryfit.audit import Settings, audit_capture, audit_server, take_capture
 from queryfit.capture.server import CaptureOptions
 from queryfit.config import Config
+from queryfit.evidence.store import Store
 from queryfit.findings import Report
 from tests.capture.taking import ROLES
 from tests.servers import Cluster, PgBouncer
@@ -86,6 +87,26 @@ def test_each_role_finds_what_it_may_read(cluster: Cluster, shop: str, tmp_path:
         mendable = {entry.rule for entry in reports[role].not_checked if "grant" in (entry.hint or "")}
         assert lacking <= mendable, f"{role} does not say what keeps it from {sorted(lacking - mendable)}"
     assert len(reports["plain"].not_checked) > len(reports["monitor"].not_checked) > len(reports["fit"].not_checked)
+
+
+def test_a_sample_stands_on_the_last_full_capture(newest: Cluster, database: str, tmp_path: Path) -> None:
+    newest.run(ROLES)
+    newest.run(SHOP, database=database)
+    dsn, store, sample = newest.dsn(database, user="monitor"), Store(tmp_path), CaptureOptions(kind="sample")
+    alone = audit_capture(take_capture(dsn, sample, store), Settings(store=tmp_path))
+    assert not found(alone) & BY_CATALOG
+    assert "duplicate-index" in {entry.rule for entry in alone.not_checked}
+    full = take_capture(dsn, CaptureOptions(), store)
+    newest.run()
+    taken = take_capture(dsn, sample, store)
+    assert taken.meta["full"] == full.name
+    report = audit_capture(taken, Settings(store=tmp_path))
+    assert found(report) >= BY_CATALOG
+    # what the full capture could not read is not clean in the sample either
+    reasons = {entry.reason for entry in audit_capture(full, Settings(store=tmp_path)).not_checked}
+    statistics = {entry.reason for entry in report.not_checked if entry.rule == "table-bloat"}
+    assert statistics
+    assert statistics <= reasons
 
 
 @pytest.mark.skipif(PgBouncer.executable() is None, reason="pgbouncer is not installed")

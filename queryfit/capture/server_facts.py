@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from queryfit.capture.connect_errors import QueryError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable
 
     from queryfit.capture.scope import Scope
 
@@ -311,11 +311,3 @@ def read_vacuums(scope: Scope, databases: Iterable[str | None]) -> list[Row]:
             database=scope.database,
         )
     return visible
-
-
-def search_paths(settings: Mapping[str, str | None], db_role_settings: Iterable[Row]) -> dict[tuple[str, str], str]:
-    """search_path by (database, role), '' for any: from ALTER ROLE/DATABASE … SET, and the server's as ('', '')."""
-    found = {("", ""): settings.get("search_path") or '"$user", public'}
-    for row in db_role_settings:
-        found[row["database"], row["role"]] = row["search_path"]
-    return found

@@ -146,15 +146,28 @@ class Store:
                 bad.append(Unusable(folder, error.message))
         return good, bad
 
-    def find(self, name: str) -> Capture:
-        """A capture by folder path or by name in this store. Raises QueryfitError."""
+    def lookup(self, name: str) -> Capture | None:
+        """A capture by folder path or by name in this store; None where there is none. Raises QueryfitError."""
+        places = [Path(name), *(self.folder / server / name for server in self.servers())]
         # os.path: a name that is too long for the system is only not there
-        if os.path.exists(Path(name) / _META):  # noqa: PTH110
-            return open_capture(Path(name))
-        for server in self.servers():
-            if os.path.exists(self.folder / server / name / _META):  # noqa: PTH110
-                return open_capture(self.folder / server / name)
-        raise QueryfitError(f"no capture {name!r} in {self.folder}", hint="`queryfit history` lists them")
+        found = next((place for place in places if os.path.exists(place / _META)), None)  # noqa: PTH110
+        return open_capture(found) if found else None
+
+    def find(self, name: str) -> Capture:
+        """Like `lookup`, but raises QueryfitError where there is none."""
+        found = self.lookup(name)
+        if found is None:
+            raise QueryfitError(f"no capture {name!r} in {self.folder}", hint="`queryfit history` lists them")
+        return found
+
+    def latest_full(self, system_identifier: str, scope: str) -> Capture | None:
+        """The newest full capture of a server and scope whose files are all there; None where there is none."""
+        for capture in reversed(self.captures(system_identifier)[0]):
+            if capture.kind == "full" and capture.meta.get("scope") == scope:
+                with suppress(QueryfitError):
+                    capture.files()
+                    return capture
+        return None
 
     def prepare(self) -> Path:
         """The folder where captures are written before they are committed, swept of what killed writers left.
@@ -215,6 +228,15 @@ class Writer:
         self.committed: Capture | None = None
         self._open: dict[str, IO[str]] = {}
         self._counts: Counter[str] = Counter()
+
+    def build_on(self, full: Capture) -> None:
+        """Take the tables that this capture lacks from a full one by reference, with the gaps that they have there."""
+        self.meta["full"] = full.name
+        with duckdb.connect() as connection:
+            cursor = connection.execute(f"select * from read_parquet('{_quoted(full.files()['unread'])}')")
+            names = [column[0] for column in cursor.description or ()]
+            gaps = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        self.add("unread", [gap for gap in gaps if tables()[gap["table_name"]].capture == "full"])
 
     def add(self, table: str, rows: Iterable[Mapping[str, object]]) -> None:
         """Append rows to an evidence table; missing keys are null, an unknown key is a KeyError.
