@@ -1,4 +1,7 @@
-"""The pages of the healthy shop: those of `sick`, by the same names, as they should be."""
+"""The pages of the healthy shop: those of `sick`, by the same names, as they should be.
+
+Some are right as they are: there an index of the healthy shop makes the difference.
+"""
 
 from __future__ import annotations
 
@@ -30,10 +33,6 @@ def order_list(connection: Connection, n: int) -> None:
     ).fetchall()
 
 
-def latest_reviews(connection: Connection, n: int) -> None:
-    sick.latest_reviews(connection, n)  # an index gives the order
-
-
 def search(connection: Connection, n: int) -> None:
     connection.execute("select id, name from products where name like %s limit 20", (f"%{n % 90:02}abc%",)).fetchall()
 
@@ -45,24 +44,12 @@ def order_export(connection: Connection, n: int) -> None:
     ).fetchall()
 
 
-def login(connection: Connection, n: int) -> None:
-    sick.login(connection, n)  # an index on lower(email)
-
-
-def tracking(connection: Connection, n: int) -> None:
-    sick.tracking(connection, n)  # an index
-
-
 def shipped_orders(connection: Connection, n: int) -> None:
     connection.execute(
         "select o.id, s.carrier, s.shipped_at from orders o join shipments s on s.order_id = o.id"
         " where o.customer_id = %s order by o.created_at desc limit 10",
         (pages.regular_customer(n),),
     ).fetchall()
-
-
-def till(connection: Connection, n: int) -> None:
-    sick.till(connection, n)  # an index
 
 
 def dashboard(connection: Connection, _n: int) -> None:
@@ -99,14 +86,6 @@ def large_orders(connection: Connection, n: int) -> None:
     ).fetchall()
 
 
-def returned_orders(connection: Connection, n: int) -> None:
-    sick.returned_orders(connection, n)  # an index
-
-
-def sales(connection: Connection, n: int) -> None:
-    sick.sales(connection, n)  # no index is in the way of HOT
-
-
 def tidy_searches(connection: Connection, n: int) -> None:
     connection.execute("update searches set words = lower(words) where id = %s", (1 + n * 17 % 40000,))
 
@@ -137,16 +116,16 @@ def also_bought(connection: Connection, n: int) -> None:
 
 STOREFRONT = (
     pages.Visit(order_history, 60, 2),
-    pages.Visit(latest_reviews, 60, 1),
+    pages.Visit(sick.latest_reviews, 60, 1),  # an index gives the order
     pages.Visit(search, 60),
-    pages.Visit(login, 80, 1),
-    pages.Visit(tracking, 60, 1),
+    pages.Visit(sick.login, 80, 1),  # an index on lower(email)
+    pages.Visit(sick.tracking, 60, 1),  # an index
     pages.Visit(shipped_orders, 60, 1),
     pages.Visit(customer_value, 200, 1),
     pages.Visit(order_status, 60, 1),
-    pages.Visit(sales, 20, 1),
+    pages.Visit(sick.sales, 20, 1),  # no index is in the way of HOT
     pages.Visit(cart, 60, 1),
-    pages.Visit(returned_orders, 40),
+    pages.Visit(sick.returned_orders, 40),  # an index
     pages.Visit(also_bought, 40),
     *pages.SHARED,
 )
@@ -154,7 +133,7 @@ STOREFRONT = (
 BACK_OFFICE = (
     pages.Visit(order_list, 60, 2),
     pages.Visit(order_export, 40),
-    pages.Visit(till, 60),
+    pages.Visit(sick.till, 60),  # an index
     pages.Visit(dashboard, 60),
     pages.Visit(newsletter, 40),
     pages.Visit(never_reviewed, 20),

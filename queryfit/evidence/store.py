@@ -236,7 +236,8 @@ class Writer:
             cursor = connection.execute(f"select * from read_parquet('{_quoted(full.files()['unread'])}')")
             names = [column[0] for column in cursor.description or ()]
             gaps = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-        self.add("unread", [gap for gap in gaps if tables()[gap["table_name"]].capture == "full"])
+        taken = {table.name for table in tables().values() if table.capture == "full"}
+        self.add("unread", [gap for gap in gaps if gap["table_name"] in taken])
 
     def add(self, table: str, rows: Iterable[Mapping[str, object]]) -> None:
         """Append rows to an evidence table; missing keys are null, an unknown key is a KeyError.
