@@ -33,6 +33,9 @@ _KNOWN = frozenset(
         "is_urgent",
         "file",
         "line",
+        "column",
+        "end_line",
+        "end_column",
         "impact_ms_per_day",
         "impact_low_ms_per_day",
         "not_checked_reason",
@@ -53,7 +56,11 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One fault, ranked. `impact_*` is null where time is not what is at stake."""
+    """One fault, ranked. `impact_*` is null where time is not what is at stake.
+
+    In a file, `line` to `end_column` is what of it is at fault: counted from 1, columns in characters, the end column
+    is the one behind the last character.
+    """
 
     id: str
     rule: str
@@ -74,6 +81,10 @@ class Finding:
     evidence: Mapping[str, Any]
     state: str = "new"  # new, open (seen by the run before), or fixed
     suppressed_by: str | None = None  # reason of the suppression, or `baseline`
+    column: int | None = None
+    end_line: int | None = None
+    end_column: int | None = None
+    is_suppressed_in_source: bool = False  # by a comment in the file
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +95,8 @@ class NotChecked:
     subject: str | None
     reason: str
     hint: str | None
+    file: str | None = None
+    line: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +114,8 @@ class Report:
     """What a command that returns findings hands to a renderer.
 
     `findings` are in rank order and are what counts; `suppressed` are the ones that a suppression or a baseline took
-    out; `fixed` are findings of the run before that are gone. `server` is null for files, `files` for a server.
+    out; `fixed` are findings of the run before that are gone. `server` is null for files, `files` and `statements` (how
+    many of them were judged) for a server. `sources` has the text of files, by name, so that a line can be shown.
     """
 
     server: Mapping[str, Any] | None
@@ -116,6 +130,8 @@ class Report:
     cost: Mapping[str, Any] = field(default_factory=dict)
     captured_ms_per_day: float | None = None
     rules_run: int = 0
+    statements: int | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +184,14 @@ def identity(rule: str, origin: str, database: str | None, subject: str) -> str:
 def not_checked_rows(rule: Rule, rows: Iterable[Mapping[str, Any]]) -> list[NotChecked]:
     """The rows in which a rule says that it could not judge."""
     return [
-        NotChecked(rule.name, str(row["subject"]), str(row["not_checked_reason"]), row.get("hint"))
+        NotChecked(
+            rule.name,
+            str(row["subject"]),
+            str(row["not_checked_reason"]),
+            row.get("hint"),
+            row.get("file"),
+            row.get("line"),
+        )
         for row in rows
         if row.get("not_checked_reason")
     ]
@@ -416,4 +439,7 @@ def _finding(draft: _Draft, origin: str, severity: str, impact: Claim | None) ->
         file=str(file) if file else None,
         line=int(line) if line else None,
         evidence=evidence,
+        column=row.get("column"),
+        end_line=row.get("end_line"),
+        end_column=row.get("end_column"),
     )
