@@ -25,5 +25,6 @@ class MigrationFile:
     sql: str
     runner: str
     transactions: Transactions
+    group: int = 0  # files of different groups do not see each other's objects
     is_linted: bool = True  # False: only part of the history
     is_applied: bool = False  # a server has it already: it must not be rewritten

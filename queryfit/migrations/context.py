@@ -1,0 +1,171 @@
+"""Where the interpretation of one statement stands: the schema before it, the settings, what was found so far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from queryfit.migrations.model import BEFORE, Born, Database, Index, Name, Relation, Settings, Type
+from queryfit.migrations.steps import Action, Effect, Step
+from queryfit.sql.ddl import RangeVar, TypeName
+
+SMALL_BYTES = 8 * 1024 * 1024
+"""A table below it is read or written in well under a second even from a cold disk."""
+
+class Context(Struct):
+    """What an interpreter works with. It changes `database` and `settings`, and adds to `effects` and `step`."""
+
+    version: int  # PostgreSQL's major version
+    database: Database
+    settings: Settings
+    step: Step
+    effects: list[Effect]
+    sql: str  # the file's text as it runs
+    file: int
+    transaction: int | None
+    shift: int = 0  # from a location in the statement's tree to a place in `sql`, in bytes
+    is_in_block: bool = False  # inside a transaction block, implicit ones too: some commands refuse that
+
+    # names
+
+    def name_of(self, relation: RangeVar) -> Name:
+        """The name that the text means: of a relation that is there, else in the first schema of the search path."""
+        if relation.schemaname:
+            return Name(relation.schemaname, relation.relname)
+        return self.unqualified(relation.relname)
+
+    def unqualified(self, name: str) -> Name:
+        path = self.settings.search_path
+        for schema in ("pg_temp", *path):
+            found = Name(schema, name)
+            if found in self.database.relations or found in self.database.indexes:
+                return found
+        return Name(path[0] if path else "public", name)
+
+    def new_name(self, relation: RangeVar) -> Name:
+        """The name that a new relation gets."""
+        if relation.schemaname:
+            return Name(relation.schemaname, relation.relname)
+        if relation.relpersistence == "t":
+            return Name("pg_temp", relation.relname)
+        path = self.settings.search_path
+        return Name(path[0] if path else "public", relation.relname)
+
+    def qualify(self, parts: Sequence[str], known: Any = ()) -> Name:
+        """The name of an object that is no relation; `known` holds the names of its kind that are there."""
+        if len(parts) > 1:
+            return Name(parts[-2], parts[-1])
+        path = self.settings.search_path
+        for schema in (*path, "pg_catalog"):
+            if (found := Name(schema, parts[-1])) in known:
+                return found
+        return Name(path[0] if path else "public", parts[-1])
+
+    # relations
+
+    def find(self, relation: RangeVar) -> Relation | None:
+        """The relation that is there under that name; None where the model knows of none."""
+        return self.database.relations.get(self.name_of(relation))
+
+    def relation(self, relation: RangeVar, kind: Any = "table") -> Relation:
+        """The relation of that name. One that nobody made is taken to be there: it becomes known as unknown."""
+        name = self.name_of(relation)
+        found = self.database.relations.get(name)
+        if found is None:
+            found = Relation(name, kind, is_known=False, are_columns_known=False)
+            self.database.relations[name] = found
+        return found
+
+    @property
+    def born(self) -> Born:
+        """The birth mark of what this statement makes."""
+        return Born(self.file, self.transaction)
+
+    def is_new(self, thing: Relation | Index) -> bool:
+        """Nobody else uses it yet: born in this file or transaction, or temporary."""
+        born = thing.born
+        if born is not BEFORE and (
+            born.file == self.file or (born.transaction is not None and born.transaction == self.transaction)
+        ):
+            return True
+        return isinstance(thing, Relation) and thing.persistence == "temporary"
+
+    # types
+
+    def type_of(self, written: TypeName | None) -> Type | None:
+        """A type as it is written, in canonical form; None for what only a running server knows (`%type`)."""
+        if written is None or written.pct_type or not written.names:
+            return None
+        parts = [part.text for part in written.names]
+        typmods = tuple(_typmod(entry) for entry in written.typmods)
+        dimensions = len(written.arrayBounds)
+        database = self.database
+        if len(parts) > 1:
+            return Type(parts[-2], parts[-1], typmods, dimensions)
+        name = parts[0]
+        for schema in self.settings.search_path:
+            if (at := Name(schema, name)) in database.domains or at in database.enums or at in database.types:
+                return Type(schema, name, typmods, dimensions)
+        return Type("pg_catalog", name, typmods, dimensions) if name in BUILT_IN else Type("", name, typmods, dimensions)
+
+    # what is found
+
+    def effect(self, action: Action, relation: Relation | None, lock_level: int = 0, **facts: Any) -> Effect:
+        """Add an effect on a relation, with the state that the relation is in."""
+        if relation is None:
+            effect = Effect(self.step.number, action, None, lock_level=lock_level, **facts)
+        else:
+            facts.setdefault("relation_kind", relation.kind)
+            facts.setdefault("is_partitioned", relation.kind == "partitioned table")
+            size = relation.size_bytes
+            effect = Effect(
+                self.step.number,
+                action,
+                relation.text,
+                lock_level=lock_level,
+                is_known=relation.is_known,
+                is_new=self.is_new(relation),
+                is_small=size is not None and size < SMALL_BYTES,
+                size_bytes=size,
+                row_count=relation.row_count,
+                writes_per_s=relation.writes_per_s,
+                reads_per_s=relation.reads_per_s,
+                **facts,
+            )
+        self.effects.append(effect)
+        return effect
+
+    def refuse(self, reason: str) -> None:
+        """PostgreSQL refuses the statement here, for sure: the first reason stays."""
+        self.step.refusal = self.step.refusal or reason
+
+    def unfollowed(self, reason: str) -> None:
+        """The model cannot follow the statement; the first reason stays."""
+        self.step.unfollowed = self.step.unfollowed or reason
+
+    def source(self, start: int, end: int) -> str:
+        """The text between two locations of the statement's tree."""
+        if self.sql.isascii():
+            return self.sql[start + self.shift : end + self.shift]
+        return self.sql.encode()[start + self.shift : end + self.shift].decode(errors="replace")
+
+
+def _typmod(node: Any) -> int | str:
+    value = node.A_Const.value if node.A_Const is not None else None
+    return value if isinstance(value, int | str) else ""
+
+
+BUILT_IN = frozenset(
+    """
+    aclitem bit bool box bpchar bytea char cid cidr circle cstring date daterange datemultirange float4 float8 inet int2
+    int2vector int4 int4multirange int4range int8 int8multirange int8range interval json jsonb jsonpath line lseg macaddr
+    macaddr8 money name numeric nummultirange numrange oid oidvector path pg_lsn pg_snapshot point polygon record
+    refcursor regclass regcollation regconfig regdatabase regdictionary regnamespace regoper regoperator regproc
+    regprocedure regrole regtype serial serial2 serial4 serial8 bigserial smallserial text tid time timestamp timestamptz
+    timetz tsmultirange tsquery tsrange tstzmultirange tstzrange tsvector txid_snapshot unknown uuid varbit varchar void
+    xid xid8 xml anyelement anyarray trigger event_trigger
+    """.split()
+)
+"""Types of pg_catalog that a statement may name without their schema (the grammar qualifies `integer` and the like)."""

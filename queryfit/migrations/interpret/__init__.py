@@ -1,0 +1,21 @@
+"""What each kind of statement does to the schema, and what it locks, scans and rewrites meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from queryfit.migrations.interpret import columns, constraints, data, indexes, objects, partitions, programs, session
+from queryfit.migrations.interpret import tables, types, views
+
+HANDLERS: dict[str, Callable[[Any, Any], None]] = {
+    **tables.HANDLERS,
+    **indexes.HANDLERS,
+    **types.HANDLERS,
+    **views.HANDLERS,
+    **programs.HANDLERS,
+    **objects.HANDLERS,
+    **data.HANDLERS,
+    **session.HANDLERS,
+}
+"""The interpreter of each kind of statement, by the parser's name of it: a function of the context and the tree."""
