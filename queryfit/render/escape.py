@@ -11,6 +11,7 @@ import unicodedata
 
 # Cc control, Cf format (bidi marks, zero-width), Co private use, Cs lone surrogates, Cn unassigned, Zl/Zp line breaks
 _UNSAFE = frozenset({"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"})
+_MAYBE_UNSAFE = re.compile(r"[^ -~]")
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|#~$!])")
 _COMMAND = re.compile(r"^((?:[ \t]|\x1b\[[0-9;]*m)*)::(?=[\w-]+(?:\s[^\n]*)?::)", re.MULTILINE)
 _LEGACY_COMMAND = re.compile(r"##\[")
@@ -22,13 +23,14 @@ def printable(text: str, *, keep: str = "") -> str:
 
     `keep` are characters that may stay, such as the newlines of a statement.
     """
-    if text.isascii() and text.isprintable():
+    if text.isprintable():
         return text
-    return "".join(c if c in keep or _is_safe(c) else _written_out(c) for c in text)
+    return _MAYBE_UNSAFE.sub(lambda found: _if_safe(found[0], keep), text)
 
 
-def _is_safe(character: str) -> bool:
-    return character == " " or unicodedata.category(character) not in _UNSAFE
+def _if_safe(character: str, keep: str) -> str:
+    is_safe = character in keep or unicodedata.category(character) not in _UNSAFE
+    return character if is_safe else _written_out(character)
 
 
 def _written_out(character: str) -> str:

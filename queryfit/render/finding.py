@@ -14,7 +14,6 @@ from queryfit.details import Details, Plan
 from queryfit.findings import Finding
 from queryfit.render import phrases
 from queryfit.render.escape import block, line, shortened, without_commands
-from queryfit.render.fixes import essence
 from queryfit.render.look import Look
 from queryfit.render.sql import highlighted, indented, joined, paragraph, prose, styled
 from queryfit.render.table import Cell, Column, console, table
@@ -35,7 +34,7 @@ def render(finding: Finding, rule: Rule | None, details: Details, look: Look, *,
         parts.append(f"{_heading('Fix', look)}\n{highlighted(finding.fix, look)}")
     if finding.undo:
         head = f"{_heading('Undo', look)}, in essence: `queryfit fix {number} --undo` prints it safe to run"
-        parts.append(f"{head}\n{highlighted(essence(finding.undo), look)}")
+        parts.append(f"{head}\n{highlighted(phrases.essence(finding.undo), look)}")
     parts.append(_numbers(finding, details, look))
     parts += [_statement(row, look) for row in details.statements]
     if (left := details.statement_count - len(details.statements)) > 0:

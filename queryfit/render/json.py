@@ -16,38 +16,41 @@ SCHEMA = Path(__file__).parent / "schema" / f"report-{VERSION}.json"
 
 def render(report: Report) -> str:
     """The report as JSON; every key is always there, null where it is unknown."""
-    return to_json(document(report))
+    return to_json(_document(report))
 
 
 def document(report: Report) -> dict[str, Any]:
     """The report in JSON's own types, findings in rank order."""
-    window = report.window
-    document: dict[str, Any] = plain(
-        {
-            "version": VERSION,
-            "tool_version": __version__,
-            "server": report.server,
-            "files": report.files,
-            "window": {
-                "since": window.since,
-                "until": window.until,
-                "seconds": window.seconds,
-                "is_extrapolated": window.is_extrapolated,
-            }
-            if window
-            else None,
-            "captured_ms_per_day": report.captured_ms_per_day,
-            "capture": report.capture,
-            "cost": report.cost,
-            "rules_run": report.rules_run,
-            "findings": [_finding(entry, rank) for rank, entry in enumerate(report.findings, 1)],
-            "suppressed": [_finding(entry, None) for entry in report.suppressed],
-            "fixed": [_fixed(entry) for entry in report.fixed],
-            "not_checked": [_not_checked(entry) for entry in report.not_checked],
-            "notes": report.notes,
-        }
-    )
+    document: dict[str, Any] = plain(_document(report))
     return document
+
+
+def _document(report: Report) -> dict[str, Any]:
+    window = report.window
+    return {
+        "version": VERSION,
+        "tool_version": __version__,
+        "server": report.server,
+        "files": report.files,
+        "statements": report.statements,
+        "window": {
+            "since": window.since,
+            "until": window.until,
+            "seconds": window.seconds,
+            "is_extrapolated": window.is_extrapolated,
+        }
+        if window
+        else None,
+        "captured_ms_per_day": report.captured_ms_per_day,
+        "capture": report.capture,
+        "cost": report.cost,
+        "rules_run": report.rules_run,
+        "findings": [_finding(entry, rank) for rank, entry in enumerate(report.findings, 1)],
+        "suppressed": [_finding(entry, None) for entry in report.suppressed],
+        "fixed": [_fixed(entry) for entry in report.fixed],
+        "not_checked": [_not_checked(entry) for entry in report.not_checked],
+        "notes": report.notes,
+    }
 
 
 def schema() -> dict[str, Any]:
@@ -75,8 +78,12 @@ def _finding(finding: Finding, rank: int | None) -> dict[str, Any]:
         "undo": finding.undo,
         "file": finding.file,
         "line": finding.line,
+        "column": finding.column,
+        "end_line": finding.end_line,
+        "end_column": finding.end_column,
         "state": finding.state,
         "suppressed_by": finding.suppressed_by,
+        "is_suppressed_in_source": finding.is_suppressed_in_source,
         "evidence": finding.evidence,
     }
 
@@ -86,4 +93,11 @@ def _fixed(entry: Any) -> dict[str, Any]:
 
 
 def _not_checked(entry: NotChecked) -> dict[str, Any]:
-    return {"rule": entry.rule, "subject": entry.subject, "reason": entry.reason, "hint": entry.hint}
+    return {
+        "rule": entry.rule,
+        "subject": entry.subject,
+        "reason": entry.reason,
+        "hint": entry.hint,
+        "file": entry.file,
+        "line": entry.line,
+    }

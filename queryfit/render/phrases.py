@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,13 @@ CLOSE = 0.95  # a low estimate from here on is as good as the high one
 SEVERITIES = ("error", "warning", "info")
 _TEXT_COLUMNS = ("text", "statement", "query")
 _STATEMENT_SUBJECT = "fingerprint:"
+# what `queryfit.fixes` puts around a statement: DDL that is tried again, and CONCURRENTLY without limits
+_RETRIED = re.compile(r"^do (\$fix_*\$)\n.*?\bexecute (\$ddl_*\$)(.*?)\2;.*?^\1;", re.DOTALL | re.MULTILINE)
+_UNLIMITED = re.compile(
+    r"(?:^(?:--|select pid,|where xact_start|select indexrelid)[^\n]*\n)*"
+    r"^set lock_timeout = 0;[^\n]*\nset statement_timeout = 0;\n(.*?)^reset statement_timeout;\nreset lock_timeout;",
+    re.DOTALL | re.MULTILINE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,3 +193,10 @@ def some(names: Sequence[str], most: int) -> str:
     """The first names, and how many more there are."""
     shown = ", ".join(line(name, 80) for name in names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def essence(fix: str) -> str:
+    """The statements that change something, without the checks and limits around them and without comments."""
+    body = _RETRIED.sub(r"\3;", _UNLIMITED.sub(r"\1", fix))
+    lines = [text for text in body.splitlines() if text.strip() and not text.lstrip().startswith("--")]
+    return "\n".join(lines) or fix.strip()

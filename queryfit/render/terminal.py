@@ -13,7 +13,6 @@ from queryfit import __version__, words
 from queryfit.findings import Finding, Report
 from queryfit.render import phrases
 from queryfit.render.escape import line, without_commands
-from queryfit.render.fixes import essence
 from queryfit.render.look import Look
 from queryfit.render.sql import highlighted, joined, paragraph
 from queryfit.render.table import Cell, Column, console, has_own_width, table
@@ -73,7 +72,7 @@ def _first(finding: Finding, report: Report, look: Look) -> str:
     )
     lines = [paragraph(head, look), paragraph(line(finding.message), look, indent=2)]
     if finding.fix:
-        core = essence(finding.fix).splitlines()
+        core = phrases.essence(finding.fix).splitlines()
         shown = "\n".join([*core[:_ESSENCE_LINES], *(["…"] if len(core) > _ESSENCE_LINES else [])])
         lines.append(highlighted(shown, look, indent=4))
         if len(finding.fix.splitlines()) > len(core) and _is_remembered(report):

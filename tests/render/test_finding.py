@@ -13,7 +13,7 @@ from syrupy.assertion import SnapshotAssertion
 from queryfit.details import Details, Plan, no_details
 from queryfit.findings import Finding
 from queryfit.render import finding as render
-from queryfit.render import fixes
+from queryfit.render import fixes, phrases
 from queryfit.render.look import Look
 from queryfit.ruleset import load_rules
 from tests.render.samples import EVIL, HOSTILE, INDEX, LOOP, URGENT, WIDE
@@ -157,4 +157,4 @@ def test_a_message_of_several_lines_stays_a_comment() -> None:
     ],
 )  # fmt: skip
 def test_essence(fix: str, essence: str) -> None:
-    assert fixes.essence(fix) == essence
+    assert phrases.essence(fix) == essence
