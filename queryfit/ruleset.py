@@ -16,11 +16,11 @@ from queryfit.resources import folder
 
 SEVERITIES = ("error", "warning", "info")
 PROOFS = ("measured", "planned", "inferred")
-GIVEN = ("evidence",)
+GIVEN = ("evidence", "migration")
 SECTIONS = ("Why it matters", "What to do", "When to leave it")
 
 _NAME = re.compile(r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")
-_KEY = re.compile(r"^-- (rule|title|severity|proof|reads|message|fix|undo|param|since): ?(.*)$")
+_KEY = re.compile(r"^-- (rule|title|severity|proof|reads|message|fix|repair|undo|param|since): ?(.*)$")
 _PARAM = re.compile(r"^(\w+) = (.+?) -- (.+)$")
 _MARK = re.compile(r"^-- (example|given|finds): ?(.*)$")
 _REQUIRED = ("rule", "title", "severity", "reads", "message", "since")
@@ -59,6 +59,7 @@ class Rule:
     reads: tuple[str, ...]
     message: str
     fix: str | None
+    repair: str | None  # name of the mechanical change that mends a migration's text
     undo: str | None
     since: str
     parameters: tuple[Parameter, ...]
@@ -66,6 +67,11 @@ class Rule:
     select: str
     select_line: int
     examples: tuple[Example, ...]
+
+    @property
+    def is_about_migrations(self) -> bool:
+        """It judges files, not a server."""
+        return any(table.startswith("migration_") for table in self.reads)
 
     def values(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """The rule's parameters by name, with what the configuration says instead. Raises QueryfitError."""
@@ -133,15 +139,30 @@ def rule_files(user_folders: Sequence[Path] = ()) -> list[Path]:
     return files
 
 
-def load_rules(user_folders: Sequence[Path] = ()) -> tuple[Rule, ...]:
-    """Every rule, by name. Raises RuleError for the first file that is no rule, or for two rules of one name."""
+def load_rules(user_folders: Sequence[Path] = (), *, about_migrations: bool | None = None) -> tuple[Rule, ...]:
+    """Every rule, by name; only those that are (not) about migrations where that is asked.
+
+    Raises RuleError for the first file that is no rule, or for two rules of one name.
+    """
     rules: dict[str, Rule] = {}
     for path in rule_files(user_folders):
+        if about_migrations and not _reads_migrations(path):
+            continue
         rule = read_rule(path)
+        if about_migrations is False and rule.is_about_migrations:
+            continue
         if rule.name in rules:
             raise RuleError([Problem(path, 1, f"rule {rule.name} is already defined in {rules[rule.name].path}")])
         rules[rule.name] = rule
     return tuple(rules[name] for name in sorted(rules))
+
+
+def _reads_migrations(path: Path) -> bool:
+    """Tell it without reading the rule: `queryfit lint` starts for one small file as well."""
+    try:
+        return b"\n-- reads: migration_" in path.read_bytes()
+    except OSError:
+        return True  # reading it says what is wrong
 
 
 def read_rule(path: Path) -> Rule:
@@ -165,6 +186,7 @@ def read_rule(path: Path) -> Rule:
         reads=tuple(part.strip() for part in header["reads"].split(",")),
         message=header["message"],
         fix=header.get("fix"),
+        repair=header.get("repair"),
         undo=header.get("undo"),
         since=header["since"],
         parameters=tuple(draft.parameters),
@@ -247,7 +269,7 @@ def _read_examples(draft: _Draft, lines: Sequence[str], start: int) -> None:
             finds.append(found[2].strip())
         else:
             if begins:
-                if given not in GIVEN:
+                if given.partition(",")[0] not in GIVEN:
                     draft.problems.append((begins, f"an example is given: {' or '.join(GIVEN)}, not {given!r}"))
                 if not finds:
                     draft.problems.append((begins, "an example says what it finds: a subject, or nothing"))
@@ -323,7 +345,13 @@ def check_example(rule: Rule, example: Example) -> list[Problem]:
     from queryfit.evidence.session import example_session  # noqa: PLC0415
 
     try:
-        with example_session(example.body) as session:
+        if example.given.startswith("migration"):
+            from queryfit.capture.migrations import example_session as migration_session  # noqa: PLC0415
+
+            opened = migration_session(example.given, example.body)
+        else:
+            opened = example_session(example.body)
+        with opened as session:
             result = session.query(rule.select, _used(rule, rule.values({})))
             rows = list(result.mappings())
     except QueryfitError as error:

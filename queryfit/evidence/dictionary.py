@@ -26,8 +26,8 @@ class Column:
 class Table:
     """One evidence table.
 
-    `capture` is `full` (catalog and statistics), `sample` (counters, in every capture) or `derived` (made from the
-    others by `derivation` when a session opens).
+    `capture` is `full` (catalog and statistics), `sample` (counters, in every capture), `migration` (of migration
+    files, never of a server) or `derived` (made from the others by `derivation` when a session opens).
     """
 
     name: str

@@ -168,6 +168,22 @@ def empty_session(reads: Sequence[str]) -> Session:
     return _build({name: table.create for name, table in tables().items()}, finish=drop_others)
 
 
+def loaded_session(held: Mapping[str, Mapping[str, Sequence[Any]]]) -> Session:
+    """A session that holds the named tables with these columns (each a sequence of values), and no others.
+
+    Columns that are left out are null. The derived tables whose sources are all held are made too.
+    """
+
+    def load(raw: duckdb.DuckDBPyConnection) -> None:
+        for name, columns in held.items():
+            types = tables()[name].column_types
+            if columns and len(next(iter(columns.values()))):
+                places = ", ".join(f"unnest(${n}::{types[column]}[])" for n, column in enumerate(columns, 1))
+                raw.execute(f"insert into {name} ({', '.join(columns)}) select {places}", list(columns.values()))
+
+    return _build({name: tables()[name].create for name in held}, load=load)
+
+
 def example_session(inserts: str) -> Session:
     """A session that holds what the INSERT statements of an example say.
 
@@ -210,11 +226,18 @@ _NEUTRAL_BY_COLUMN = {
     "persistence": "'permanent'",
     "version_number": "180000",
     "provider": "'self-hosted'",
+    "relation_kind": "'table'",
+    "runner": "'psql'",
+    "server_version": "18",
+    "transactions": "'each'",
     "is_captured": "true",
     "is_enforced": "true",
     "is_key": "true",
     "is_nulls_distinct": "true",
+    "is_known": "true",
+    "is_present": "true",
     "is_readable": "true",
+    "is_reversible": "true",
     "is_ready": "true",
     "is_toplevel": "true",
     "is_valid": "true",
@@ -249,9 +272,13 @@ def _build(
         for create in creates.values():
             connection.execute(create)
         load(connection)
+        made = set(creates)
         for table in tables().values():
-            if table.derivation:
+            if table.derivation and (table.name in creates or made.issuperset(table.source.split(", "))):
+                if table.name not in creates:
+                    connection.execute(table.create)
                 connection.execute(table.derivation)
+                made.add(table.name)
         finish(connection)
         _lock_down(connection)
     except BaseException:
