@@ -14,6 +14,7 @@ from queryfit.sql.ddl import RangeVar, TypeName
 SMALL_BYTES = 8 * 1024 * 1024
 """A table below it is read or written in well under a second even from a cold disk."""
 
+
 class Context(Struct):
     """What an interpreter works with. It changes `database` and `settings`, and adds to `effects` and `step`."""
 
@@ -27,6 +28,7 @@ class Context(Struct):
     transaction: int | None
     shift: int = 0  # from a location in the statement's tree to a place in `sql`, in bytes
     is_in_block: bool = False  # inside a transaction block, implicit ones too: some commands refuse that
+    encoded: bytes | None = None  # `sql` in UTF-8, once it was needed
 
     # names
 
@@ -75,7 +77,7 @@ class Context(Struct):
         found = self.database.relations.get(name)
         if found is None:
             found = Relation(name, kind, is_known=False, are_columns_known=False)
-            self.database.relations[name] = found
+            self.database.put(found)
         return found
 
     @property
@@ -108,7 +110,9 @@ class Context(Struct):
         for schema in self.settings.search_path:
             if (at := Name(schema, name)) in database.domains or at in database.enums or at in database.types:
                 return Type(schema, name, typmods, dimensions)
-        return Type("pg_catalog", name, typmods, dimensions) if name in BUILT_IN else Type("", name, typmods, dimensions)
+        return (
+            Type("pg_catalog", name, typmods, dimensions) if name in BUILT_IN else Type("", name, typmods, dimensions)
+        )
 
     # what is found
 
@@ -149,7 +153,9 @@ class Context(Struct):
         """The text between two locations of the statement's tree."""
         if self.sql.isascii():
             return self.sql[start + self.shift : end + self.shift]
-        return self.sql.encode()[start + self.shift : end + self.shift].decode(errors="replace")
+        if self.encoded is None:
+            self.encoded = self.sql.encode()
+        return self.encoded[start + self.shift : end + self.shift].decode(errors="replace")
 
 
 def _typmod(node: Any) -> int | str:

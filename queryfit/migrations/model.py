@@ -192,7 +192,11 @@ class Function(Struct):
 
 
 class Database(Struct):
-    """Everything that is known to exist. `is_complete`: what is not here does not exist."""
+    """Everything that is known to exist. `is_complete`: what is not here does not exist.
+
+    Relations come in by `put`, go by `forget` and change their names by `move`: these keep the maps that say who depends
+    on whom. A constraint comes in by `constrain`.
+    """
 
     relations: dict[Name, Relation] = field(default_factory=dict)
     indexes: dict[Name, Index] = field(default_factory=dict)
@@ -204,13 +208,139 @@ class Database(Struct):
     extensions: dict[str, str] = field(default_factory=dict)  # name → its schema
     is_complete: bool = False
     time_zone: str | None = None  # of the server, where it is known
+    gone: set[Name] = field(default_factory=set)  # relations and indexes that migrations dropped or renamed
+    # Who may depend on a relation (by a foreign key, a view's query, as its sequence) and who may have a constraint of
+    # a name: places to look at; nothing is taken out.
+    dependents: dict[Name, set[Name]] = field(default_factory=dict)
+    constraint_places: dict[Name, set[Name]] = field(default_factory=dict)
 
     def copy(self) -> Database:
         """A deep copy, for a transaction that may roll back. Raw parts and bounds are shared: they never change."""
         return copy.deepcopy(self)
 
+    def put(self, relation: Relation) -> None:
+        """Add a relation, or note anew what a changed one depends on."""
+        name = relation.name
+        self.relations[name] = relation
+        self.gone.discard(name)
+        for place, _ in relation.depends_on:
+            self.dependents.setdefault(place, set()).add(name)
+        if relation.owned_by is not None:
+            self.dependents.setdefault(relation.owned_by[0], set()).add(name)
+        for constraint in relation.constraints.values():
+            self.constrain(relation, constraint)
+
+    def constrain(self, relation: Relation, constraint: Constraint) -> None:
+        """Add a constraint to a relation."""
+        relation.constraints[constraint.name] = constraint
+        self.constraint_places.setdefault(Name(relation.name.schema, constraint.name), set()).add(relation.name)
+        if constraint.referenced is not None:
+            self.dependents.setdefault(constraint.referenced, set()).add(relation.name)
+
+    def put_index(self, index: Index) -> None:
+        """Add an index; its table must be there."""
+        self.indexes[index.name] = index
+        self.gone.discard(index.name)
+        self.relations[index.relation].indexes.add(index.name)
+
+    def forget_index(self, name: Name) -> Index | None:
+        """Take an index out."""
+        index = self.indexes.pop(name, None)
+        self.gone.add(name)
+        if index is not None and (relation := self.relations.get(index.relation)) is not None:
+            relation.indexes.discard(name)
+            if relation.clustered_on == name:
+                relation.clustered_on = None
+        return index
+
+    def forget(self, name: Name) -> Relation | None:
+        """Take a relation out with its indexes and its own sequences; what depends on it stays as it is."""
+        relation = self.relations.pop(name, None)
+        self.gone.add(name)
+        if relation is None:
+            return None
+        for index in list(relation.indexes):
+            self.indexes.pop(index, None)
+            self.gone.add(index)
+        for parent in relation.parents:
+            if (above := self.relations.get(parent)) is not None:
+                above.children.discard(name)
+                if above.default_partition == name:
+                    above.default_partition = None
+        for sequence in self.owned_sequences(name):
+            self.forget(sequence.name)
+        return relation
+
+    def move(self, relation: Relation, new: Name) -> None:
+        """Give a relation another name or schema, wherever it is named; its indexes and sequences stay where they are."""
+        old = relation.name
+        affected = [self.relations[name] for name in self.dependents.get(old, ()) if name in self.relations]
+        del self.relations[old]
+        self.gone.add(old)
+        relation.name = new
+        self.put(relation)
+        for index in relation.indexes:
+            if index in self.indexes:
+                self.indexes[index].relation = new
+        for parent in relation.parents:
+            if (above := self.relations.get(parent)) is not None:
+                above.children.discard(old)
+                above.children.add(new)
+                if above.default_partition == old:
+                    above.default_partition = new
+        for child in relation.children:
+            if (below := self.relations.get(child)) is not None:
+                below.parents = tuple(new if parent == old else parent for parent in below.parents)
+        for other in affected:
+            for constraint in other.constraints.values():
+                if constraint.referenced == old:
+                    constraint.referenced = new
+            if other.depends_on:
+                other.depends_on = frozenset(
+                    (new if place == old else place, column) for place, column in other.depends_on
+                )
+            if other.owned_by is not None and other.owned_by[0] == old:
+                other.owned_by = (new, other.owned_by[1])
+            self.put(other)
+
+    def move_index(self, index: Index, new: Name) -> None:
+        """Give an index another name or schema, wherever it is named."""
+        old = index.name
+        del self.indexes[old]
+        self.gone.add(old)
+        self.gone.discard(new)
+        index.name = new
+        self.indexes[new] = index
+        relation = self.relations.get(index.relation)
+        if relation is not None:
+            relation.indexes.discard(old)
+            relation.indexes.add(new)
+            if relation.clustered_on == old:
+                relation.clustered_on = new
+            constraint = relation.constraints.get(index.constraint) if index.constraint is not None else None
+            if constraint is not None:
+                constraint.index = new
+            for child in self.descendants(relation):
+                for other in child.indexes:
+                    if (below := self.indexes.get(other)) is not None and below.parent == old:
+                        below.parent = new
+
+    def exists(self, name: Name) -> bool:
+        """A relation or an index has the name."""
+        return name in self.relations or name in self.indexes
+
+    def constraint_exists(self, name: Name) -> bool:
+        """A table of that schema has a constraint of that name."""
+        for place in self.constraint_places.get(name, ()):
+            relation = self.relations.get(place)
+            if relation is not None and name.name in relation.constraints:
+                return True
+        return False
+
     def descendants(self, relation: Relation) -> Iterator[Relation]:
         """Partitions and inheritance children, at any depth; each once."""
+        if not relation.children:
+            return
         seen = {relation.name}
         pending = sorted(relation.children)
         while pending:
@@ -227,18 +357,34 @@ class Database(Struct):
 
     def referencing(self, name: Name) -> Iterator[tuple[Relation, Constraint]]:
         """Foreign keys that point at a table, with the table that has them."""
-        for relation in self.relations.values():
+        for place in sorted(self.dependents.get(name, ())):
+            relation = self.relations.get(place)
+            if relation is None:
+                continue
             for constraint in relation.constraints.values():
-                if constraint.kind == "foreign key" and constraint.referenced == name:
+                if constraint.referenced == name:
                     yield relation, constraint
 
     def views_on(self, name: Name, column: str | None = None) -> Iterator[Relation]:
         """Views and materialized views that read a relation, or that column of it."""
-        for relation in self.relations.values():
+        for view in sorted(self.dependents.get(name, ())):
+            relation = self.relations.get(view)
+            if relation is None:
+                continue
             for place, read in relation.depends_on:
                 if place == name and (column is None or read == column):
                     yield relation
                     break
+
+    def owned_sequences(self, name: Name, column: str | None = None) -> list[Relation]:
+        """The sequences that a table's columns own, or that column of it."""
+        found = []
+        for place in sorted(self.dependents.get(name, ())):
+            relation = self.relations.get(place)
+            if relation is not None and relation.owned_by is not None and relation.owned_by[0] == name:
+                if column is None or relation.owned_by[1] == column:
+                    found.append(relation)
+        return found
 
 
 class Settings(Struct):
