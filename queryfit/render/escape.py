@@ -13,6 +13,7 @@ import unicodedata
 _UNSAFE = frozenset({"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"})
 _MAYBE_UNSAFE = re.compile(r"[^ -~]")
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|#~$!])")
+_MENTION = re.compile(r"@(?=\w)")  # would write to whoever has that name
 _COMMAND = re.compile(r"^((?:[ \t]|\x1b\[[0-9;]*m)*)::(?=[\w-]+(?:\s[^\n]*)?::)", re.MULTILINE)
 _LEGACY_COMMAND = re.compile(r"##\[")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -64,7 +65,8 @@ def shortened(text: str, most: int) -> str:
 def markdown(text: str) -> str:
     """Text that Markdown and the HTML within it take literally, on one line."""
     flat = line(text).replace("&", "&amp;")
-    return _MARKDOWN.sub(lambda found: {"<": "&lt;", ">": "&gt;"}.get(found[1], f"\\{found[1]}"), flat)
+    literal = _MARKDOWN.sub(lambda found: {"<": "&lt;", ">": "&gt;"}.get(found[1], f"\\{found[1]}"), flat)
+    return _MENTION.sub("@&#8203;", literal)
 
 
 def code_span(text: str) -> str:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from queryfit import __version__, words
 from queryfit.findings import Finding, Report
-from queryfit.render import phrases
+from queryfit.render import phrases, pull_request
 from queryfit.render.escape import code_block, code_span, markdown
 
 
 def render(report: Report) -> str:
-    """The report: a table of all findings, each of them with its SQL, and what was not checked."""
+    """The report: a table of all findings, each of them with its SQL, and what was not checked.
+
+    Of files it is the comment of a pull request.
+    """
+    if report.files is not None:
+        return pull_request.render(report)
     parts = ["# queryfit", _facts(report), f"**{_sentence(phrases.totals(report))}**"]
     if together := phrases.saved_together(report):
         parts.append(_sentence(markdown(together)))
@@ -45,8 +50,6 @@ def _facts(report: Report) -> str:
         facts += [phrases.server(report.server), phrases.window(report.window)]
         if report.captured_ms_per_day is not None:
             facts.append(f"{words.duration(report.captured_ms_per_day)} of statement time a day")
-    if report.files is not None:
-        facts.append(phrases.counted(len(report.files), "file"))
     if report.window and report.window.until:
         facts.append(f"{report.window.until:%Y-%m-%d %H:%M} UTC")
     if cost := phrases.cost(report.cost):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,25 @@ class Gap:
     hint: str | None
     rules: tuple[str, ...]
     subjects: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GapPlace:
+    """What rules could not judge at one place of a file for one reason."""
+
+    file: str | None
+    line: int | None
+    reason: str
+    hint: str | None
+    rules: tuple[str, ...]
+    subjects: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """Why, for which rules, and what would mend it, on one line."""
+        about = "" if self.file or not self.subjects else f"{some(self.subjects, 3)}, "
+        hint = f"; hint: {self.hint}" if self.hint else ""
+        return line(f"{self.reason} ({about}by {some(self.rules, 4)}){hint}")
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:
@@ -200,3 +219,58 @@ def essence(fix: str) -> str:
     body = _RETRIED.sub(r"\3;", _UNLIMITED.sub(r"\1", fix))
     lines = [text for text in body.splitlines() if text.strip() and not text.lstrip().startswith("--")]
     return "\n".join(lines) or fix.strip()
+
+
+def by_place(report: Report) -> list[Finding]:
+    """Findings in the order of the files, then by line, column, severity and rule."""
+    order = {name: number for number, name in enumerate(report.files or ())}
+    return sorted(
+        report.findings,
+        key=lambda entry: (
+            order.get(entry.file or "", len(order)),
+            entry.file or "",
+            entry.line or 0,
+            entry.column or 0,
+            SEVERITIES.index(entry.severity),
+            entry.rule,
+        ),
+    )
+
+
+def with_lines(report: Report) -> Iterator[tuple[Finding, str | None]]:
+    """Findings in the order of files and lines, each with the line of source that it begins in."""
+    lines: list[str] = []
+    name: str | None = None
+    for entry in by_place(report):
+        if entry.file != name:
+            name = entry.file
+            lines = report.sources.get(name or "", "").split("\n")
+        text = lines[entry.line - 1] if entry.line and entry.line <= len(lines) else ""
+        yield entry, text.rstrip() or None
+
+
+def severities(findings: Sequence[Finding]) -> Mapping[str, str]:
+    """How many findings of each severity there are, in words: `3 errors`, `1 warning`, `2 info`."""
+    counts = Counter(entry.severity for entry in findings)
+    return {
+        name: counted(counts[name], name, "info" if name == "info" else None) for name in SEVERITIES if counts[name]
+    }
+
+
+def unjudged(entries: Sequence[NotChecked]) -> int:
+    """How many things could not be judged: statements or other subjects, and rules that could not run at all."""
+    return len({(entry.file, entry.line, entry.subject or f"rule {entry.rule}") for entry in entries})
+
+
+def gap_places(entries: Sequence[NotChecked]) -> list[GapPlace]:
+    """What could not be judged, by place and reason: one entry for all rules that had to leave it."""
+    found: dict[tuple[str | None, int | None, str, str | None], tuple[dict[str, None], dict[str, None]]] = {}
+    for entry in entries:
+        rules, subjects = found.setdefault((entry.file, entry.line, entry.reason, entry.hint), ({}, {}))
+        rules[entry.rule] = None
+        if entry.subject is not None:
+            subjects[entry.subject] = None
+    return [
+        GapPlace(file, number, reason, hint, tuple(rules), tuple(subjects))
+        for (file, number, reason, hint), (rules, subjects) in found.items()
+    ]

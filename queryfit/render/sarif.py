@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from queryfit import __version__
-from queryfit.findings import Finding, Report
+from queryfit.findings import Finding, NotChecked, Report
 from queryfit.render.escape import line
 from queryfit.render.phrases import stake
 from queryfit.render.values import plain, to_json
@@ -35,19 +35,7 @@ def render(report: Report, rules: Sequence[Rule]) -> str:
         "invocations": [
             {
                 "executionSuccessful": True,
-                "toolExecutionNotifications": [
-                    {
-                        "descriptor": {"id": "not-checked"},
-                        "level": "note",
-                        "message": {"text": _sentence(entry.rule, entry.subject, entry.reason, entry.hint)},
-                        **(
-                            {"associatedRule": {"id": entry.rule, "index": index[entry.rule]}}
-                            if entry.rule in index
-                            else {}
-                        ),
-                    }
-                    for entry in report.not_checked
-                ],
+                "toolExecutionNotifications": [_notification(entry, index) for entry in report.not_checked],
             }
         ],
     }
@@ -57,6 +45,20 @@ def render(report: Report, rules: Sequence[Rule]) -> str:
 def _sentence(rule: str, subject: str | None, reason: str, hint: str | None) -> str:
     text = f"{rule}{f' on {subject}' if subject else ''} not checked: {reason}"
     return line(f"{text}; hint: {hint}" if hint else text)
+
+
+def _notification(entry: NotChecked, index: dict[str, int]) -> dict[str, Any]:
+    notification: dict[str, Any] = {
+        "descriptor": {"id": "not-checked"},
+        "level": "note",
+        "message": {"text": _sentence(entry.rule, entry.subject, entry.reason, entry.hint)},
+    }
+    if entry.rule in index:
+        notification["associatedRule"] = {"id": entry.rule, "index": index[entry.rule]}
+    if entry.file is not None:
+        region = {"region": {"startLine": entry.line}} if entry.line else {}
+        notification["locations"] = [{"physicalLocation": {"artifactLocation": {"uri": _uri(entry.file)}, **region}}]
+    return notification
 
 
 def _rule(rule: Rule) -> dict[str, Any]:
@@ -94,7 +96,12 @@ def _result(finding: Finding, index: dict[str, int], report: Report) -> dict[str
     if finding.rule in index:
         result["ruleIndex"] = index[finding.rule]
     if finding.suppressed_by:
-        result["suppressions"] = [{"kind": "external", "justification": line(finding.suppressed_by)}]
+        result["suppressions"] = [
+            {
+                "kind": "inSource" if finding.is_suppressed_in_source else "external",
+                "justification": line(finding.suppressed_by),
+            }
+        ]
     return result
 
 
@@ -104,12 +111,25 @@ def _location(finding: Finding) -> dict[str, Any]:
     logical = [{"fullyQualifiedName": line(name), "name": line(finding.subject)}]
     if finding.file is None:
         return {"logicalLocations": logical}
-    region = {"region": {"startLine": finding.line}} if finding.line else {}
+    region = {"region": _region(finding)} if finding.line else {}
     return {
         "physicalLocation": {"artifactLocation": {"uri": _uri(finding.file)}, **region},
         "logicalLocations": logical,
     }
 
 
+def _region(finding: Finding) -> dict[str, int]:
+    """What is at fault; SARIF, too, counts from 1 and ends behind the last character."""
+    places = {
+        "startLine": finding.line,
+        "startColumn": finding.column,
+        "endLine": finding.end_line,
+        "endColumn": finding.end_column,
+    }
+    if finding.column is None:
+        places = {"startLine": finding.line, "endLine": finding.end_line}
+    return {name: place for name, place in places.items() if place is not None}
+
+
 def _uri(path: str) -> str:
-    return quote(path.replace("\\", "/"))
+    return quote(path.replace("\\", "/").removeprefix("./"), errors="replace")

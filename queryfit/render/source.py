@@ -5,8 +5,7 @@ It is printed at every commit, so it does without rich, whose import takes longe
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from queryfit.findings import Finding, NotChecked, Report
 from queryfit.render import phrases
@@ -25,7 +24,7 @@ _ELLIPSIS = "…"
 def render(report: Report, look: Look, *, is_verbose: bool = False) -> str:
     """The report as text, by file and line; -v also lists what was suppressed and every gap."""
     page = _Page(look)
-    parts = [page.finding(entry, text) for entry, text in _with_lines(report)]
+    parts = [page.finding(entry, text) for entry, text in phrases.with_lines(report)]
     parts.append(_suppressed(report, page) if is_verbose else "")
     parts.append(_gaps(report, page, None if is_verbose else _MOST_GAPS))
     parts.append("\n".join(page.paragraph(f"note: {line(note, 400)}") for note in report.notes))
@@ -195,34 +194,6 @@ def _broken(word: str, room: int) -> Iterator[str]:
     yield piece
 
 
-def _with_lines(report: Report) -> Iterator[tuple[Finding, str | None]]:
-    """Findings in the order of files and lines, each with the line of source that it begins in."""
-    lines: list[str] = []
-    name: str | None = None
-    for entry in by_place(report):
-        if entry.file != name:
-            name = entry.file
-            lines = report.sources.get(name or "", "").split("\n")
-        text = lines[entry.line - 1] if entry.line and entry.line <= len(lines) else ""
-        yield entry, text.rstrip() or None
-
-
-def by_place(report: Report) -> list[Finding]:
-    """Findings in the order of the files, then by line, column, severity and rule."""
-    order = {name: number for number, name in enumerate(report.files or ())}
-    return sorted(
-        report.findings,
-        key=lambda entry: (
-            order.get(entry.file or "", len(order)),
-            entry.file or "",
-            entry.line or 0,
-            entry.column or 0,
-            phrases.SEVERITIES.index(entry.severity),
-            entry.rule,
-        ),
-    )
-
-
 def _place(entry: Finding | NotChecked) -> str:
     """`path:line:column`, as editors and terminals make a link of it."""
     column = getattr(entry, "column", None)
@@ -266,14 +237,14 @@ def _summary(report: Report, page: _Page) -> str:
     """How many findings in how many files; where there are none, how much is clean."""
     files = phrases.counted(len(report.files or ()), "file")
     rest = [f"{len(report.suppressed):,} suppressed"] if report.suppressed else []
-    if gaps := unjudged(report.not_checked):
+    if gaps := phrases.unjudged(report.not_checked):
         rest.append(f"{gaps:,} not checked")
     if report.findings:
         hit = len({entry.file for entry in report.findings})
         where = f"{hit:,} of {files}" if hit < len(report.files or ()) else files
-        counts = severities(report.findings)
+        counts = phrases.severities(report.findings)
         said = ", ".join(page.painted(text, _SEVERITY_CODES[name]) for name, text in counts.items())
-        why = f"`queryfit rules show {line(by_place(report)[0].rule)}` says why"
+        why = f"`queryfit rules show {line(phrases.by_place(report)[0].rule)}` says why"
         return f"{' · '.join([f'{said} in {where}', *rest])}\n{page.painted(why, _DIM)}"
     if not report.files:
         return page.painted("No file to lint.", _YELLOW)
@@ -282,18 +253,3 @@ def _summary(report: Report, page: _Page) -> str:
     if report.statements is not None:
         files += f", {phrases.counted(report.statements, 'statement')}"
     return " · ".join([page.painted(f"No finding in {files}", _YELLOW if gaps else _GREEN), *rest])
-
-
-def severities(findings: Sequence[Finding]) -> Mapping[str, str]:
-    """How many findings of each severity there are, in words: `3 errors`, `1 warning`, `2 info`."""
-    counts = Counter(entry.severity for entry in findings)
-    return {
-        name: phrases.counted(counts[name], name, "info" if name == "info" else None)
-        for name in phrases.SEVERITIES
-        if counts[name]
-    }
-
-
-def unjudged(entries: Sequence[NotChecked]) -> int:
-    """How many things could not be judged: statements or other subjects, and rules that could not run at all."""
-    return len({(entry.file, entry.line, entry.subject or f"rule {entry.rule}") for entry in entries})
