@@ -97,7 +97,10 @@ def difference(session: Session, before: View, after: View, taken: Mapping[int, 
             locks[names[oid]] = strongest(bits & ~was)
         if was:
             held[names[oid]] = strongest(was)
-    rewritten, emptied, scanned, pages = set(), set(), set(), 0
+    rewritten: set[str] = set()
+    emptied: set[str] = set()
+    scanned: set[str] = set()
+    pages = 0
     for oid, old in before.relations.items():
         new = after.relations.get(oid)
         if new is None:
@@ -125,6 +128,7 @@ def difference(session: Session, before: View, after: View, taken: Mapping[int, 
             if relation.table in names and relation.name in locks
         },
         "kinds": {relation.name: relation.kind for relation in before.relations.values() if relation.name in named},
+        "new": frozenset(r.name for oid, r in after.relations.items() if oid not in names),
         "pages": pages,
     }
 

@@ -9,18 +9,21 @@ from __future__ import annotations
 import select
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import psycopg
+from psycopg.pq import DiagnosticField, ExecStatus
+from psycopg.pq.abc import PGresult
 
 from queryfit.errors import QueryfitError
 from queryfit.migrations.trace.observed import Failure
 
-if TYPE_CHECKING:
-    import psycopg
-
 CANCEL_GRACE_S = 5.0
 IDLE_WAIT_S = 0.5
+CHUNK_ROWS = 1000
 
 IDLE, ACTIVE, IN_BLOCK, IN_FAILED_BLOCK = 0, 1, 2, 3  # libpq's PQTRANS_*
+_FAILED = frozenset({ExecStatus.FATAL_ERROR, ExecStatus.BAD_RESPONSE})
 _LOST = Failure("", "the server closed the connection")
 
 
@@ -29,11 +32,14 @@ class OutOfTimeError(QueryfitError):
 
 
 class Session:
-    """A connection in autocommit mode; `deadline` is in seconds of time.monotonic()."""
+    """A connection in autocommit mode; `deadline` is in seconds of time.monotonic(); `has_room` looks at the disk."""
 
-    def __init__(self, connection: psycopg.Connection[Any], deadline: float) -> None:
+    def __init__(
+        self, connection: psycopg.Connection[Any], deadline: float, has_room: Callable[[], bool] | None = None
+    ) -> None:
         self.connection = connection
         self.deadline = deadline
+        self.has_room = has_room
 
     @property
     def process_id(self) -> int:
@@ -64,32 +70,37 @@ class Session:
         self.check_time()
         pgconn = self.connection.pgconn
         pgconn.send_query(sql.encode("utf-8", "replace"))
-        pgconn.set_single_row_mode()
+        try:
+            pgconn.set_chunked_rows_mode(CHUNK_ROWS)
+        except psycopg.NotSupportedError:  # libpq before 17
+            pgconn.set_single_row_mode()
         failure: Failure | None = None
         stop = min(self.deadline, time.monotonic() + limit_s)
         cancelled_at: float | None = None
+        next_look = 0.0
         for event in self._results(meanwhile):
             now = time.monotonic()
             if event is None:
-                if cancelled_at is None and now > stop:
+                is_over = now > stop
+                if not is_over and now > next_look and self.has_room is not None:
+                    is_over = not self.has_room()
+                    next_look = now + IDLE_WAIT_S
+                if cancelled_at is None and is_over:
                     self.connection.cancel_safe(timeout=CANCEL_GRACE_S)
                     cancelled_at = now
                 elif cancelled_at is not None and now > cancelled_at + CANCEL_GRACE_S:
                     self.connection.close()
-                    return failure or Failure("57014", f"it did not end within {limit_s:.0f} s")
+                    return failure or Failure("57014", f"it did not end within {limit_s:.0f} s, or filled the disk")
             else:
                 failure = failure or event
         if cancelled_at is not None:
-            return Failure("57014", f"it did not end within {stop - cancelled_at + limit_s:.0f} s")
+            return Failure("57014", f"it did not end within {limit_s:.0f} s, or filled the disk")
         if failure is None and self.is_lost:
             return _LOST
         return failure
 
     def _results(self, meanwhile: Callable[[], float] | None) -> Iterator[Failure | None]:
         """Yield each error, and None whenever some time has passed, until the server is ready again."""
-        import psycopg
-        from psycopg.pq import DiagnosticField, ExecStatus
-
         pgconn = self.connection.pgconn
         try:
             while True:
@@ -104,28 +115,15 @@ class Session:
                 if result is None:
                     return
                 status = result.status
-                if status == ExecStatus.COPY_IN:
-                    pgconn.put_copy_end(b"rows are not sent")
-                elif status == ExecStatus.COPY_OUT:
-                    while pgconn.get_copy_data(1)[0] >= 0:
+                if status == ExecStatus.COPY_OUT:
+                    while (size := pgconn.get_copy_data(1)[0]) >= 0:
                         yield None
-                        if not select.select([pgconn.socket], [], [], IDLE_WAIT_S)[0]:
-                            continue
-                        pgconn.consume_input()
-                elif status in {ExecStatus.FATAL_ERROR, ExecStatus.BAD_RESPONSE}:
-                    words = [
-                        (result.error_field(place) or b"").decode("utf-8", "replace")
-                        for place in (
-                            DiagnosticField.SQLSTATE,
-                            DiagnosticField.MESSAGE_PRIMARY,
-                            DiagnosticField.MESSAGE_DETAIL,
-                            DiagnosticField.CONSTRAINT_NAME,
-                        )
-                    ]
-                    if not words[0]:
-                        yield _LOST
-                        return
-                    yield Failure(words[0], words[1], words[2] or None, words[3] or None)
+                        if size == 0 and select.select([pgconn.socket], [], [], IDLE_WAIT_S)[0]:
+                            pgconn.consume_input()
+                elif status == ExecStatus.COPY_IN:
+                    pgconn.put_copy_end(b"rows are not sent")
+                else:
+                    yield _failure(result) if status in _FAILED else None
         except psycopg.OperationalError:
             yield _LOST
 
@@ -137,3 +135,16 @@ class Session:
 
     def close(self) -> None:
         self.connection.close()
+
+
+def _failure(result: PGresult) -> Failure:
+    places = (
+        DiagnosticField.SQLSTATE,
+        DiagnosticField.MESSAGE_PRIMARY,
+        DiagnosticField.MESSAGE_DETAIL,
+        DiagnosticField.CONSTRAINT_NAME,
+    )
+    sqlstate, message, detail, constraint = (
+        (result.error_field(place) or b"").decode("utf-8", "replace") for place in places
+    )
+    return Failure(sqlstate, message, detail or None, constraint or None) if sqlstate else _LOST
