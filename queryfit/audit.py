@@ -44,7 +44,7 @@ class Settings:
 
     def rules(self) -> tuple[Rule, ...]:
         """The rules that come with queryfit and the person's own. Raises QueryfitError."""
-        return load_rules((*self.config.rules, *self.rule_folders), about_migrations=False)
+        return load_rules((*self.config.rules, *self.rule_folders))
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ def judge(
     baseline_ids: frozenset[str] = frozenset(),
     progress: Callable[[str], None] = lambda _: None,
 ) -> Report:
-    """Judge a capture.
+    """Judge a capture; rules about migrations are left to `lint`.
 
     `before` are the findings of the run before (None when there was none), `baseline_ids` the known findings. A rule
     that cannot run never stops the others: it is named as not checked. Raises QueryfitError where the capture is
@@ -37,6 +37,8 @@ def judge(
     """
     if unknown := sorted(config.rule_settings.keys() - {rule.name for rule in rules}):
         raise QueryfitError(f"{config.path} sets rule {unknown[0]!r}, which is not there", hint="see `queryfit rules`")
+    about_files = {rule.name for rule in rules if rule.is_about_migrations}
+    rules = [rule for rule in rules if rule.name not in about_files]
     with open_session(capture) as session:
         results: list[tuple[Rule, list[dict[str, Any]]]] = []
         not_checked: list[NotChecked] = []
@@ -62,7 +64,11 @@ def judge(
         window = _window(session, capture)
     found, fixed = baseline.compare(found, before, not_checked, rules=[rule.name for rule in rules])
     kept, suppressed, notes = baseline.suppress(
-        found, config.suppressions, today=today, rules=[rule.name for rule in rules], not_checked=not_checked
+        found,
+        [entry for entry in config.suppressions if entry.rule not in about_files],
+        today=today,
+        rules=[rule.name for rule in rules],
+        not_checked=not_checked,
     )
     known = [finding for finding in kept if finding.id in baseline_ids]
     return Report(

@@ -12,23 +12,24 @@ from pathlib import Path
 from typing import Any
 
 from queryfit import baseline, words
-from queryfit.capture.migrations import Columns, evidence
+from queryfit.capture.migrations import evidence
 from queryfit.config import Config
 from queryfit.errors import QueryfitError
+from queryfit.evidence.dictionary import tables
 from queryfit.evidence.session import Session, loaded_session
 from queryfit.findings import Finding, NotChecked, Report, identity
-from queryfit.migrations.comments import Comment, read_suppressions
+from queryfit.migrations.comments import Comment, read_suppressions, suppress
 from queryfit.migrations.files import MigrationFile
 from queryfit.migrations.model import Database
 from queryfit.migrations.replay import NEWEST, Run, replay
 from queryfit.migrations.stake import stake
 from queryfit.migrations.steps import Effect, Step
-from queryfit.ruleset import Rule, load_rules, run_rule
+from queryfit.ruleset import Rule, load_rules, rule_files, run_rule
 
 STYLE = "style"
 """The group of rules that run only when they are asked for."""
 
-_FACTS = ("migration_step", "migration_effect")
+_OF_ANY_RULE = "the suppression of *"
 _COMMENTS = "migration_suppression"
 _WORD = re.compile(r"\w+")
 _KNOWN = frozenset({"subject", "step", "effect", "severity", "proof", "not_checked_reason", "hint", "file", "line"})
@@ -46,7 +47,7 @@ class Settings:
 
     def rules(self) -> tuple[Rule, ...]:
         """The rules about migrations: those that come with queryfit and the person's own. Raises QueryfitError."""
-        rules = load_rules((*self.config.rules, *self.rule_folders), about_migrations=True)
+        rules = load_rules((*self.config.rules, *self.rule_folders), only_migrations=True)
         return tuple(rule for rule in rules if self.with_style or rule.group != STYLE)
 
 
@@ -60,9 +61,10 @@ class Linted:
 
 
 def lint(files: Sequence[MigrationFile], settings: Settings, *, before: Database | None = None) -> Linted:
-    """Judge the files that are marked for it, in their order. Raises QueryfitError for rules or settings that are wrong.
+    """Judge the files that are marked for it, in their order.
 
     `before` is the schema before the first file; without it, what no file made is taken to be there and in use.
+    Raises QueryfitError for rules or settings that are wrong.
     """
     rules = settings.rules()
     _check_settings(settings.config, rules)
@@ -76,9 +78,10 @@ def lint(files: Sequence[MigrationFile], settings: Settings, *, before: Database
     if comments:
         found, suppressed, told = _suppress(files, run, found, comments, rules, settings)
         found += told
+    names = {rule.name for rule in rules}
     kept, taken, notes = baseline.suppress(
         found,
-        settings.config.suppressions,
+        [entry for entry in settings.config.suppressions if entry.rule in {*names, "*"}],
         today=datetime.now(UTC).date(),
         rules=[rule.name for rule in rules],
         not_checked=not_checked,
@@ -96,7 +99,7 @@ def lint(files: Sequence[MigrationFile], settings: Settings, *, before: Database
         ),
         not_checked=not_checked,
         suppressed=[*suppressed, *taken, *(replace(finding, suppressed_by="baseline") for finding in known)],
-        notes=notes,
+        notes=[note for note in notes if not note.startswith(_OF_ANY_RULE)],  # it may be meant for an audit
         rules_run=len(rules),
         statements=sum(step.file in places and not step.is_nested for step in run.steps),
         sources={file.name: file.text for file in judged},
@@ -109,6 +112,7 @@ def _order(finding: Finding, order: Mapping[str, int]) -> tuple[Any, ...]:
 
 
 def _check_settings(config: Config, rules: Sequence[Rule]) -> None:
+    """A wrong setting is the person's to mend, not something to go on without."""
     for rule in rules:
         rule.values(config.rule_settings.get(rule.name, {}))
 
@@ -245,7 +249,7 @@ def _last(name: str | None) -> str | None:
     return name.rpartition(".")[2].strip('"') if name else None
 
 
-def _suppress(
+def _suppress(  # noqa: PLR0917 -- the parts of one run
     files: Sequence[MigrationFile],
     run: Run,
     found: list[Finding],
@@ -253,5 +257,21 @@ def _suppress(
     rules: Sequence[Rule],
     settings: Settings,
 ) -> tuple[list[Finding], list[Finding], list[Finding]]:
-    """Take out what comments suppress; comments that do nothing are judged in a second pass."""
-    raise NotImplementedError
+    """Findings that stay, findings that comments take out, and what a second pass finds of the comments themselves."""
+    spans: dict[str, list[tuple[int, int]]] = {name: [] for name in comments}
+    for step in run.steps:
+        file = files[step.file]
+        if file.name in spans and file.is_linted and not step.is_nested:
+            spans[file.name].append((step.line, step.line + file.sql.count("\n", step.start, step.end)))
+    kept, taken, became = suppress(
+        found,
+        comments,
+        spans,
+        known_rules={path.stem for path in rule_files((*settings.config.rules, *settings.rule_folders))},
+        rules_run={rule.name for rule in rules},
+    )
+    second = [rule for rule in rules if _COMMENTS in rule.reads]
+    columns = {name: [getattr(entry, name) for entry in became] for name in tables()[_COMMENTS].column_types}
+    with loaded_session({_COMMENTS: columns}) as session:
+        told, _ = _found(session, files, run, second, settings)
+    return kept, taken, told

@@ -59,7 +59,6 @@ class Rule:
     reads: tuple[str, ...]
     message: str
     fix: str | None
-    repair: str | None  # name of the mechanical change that mends a migration's text
     undo: str | None
     since: str
     parameters: tuple[Parameter, ...]
@@ -67,6 +66,7 @@ class Rule:
     select: str
     select_line: int
     examples: tuple[Example, ...]
+    repair: str | None = None  # name of the mechanical change that mends a migration's text
 
     @property
     def is_about_migrations(self) -> bool:
@@ -139,18 +139,16 @@ def rule_files(user_folders: Sequence[Path] = ()) -> list[Path]:
     return files
 
 
-def load_rules(user_folders: Sequence[Path] = (), *, about_migrations: bool | None = None) -> tuple[Rule, ...]:
-    """Every rule, by name; only those that are (not) about migrations where that is asked.
+def load_rules(user_folders: Sequence[Path] = (), *, only_migrations: bool = False) -> tuple[Rule, ...]:
+    """Every rule, by name, or only those about migrations.
 
     Raises RuleError for the first file that is no rule, or for two rules of one name.
     """
     rules: dict[str, Rule] = {}
     for path in rule_files(user_folders):
-        if about_migrations and not _reads_migrations(path):
+        if only_migrations and not _reads_migrations(path):
             continue
         rule = read_rule(path)
-        if about_migrations is False and rule.is_about_migrations:
-            continue
         if rule.name in rules:
             raise RuleError([Problem(path, 1, f"rule {rule.name} is already defined in {rules[rule.name].path}")])
         rules[rule.name] = rule
