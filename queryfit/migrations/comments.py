@@ -132,8 +132,9 @@ def _directives(comment: str, at: Comment) -> Iterator[Comment]:
     body = comment[2:].removesuffix("*/") if comment.startswith("/*") else comment[2:]
     marks = list(_DIRECTIVE.finditer(body))
     ends = [*(mark.start() for mark in marks[1:]), len(body)]
+    line, place = at.line, 0
     for mark, end in zip(marks, ends, strict=False):
-        line = at.line + body.count("\n", 0, mark.end())
+        line, place = line + body.count("\n", place, mark.end()), mark.end()
         said = body[mark.end() : end]
         found = _WORDS.match(said)
         if found is None:

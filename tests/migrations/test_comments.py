@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import fields
 
 import pglast.parser
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from queryfit.evidence.dictionary import tables
@@ -232,6 +233,8 @@ PIECES = st.sampled_from(
 
 @given(st.lists(PIECES, max_size=25).map("".join))
 def test_comments_are_where_the_lexer_of_postgresql_sees_them(text: str) -> None:
+    # a comment between two strings that continue each other is none of the tokens that the lexer hands out
+    assume(not re.search(r"'[ \r\n]*--[^\n\r]*[\n\r]", text))
     try:
         tokens = pglast.parser.scan(text)
     except pglast.parser.ParseError:
