@@ -1,0 +1,351 @@
+"""Migration runners: how each is recognised, orders its files, sends them, and remembers what it has run.
+
+What is said here of a runner was read in its own source or documentation:
+
+- flyway (`ResourceNameParser`, `MigrationVersion`, `ParserSqlScript`, `SqlScriptMetadata`, `PostgreSQLParser` of its
+  core): one transaction a file; none where the file holds only statements of a short list that cannot run in one, or
+  where `<file>.conf` says `executeInTransaction=false`; a file that mixes both is refused.
+- dbmate (`pkg/dbmate/migration.go`, `db.go`): the block after `-- migrate:up` is one Exec, between BEGIN and COMMIT
+  unless the line says `transaction:false`; files in the order of their names.
+- goose (`internal/sqlparser/parser.go`, `migration_sql.go`): statement by statement between BEGIN and COMMIT, or alone
+  with `-- +goose NO TRANSACTION`; `ENVSUB ON` fills in environment variables; by the number before the first `_`.
+- golang-migrate (`source/parse.go`, `database/postgres/postgres.go`): the whole file is one simple query.
+- sqitch (`Plan.pm`, `Engine/pg.pm`): psql with ON_ERROR_STOP, in the order of `sqitch.plan`.
+- prisma (issues prisma/prisma#14456, prisma-engines#5767, #5847): the whole script is one simple query; since 7.4 a
+  script with CREATE INDEX CONCURRENTLY is split into its statements, unless DROP INDEX CONCURRENTLY is in the way.
+- supabase (`pkg/migration/file.go`, issue supabase/cli#5139, pull requests #5156, #6009, #6276, #6354): a file is one
+  batch in a transaction; statements that PostgreSQL refuses there run alone between batches; a file with its own BEGIN
+  or COMMIT goes statement by statement.
+- diesel (`migrations_internals`, `file_based_migrations.rs`, `migration_harness.rs`): `up.sql` in a transaction unless
+  `metadata.toml` says otherwise (one without the key does say otherwise); else as one simple query.
+- sqlx (`sqlx-core/src/migrate/source.rs`, `sqlx-postgres/src/migrate.rs`): one query in a transaction; with a first
+  line `-- no-transaction` the query alone.
+- rails: `db/structure.sql` is loaded by psql (`ActiveRecord::Tasks::PostgreSQLDatabaseTasks`).
+- sql-migrate (`sqlparse.go`), tern (`migrate/migrate.go`), node-pg-migrate (`src/sqlMigration.ts`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
+
+from queryfit.migrations.masking import Note, blank, fill_environment, statements
+
+Transactions = Literal["each", "batch", "pipeline", "file"]
+"""How a runner sends a file: `each` statement alone (psql), the whole text as one `batch` (an implicit transaction
+block where it holds more than one statement), as a `pipeline` (in one transaction, but a statement that PostgreSQL
+refuses in a transaction block runs alone: what stands before it is committed, what follows begins the next
+transaction), or the `file` between BEGIN and COMMIT."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """What is the same for every file of a runner."""
+
+    transactions: Transactions
+    outside: Transactions = "each"  # how a file goes whose own switch turns the transaction off
+    is_psql: bool = False
+
+
+class VersionTable(NamedTuple):
+    """Where a runner remembers what it has run."""
+
+    relation: str
+    column: str
+    is_latest: bool = False  # the table holds the last version only: those before it ran as well
+
+
+RUNNERS: Final[Mapping[str, Runner]] = {
+    "psql": Runner("each", is_psql=True),
+    "flyway": Runner("file"),
+    "dbmate": Runner("file", outside="batch"),
+    "goose": Runner("file"),
+    "golang-migrate": Runner("batch"),
+    "sqitch": Runner("each", is_psql=True),
+    "prisma": Runner("batch", outside="pipeline"),
+    "supabase": Runner("pipeline"),
+    "diesel": Runner("file", outside="batch"),
+    "rails": Runner("each", is_psql=True),
+    "sqlx": Runner("file", outside="batch"),
+    "sql-migrate": Runner("file"),
+    "tern": Runner("file"),
+    "node-pg-migrate": Runner("file"),
+}
+
+RUNNER_TABLES: Final[Mapping[str, VersionTable]] = {
+    "flyway": VersionTable("flyway_schema_history", "version"),
+    "dbmate": VersionTable("schema_migrations", "version"),
+    "goose": VersionTable("goose_db_version", "version_id"),
+    "golang-migrate": VersionTable("schema_migrations", "version", is_latest=True),
+    "sqitch": VersionTable("sqitch.changes", "change"),
+    "prisma": VersionTable("_prisma_migrations", "migration_name"),
+    "supabase": VersionTable("supabase_migrations.schema_migrations", "version"),
+    "diesel": VersionTable("__diesel_schema_migrations", "version"),
+    "sqlx": VersionTable("_sqlx_migrations", "version"),
+    "sql-migrate": VersionTable("gorp_migrations", "id"),
+    "tern": VersionTable("schema_version", "version", is_latest=True),
+    "node-pg-migrate": VersionTable("pgmigrations", "name"),
+}
+
+FLYWAY_NAME: Final = re.compile(r"(?:([VUB])([0-9][0-9._]*?)|R)__(.*)\.sql", re.IGNORECASE)
+_SPLIT_NAME = re.compile(r"(.*)\.(up|down)\.sql", re.IGNORECASE)
+_TELLING: Final = {"migration.sql": "prisma", "up.sql": "diesel", "structure.sql": "rails"}
+FLYWAY_LETTERS: Final = frozenset("VRUB")
+_LEADING_NUMBERS = re.compile(r"[vV]?([0-9]+(?:[._-][0-9]+)*)")
+_NUMBER = re.compile(r"[0-9]+")
+
+_SECTIONS: Final[Mapping[str, re.Pattern[str]]] = {
+    "goose": re.compile(r"^--[ \t-]*\+goose[ \t]+(up|down)[ \t-]*\r?$", re.IGNORECASE | re.MULTILINE),
+    "dbmate": re.compile(r"^--[ \t]*migrate:(up|down)(?=\s|\Z)", re.MULTILINE),
+    "sql-migrate": re.compile(r"^-- \+migrate (Up|Down)\b", re.MULTILINE),
+    "tern": re.compile(r"^---- create above / (drop) below ----", re.MULTILINE),
+    "node-pg-migrate": re.compile(r"^[ \t]*--[ \t-]*(up|down)[ \t]+migration\b", re.IGNORECASE | re.MULTILINE),
+}
+_MARKS: Final = {
+    "+goose": "goose",
+    "migrate:up": "dbmate",
+    "+migrate": "sql-migrate",
+    "/ drop below": "tern",
+    "Migration": "node-pg-migrate",
+}
+_GOOSE_ALONE = re.compile(r"^--[ \t-]*\+goose[ \t]+no transaction", re.IGNORECASE | re.MULTILINE)
+_GOOSE_ENVIRONMENT = re.compile(r"^--[ \t-]*\+goose[ \t]+envsub[ \t]+(on|off)", re.IGNORECASE | re.MULTILINE)
+_DBMATE_ALONE = re.compile(r"^--[ \t]*migrate:(up|down)[^\n]*\stransaction:false\b", re.MULTILINE)
+_SQL_MIGRATE_ALONE = re.compile(r"^-- \+migrate (Up|Down)[^\n]*\bnotransaction\b", re.MULTILINE)
+_OWN_TRANSACTION = re.compile(
+    r"^[ \t]*(?:begin|commit|start[ \t]+transaction)(?:[ \t]+(?:work|transaction))?[ \t]*;",
+    re.IGNORECASE | re.MULTILINE,
+)
+_SQITCH_FOLDER = re.compile(r"^(?:.*/)?(?:deploy|revert|verify)/")
+_CONCURRENTLY = re.compile(r"\bindex\s+concurrently\b", re.IGNORECASE)
+_DROP_CONCURRENTLY = re.compile(r"\bdrop\s+index\s+concurrently\b", re.IGNORECASE)
+_FLYWAY_ALONE = re.compile(
+    r"(?:create|drop)\s+(?:database|tablespace|subscription)\b|alter\s+system\b"
+    r"|(?:create|drop)\s+(?:unique\s+)?index\s+concurrently\b"
+    r"|reindex\s+(?:verbose\s+)?(?:schema|database|system)\b|vacuum\b|discard\s+all\b",
+    re.IGNORECASE,
+)
+_FLYWAY_CANDIDATE = re.compile(
+    r"\b(?:concurrently|vacuum|database|tablespace|subscription|system|discard)\b", re.IGNORECASE
+)
+Key = tuple[object, ...]
+
+
+def is_numbered(name: str) -> bool:
+    """Whether a file's own name begins with a number."""
+    return _NUMBER.match(name.rpartition("/")[2]) is not None
+
+
+def runner_of_folder(names: Iterable[str], folder: str) -> str | None:
+    """The runner that a folder's names tell, null where they tell none.
+
+    `names` are the SQL files relative to the folder of migrations, with forward slashes; `folder` is its path.
+    """
+    if folder.replace("\\", "/").rstrip("/").split("/")[-2:] == ["supabase", "migrations"]:
+        return "supabase"
+    for name in names:
+        base = name.rpartition("/")[2]
+        if base in _TELLING and ("/" in name or base == "structure.sql"):
+            return _TELLING[base]
+        if base[:1] in FLYWAY_LETTERS and FLYWAY_NAME.fullmatch(base):
+            return "flyway"
+        if _SPLIT_NAME.fullmatch(base) and _NUMBER.match(base):
+            return "golang-migrate"
+    return None
+
+
+def runner_of_text(text: str) -> str | None:
+    """The runner whose marks a text bears."""
+    for mark, runner in _MARKS.items():
+        if mark in text and _SECTIONS[runner].search(text) is not None:
+            return runner
+    return None
+
+
+def natural(name: str) -> Key:
+    """Order of names by their leading number, so that 2.sql comes before 10.sql; else plain."""
+    match = _LEADING_NUMBERS.match(name)
+    if match is None:
+        return (1, (), name)
+    return (0, tuple(int(number) for number in _NUMBER.findall(match.group(1))), name)
+
+
+def order(runner: str, name: str) -> Key:
+    """The place of a file among its folder's, as the runner has it; an up and its down have the same place."""
+    base = name.rpartition("/")[2]
+    if runner == "flyway":
+        match = FLYWAY_NAME.fullmatch(base)
+        if match is None:
+            return (2, name)
+        if match.group(2) is None:
+            return (1, match.group(3))
+        return (0, _flyway_version(match.group(2)))
+    if runner in {"dbmate", "supabase"}:
+        return (base,)
+    if runner in {"prisma", "diesel"} and "/" in name:
+        folder = name.rpartition("/")[0]
+        return (0, folder.partition("_")[0].replace("-", "") if runner == "diesel" else folder, folder)
+    split = _SPLIT_NAME.fullmatch(name)
+    if split is not None:
+        name = split.group(1)
+    return (1, *(natural(part) for part in name.split("/")))
+
+
+def _flyway_version(version: str) -> tuple[int, ...]:
+    parts = [int(part) for part in _NUMBER.findall(version)]
+    while len(parts) > 1 and parts[-1] == 0:
+        parts.pop()
+    return tuple(parts)
+
+
+def is_down(runner: str, name: str) -> bool:
+    """Whether a file undoes another one."""
+    base = name.rpartition("/")[2].lower()
+    if runner == "flyway":
+        return base.startswith("u") and FLYWAY_NAME.fullmatch(base) is not None
+    if runner == "sqitch":
+        return name.startswith("revert/") or "/revert/" in name
+    return base.endswith(".down.sql") or base == "down.sql"
+
+
+def is_left_out(runner: str, name: str) -> bool:
+    """Whether a file of the folder is never run as a migration, such as a check."""
+    if runner == "sqitch":
+        return not (name.startswith(("deploy/", "revert/")) or "/deploy/" in name or "/revert/" in name)
+    return False
+
+
+def transactions_of(
+    runner: str, text: str, *, side_file: str | None = None, is_split: bool = True, downs: bool = False
+) -> Transactions:
+    """How a runner sends this text: its default, or what the file's own switch says.
+
+    `side_file` is the text of Flyway's `<file>.conf` or Diesel's `metadata.toml`, null where there is none. `is_split`:
+    this Prisma is one that takes scripts with CREATE INDEX CONCURRENTLY apart.
+    """
+    known = RUNNERS[runner]
+    is_outside = False
+    if runner == "goose":
+        is_outside = "+goose" in text and _GOOSE_ALONE.search(text) is not None
+    elif runner == "dbmate":
+        is_outside = _says(_DBMATE_ALONE, text, downs=downs)
+    elif runner == "sql-migrate":
+        is_outside = _says(_SQL_MIGRATE_ALONE, text, downs=downs)
+    elif runner == "sqlx":
+        is_outside = text.startswith("-- no-transaction")
+    elif runner == "tern":
+        is_outside = "---- tern: disable-tx ----" in text
+    elif runner == "diesel":
+        is_outside = side_file is not None and _diesel_is_outside(side_file)
+    elif runner == "flyway":
+        is_outside = _flyway_is_outside(text, side_file)
+    elif runner == "supabase":
+        is_outside = _OWN_TRANSACTION.search(text) is not None
+    elif runner == "prisma":
+        is_outside = is_split and _CONCURRENTLY.search(text) is not None and _DROP_CONCURRENTLY.search(text) is None
+    return known.outside if is_outside else known.transactions
+
+
+def _says(switch: re.Pattern[str], text: str, *, downs: bool) -> bool:
+    return any((match.group(1).lower() == "down") == downs for match in switch.finditer(text))
+
+
+def _diesel_is_outside(metadata: str) -> bool:
+    """Diesel runs in a transaction where the file is no TOML; where the key is missing, it does not."""
+    import tomllib  # noqa: PLC0415 - only where there is such a file
+
+    try:
+        return tomllib.loads(metadata).get("run_in_transaction") is not True
+    except tomllib.TOMLDecodeError:
+        return False
+
+
+def _flyway_is_outside(text: str, conf: str | None) -> bool:
+    if conf is not None:
+        switch = re.search(r"^\s*executeInTransaction\s*=\s*(\w+)", conf, re.MULTILINE)
+        if switch is not None:
+            return switch.group(1).lower() == "false"
+    if _FLYWAY_CANDIDATE.search(text) is None:
+        return False
+    starts = statements(text)
+    return bool(starts) and all(_FLYWAY_ALONE.match(text, start) for start in starts)
+
+
+def sections(runner: str, sql: str, *, downs: bool = False) -> str:
+    """A text with only its up sections left, or only its down sections; the rest blanks."""
+    pattern = _SECTIONS.get(runner)
+    if pattern is None:
+        return sql
+    pieces = []
+    start, keeps = 0, not downs
+    for match in pattern.finditer(sql):
+        pieces.append(sql[start : match.start()] if keeps else blank(sql[start : match.start()]))
+        start, keeps = match.start(), (match.group(1).lower() != "up") == downs
+    pieces.append(sql[start:] if keeps else blank(sql[start:]))
+    return "".join(pieces)
+
+
+def has_sections(runner: str) -> bool:
+    """Whether one file of the runner holds both the way up and the way down."""
+    return runner in _SECTIONS
+
+
+def fill(runner: str, sql: str, notes: list[Note]) -> str:
+    """The text with what goose takes from the environment turned into identifiers."""
+    if runner != "goose" or "+goose" not in sql:
+        return sql
+    start = None
+    for match in [*_GOOSE_ENVIRONMENT.finditer(sql), None]:
+        if start is not None:
+            sql = fill_environment(sql, start, len(sql) if match is None else match.start(), notes)
+        start = match.end() if match is not None and match.group(1).lower() == "on" else None
+    return sql
+
+
+def version_of(runner: str, name: str) -> str | None:
+    """What the runner's own table holds of a file (RUNNER_TABLES), null where it holds nothing.
+
+    `name` is the file's, relative to its folder of migrations, or any longer path.
+    """
+    folder, _, base = name.replace("\\", "/").rpartition("/")
+    version: str | None = None
+    if runner == "flyway":
+        match = FLYWAY_NAME.fullmatch(base)
+        version = (match.group(2) or "").replace("_", ".") if match is not None else None
+    elif runner == "prisma":
+        version = folder.rpartition("/")[2]
+    elif runner == "diesel":
+        version = folder.rpartition("/")[2].partition("_")[0].replace("-", "")
+    elif runner == "sqitch":
+        version = _SQITCH_FOLDER.sub("", name).removesuffix(".sql").partition("@")[0]
+    elif runner == "sql-migrate":
+        version = base
+    elif runner == "node-pg-migrate":
+        version = base.removesuffix(".sql")
+    elif runner in RUNNER_TABLES and (number := _NUMBER.match(base)) is not None:
+        version = number.group() if runner in {"dbmate", "supabase"} else str(int(number.group()))
+    return version or None
+
+
+def plan_order(plan: str) -> dict[str, int]:
+    """Names of sqitch's deploy scripts, without ending, and their place in a plan.
+
+    A change that was reworked stands in the plan more than once; its earlier scripts are named `change@tag`, by the
+    tag that follows them.
+    """
+    places: dict[str, int] = {}
+    open_changes: dict[str, int] = {}  # since which no tag has come
+    for place, line in enumerate(plan.splitlines()):
+        words = line.partition("#")[0].split()
+        if not words or words[0].startswith("%"):
+            continue
+        name = words[0].lstrip("+")
+        if name.startswith("@"):
+            for change, where in open_changes.items():
+                places[f"{change}{name}"] = where
+            continue
+        if not name.startswith("-"):
+            places[name] = open_changes[name] = place
+    return places
