@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,9 @@ from queryfit.evidence.session import Session, loaded_session
 from queryfit.findings import Finding, NotChecked, Report, identity
 from queryfit.migrations.comments import Comment, read_suppressions, suppress
 from queryfit.migrations.files import MigrationFile
+from queryfit.migrations.fixing import Judged, Planned
 from queryfit.migrations.model import Database
+from queryfit.migrations.repairs import REPAIRS, Site
 from queryfit.migrations.replay import NEWEST, Run, replay
 from queryfit.migrations.stake import stake
 from queryfit.migrations.steps import Effect, Step
@@ -58,6 +60,7 @@ class Linted:
     report: Report
     run: Run
     rules: Sequence[Rule]
+    planned: Sequence[Planned]  # the findings that can be mended mechanically
 
 
 def lint(files: Sequence[MigrationFile], settings: Settings, *, before: Database | None = None) -> Linted:
@@ -70,13 +73,16 @@ def lint(files: Sequence[MigrationFile], settings: Settings, *, before: Database
     _check_settings(settings.config, rules)
     run = replay(files, version=settings.version, before=before)
     about_steps = [rule for rule in rules if _COMMENTS not in rule.reads]
-    found, not_checked = _judge(files, run, about_steps, settings)
+    maker = _Maker(files, run, settings.version)
+    wanted = frozenset(word for rule in about_steps for word in _WORD.findall(rule.select))
+    with loaded_session(evidence(files, run, settings.version, wanted)) as session:
+        found, not_checked = _found(session, maker, about_steps, settings)
     comments = {
         file.name: read_suppressions(file.text) for file in files if file.is_linted and "queryfit:" in file.text
     }
     suppressed: list[Finding] = []
     if comments:
-        found, suppressed, told = _suppress(files, run, found, comments, rules, settings)
+        found, suppressed, told = _suppress(maker, found, comments, rules, settings)
         found += told
     names = {rule.name for rule in rules}
     kept, taken, notes = baseline.suppress(
@@ -104,7 +110,8 @@ def lint(files: Sequence[MigrationFile], settings: Settings, *, before: Database
         statements=sum(step.file in places and not step.is_nested for step in run.steps),
         sources={file.name: file.text for file in judged},
     )
-    return Linted(report, run, rules)
+    ids = {finding.id for finding in report.findings}
+    return Linted(report, run, rules, [planned for planned in maker.planned if planned.finding in ids])
 
 
 def _order(finding: Finding, order: Mapping[str, int]) -> tuple[Any, ...]:
@@ -117,19 +124,10 @@ def _check_settings(config: Config, rules: Sequence[Rule]) -> None:
         rule.values(config.rule_settings.get(rule.name, {}))
 
 
-def _judge(
-    files: Sequence[MigrationFile], run: Run, rules: Sequence[Rule], settings: Settings
+def _found(
+    session: Session, maker: _Maker, rules: Sequence[Rule], settings: Settings
 ) -> tuple[list[Finding], list[NotChecked]]:
     """What the rules find, and what they could not judge."""
-    wanted = frozenset(word for rule in rules for word in _WORD.findall(rule.select))
-    with loaded_session(evidence(files, run, settings.version, wanted)) as session:
-        return _found(session, files, run, rules, settings)
-
-
-def _found(
-    session: Session, files: Sequence[MigrationFile], run: Run, rules: Sequence[Rule], settings: Settings
-) -> tuple[list[Finding], list[NotChecked]]:
-    maker = _Maker(files, run)
     found: list[Finding] = []
     not_checked: list[NotChecked] = []
     for rule in rules:
@@ -151,9 +149,11 @@ def _found(
 class _Maker:
     """Makes findings of rows: a row names its `effect` or `step`, and these say where it is."""
 
-    def __init__(self, files: Sequence[MigrationFile], run: Run) -> None:
+    def __init__(self, files: Sequence[MigrationFile], run: Run, version: int) -> None:
+        self.planned: list[Planned] = []
         self._files = files
         self._run = run
+        self._version = version
         self._steps = {step.number: step for step in run.steps}
         self._fingerprints: dict[int, str] = {}
         self._times: Counter[str] = Counter()
@@ -176,12 +176,17 @@ class _Maker:
         else:
             name = origin = str(row["file"]) if row.get("file") else ""
             line = row.get("line")
+        fix = words.substitute(rule.fix, row)
         message = words.fill(rule.message, row)
         if effect is not None and (worth := stake(effect)):
             message = f"{message.rstrip('.')} ({worth})."
         severity = row.get("severity")
+        identifier = self._identity(rule.name, origin, subject)
+        if rule.repair and step is not None:
+            self.planned.append(Planned(identifier, rule.name, rule.repair, step, effect))
+            fix = self._repaired(rule, step, effect) or fix
         return Finding(
-            id=self._identity(rule.name, origin, subject),
+            id=identifier,
             rule=rule.name,
             group=rule.group,
             title=rule.title,
@@ -190,7 +195,7 @@ class _Maker:
             severity=str(severity) if severity in {"error", "warning", "info"} else rule.severity,
             proof=rule.proof,
             message=message,
-            fix=words.substitute(rule.fix, row),
+            fix=fix,
             undo=words.substitute(rule.undo, row),
             impact_ms_per_day=None,
             impact_low_ms_per_day=None,
@@ -202,6 +207,24 @@ class _Maker:
             end_line=end_line,
             end_column=end_column,
         )
+
+    def lines(self, names: Container[str]) -> dict[str, list[tuple[int, int]]]:
+        """First and last line of each statement of some files."""
+        spans: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        for step in self._run.steps:
+            file = self._files[step.file]
+            if file.name in names and file.is_linted and not step.is_nested:
+                spans[file.name].append((step.line, step.line + file.sql.count("\n", step.start, step.end)))
+        return spans
+
+    def _repaired(self, rule: Rule, step: Step, effect: Effect | None) -> str | None:
+        """The statement mended, where the rule knows how and the statement is as it has to be for that."""
+        repair = REPAIRS.get(rule.repair or "")
+        if repair is None:
+            return None
+        source = self._files[step.file].text[step.start : step.end]
+        mended = repair(Site(source, step, [effect] if effect is not None else [], self._version))
+        return mended.text if mended is not None else None
 
     def _effect(self, row: Mapping[str, Any]) -> Effect | None:
         number = row.get("effect")
@@ -249,29 +272,40 @@ def _last(name: str | None) -> str | None:
     return name.rpartition(".")[2].strip('"') if name else None
 
 
-def _suppress(  # noqa: PLR0917 -- the parts of one run
-    files: Sequence[MigrationFile],
-    run: Run,
+def _suppress(
+    maker: _Maker,
     found: list[Finding],
     comments: Mapping[str, Sequence[Comment]],
     rules: Sequence[Rule],
     settings: Settings,
 ) -> tuple[list[Finding], list[Finding], list[Finding]]:
     """Findings that stay, findings that comments take out, and what a second pass finds of the comments themselves."""
-    spans: dict[str, list[tuple[int, int]]] = {name: [] for name in comments}
-    for step in run.steps:
-        file = files[step.file]
-        if file.name in spans and file.is_linted and not step.is_nested:
-            spans[file.name].append((step.line, step.line + file.sql.count("\n", step.start, step.end)))
     kept, taken, became = suppress(
         found,
         comments,
-        spans,
+        maker.lines(comments),
         known_rules={path.stem for path in rule_files((*settings.config.rules, *settings.rule_folders))},
         rules_run={rule.name for rule in rules},
     )
     second = [rule for rule in rules if _COMMENTS in rule.reads]
     columns = {name: [getattr(entry, name) for entry in became] for name in tables()[_COMMENTS].column_types}
     with loaded_session({_COMMENTS: columns}) as session:
-        told, _ = _found(session, files, run, second, settings)
+        told, _ = _found(session, maker, second, settings)
     return kept, taken, told
+
+
+def judged(linted: Linted) -> Judged:
+    """What a run says, as mending needs it."""
+    faults = frozenset((finding.file or "", finding.rule, finding.subject) for finding in linted.report.findings)
+    return Judged(faults, linted.planned, linted.run)
+
+
+def known_ids(path: Path | None) -> frozenset[str]:
+    """The ids of a baseline file; none without one. Raises QueryfitError."""
+    return frozenset(baseline.read_baseline(path)) if path else frozenset()
+
+
+def record(path: Path, report: Report) -> None:
+    """Write the present findings as the baseline, with those that the one before knew. Raises QueryfitError."""
+    known = [finding for finding in report.suppressed if finding.suppressed_by == "baseline"]
+    baseline.write_baseline(path, [*report.findings, *known])

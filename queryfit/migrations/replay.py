@@ -32,9 +32,7 @@ class Run(Struct):
     databases: dict[int, Database] = field(default_factory=dict)  # the schema in the end, by group of files
 
 
-def replay(
-    files: Sequence[MigrationFile], *, version: int = NEWEST, before: Database | None = None
-) -> Run:
+def replay(files: Sequence[MigrationFile], *, version: int = NEWEST, before: Database | None = None) -> Run:
     """Interpret files in order as that major version of PostgreSQL would run them.
 
     `before` is the schema at the start; without it nothing is known, and what a statement names is taken to be there.
@@ -164,14 +162,14 @@ def _entries(sql: str) -> list[_Entry]:
     return _placed(sql, parsed)
 
 
-def _placed(sql: str, parsed: Sequence[ddl.Statement], offset: int = 0) -> list[_Entry]:
-    """Statements with their places in characters; `offset` is where the parsed part begins, in bytes."""
+def _placed(sql: str, parsed: Sequence[ddl.Statement]) -> list[_Entry]:
+    """Statements with their places in characters."""
     is_ascii = sql.isascii()
     data = b"" if is_ascii else sql.encode()
     entries = []
     byte = character = 0
     for statement in parsed:
-        start, end = statement.start + offset, statement.end + offset
+        start, end = statement.start, statement.end
         if is_ascii:
             first, last = start, end if statement.end >= 0 else len(sql)
         else:
@@ -193,6 +191,7 @@ def _one_by_one(sql: str, whole: ddl.Unparsed) -> list[_Entry]:
         at = min(whole.location, len(sql))
         return [_Entry("unparsed", ddl.NOTHING, 0, at, len(sql), whole.message)]
     entries: list[_Entry] = []
+    is_ascii = sql.isascii()
     for piece in pieces:
         text = sql[piece]
         if not text.strip():
@@ -203,15 +202,9 @@ def _one_by_one(sql: str, whole: ddl.Unparsed) -> list[_Entry]:
             at = min(piece.start + error.location, piece.stop)
             entries.append(_Entry("unparsed", ddl.NOTHING, 0, at, piece.stop, error.message))
             continue
-        offset = len(sql[: piece.start].encode())
-        entries += _placed(sql, parsed, offset) if sql.isascii() else _shifted(sql, text, parsed, piece.start, offset)
+        offset = piece.start if is_ascii else len(sql[: piece.start].encode())
+        entries += (
+            _Entry(entry.kind, entry.raw, entry.location + offset, entry.start + piece.start, entry.end + piece.start)
+            for entry in _placed(text, parsed)
+        )
     return entries
-
-
-def _shifted(sql: str, text: str, parsed: Sequence[ddl.Statement], characters: int, offset: int) -> list[_Entry]:
-    """Statements of a part of a text that is not ASCII."""
-    del sql
-    return [
-        _Entry(entry.kind, entry.raw, entry.location + offset, entry.start + characters, entry.end + characters)
-        for entry in _placed(text, parsed)
-    ]
