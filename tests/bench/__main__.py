@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import scale, startup
+from tests.bench import lint, scale, startup
 
 if __name__ == "__main__":
-    sys.exit(startup.main() | scale.main())
+    sys.exit(startup.main() | lint.main() | scale.main())
