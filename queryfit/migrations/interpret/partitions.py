@@ -1,7 +1,209 @@
-"""ALTER TABLE actions."""
+"""Partitions: attached, detached, made by CREATE TABLE … PARTITION OF."""
 
 from __future__ import annotations
 
 from typing import Any
 
-ACTIONS: dict[str, Any] = {}
+from queryfit.migrations.context import Context
+from queryfit.migrations.interpret import constraints, indexes, proofs
+from queryfit.migrations.model import Constraint, Relation
+from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
+from queryfit.sql.ddl import AlterTableCmd, AlterTableStmt, PartitionBoundSpec
+
+BY_CONSTRAINTS = 18
+
+
+def announce(context: Context, relation: Relation, parent: Relation, bound: PartitionBoundSpec) -> None:
+    """What CREATE TABLE … PARTITION OF does to the parent and to its default partition."""
+    context.effect("create partition", parent, ACCESS_EXCLUSIVE, other_relation=relation.text, is_default=bound.is_default)
+    _scan_default(context, parent, bound, relation)
+
+
+def _scan_default(context: Context, parent: Relation, bound: PartitionBoundSpec, partition: Relation) -> None:
+    """The default partition is read: rows in it may belong to the new one."""
+    if bound.is_default:
+        return
+    default = context.database.relations.get(parent.default_partition) if parent.default_partition is not None else None
+    if default is None or default is partition:
+        return
+    for table in (default, *context.database.descendants(default)):
+        is_scan = table.kind == "table" and not proofs.excludes(table, parent, bound)
+        context.effect(
+            "also lock",
+            table,
+            ACCESS_EXCLUSIVE,
+            is_scan=is_scan,
+            is_default=True,
+            reason="rows of the default partition may belong to the new one" if is_scan else None,
+        )
+
+
+def settle(context: Context, partition: Relation, parent: Relation, *, is_new_table: bool) -> bool:
+    """Give a new partition the indexes, keys and triggers of its parent; True when an index has to be built."""
+    database = context.database
+    is_built = False
+    for index in database.indexes_of(parent):
+        if any(own.parent == index.name for own in database.indexes_of(partition)):
+            continue
+        is_built = indexes.clone(context, index, partition) or is_built
+    for constraint in list(parent.constraints.values()):
+        if constraint.kind != "foreign key" or constraint.referenced is None:
+            continue
+        referenced = database.relations.get(constraint.referenced)
+        is_added = False
+        for table in (partition, *database.descendants(partition)):
+            is_added = constraints.inherit_foreign_key(context, table, constraint) or is_added
+        if referenced is not None and (is_added or is_new_table):
+            context.effect("also lock", referenced, SHARE_ROW_EXCLUSIVE, other_relation=partition.text)
+    partition.triggers |= parent.triggers
+    return is_built
+
+
+def _attach(context: Context, relation: Relation, action: AlterTableCmd, statement: AlterTableStmt) -> None:
+    """ATTACH PARTITION: the partition is read, unless a validated CHECK says what its bound says."""
+    del statement
+    command = action.definition.PartitionCmd
+    assert command is not None
+    assert command.name is not None
+    bound = command.bound or PartitionBoundSpec()
+    partition = context.relation(command.name)
+    context.effect("attach partition", relation, SHARE_UPDATE_EXCLUSIVE, other_relation=partition.text, is_default=bound.is_default)
+    if not relation.is_known:
+        relation.kind = "partitioned table"
+    elif relation.kind != "partitioned table":
+        context.refuse(f'table "{relation.name.name}" is not partitioned')
+        return
+    _refuse(context, relation, partition, bound)
+    if context.step.refusal is not None:
+        context.effect("also lock", partition, ACCESS_EXCLUSIVE)
+        return
+    first = len(context.effects)
+    for table in (partition, *context.database.descendants(partition)):
+        is_scan: bool | None = table.kind != "partitioned table" and table.kind != "foreign table"
+        if is_scan:
+            is_scan = not proofs.implies(table, relation, bound)
+        if is_scan and not bound.is_default and not relation.partition_key:
+            is_scan = None  # the key is not known
+        if bound.is_default and not _siblings(context, relation, partition):
+            is_scan = False
+        context.effect(
+            "also lock",
+            table,
+            ACCESS_EXCLUSIVE,
+            is_scan=is_scan,
+            reason="no validated CHECK proves that its rows fit the bound" if is_scan else None,
+        )
+    _scan_default(context, relation, bound, partition)
+    partition.parents = (*partition.parents, relation.name)
+    relation.children.add(partition.name)
+    partition.bound = bound
+    if bound.is_default:
+        relation.default_partition = partition.name
+    for column in relation.columns.values():
+        own = partition.columns.get(column.name)
+        if own is not None:
+            own.is_inherited = True
+            own.identity = column.identity
+    if settle(context, partition, relation, is_new_table=False):
+        context.effects[first].is_index_build = True
+    for index in context.database.indexes_of(relation):
+        indexes.validate_parent(context, index)
+
+
+def _siblings(context: Context, relation: Relation, partition: Relation) -> bool:
+    """The parent has (or may have) other partitions."""
+    if not relation.are_columns_known or not relation.is_known:
+        return True
+    return any(name != partition.name for name in relation.children)
+
+
+def _refuse(context: Context, relation: Relation, partition: Relation, bound: PartitionBoundSpec) -> None:
+    name = partition.name.name
+    if partition.is_known and partition.is_partition:
+        context.refuse(f'"{name}" is already a partition')
+    elif partition.is_known and partition.kind not in {"table", "partitioned table", "foreign table"}:
+        context.refuse(f'"{name}" is a {partition.kind}, and no table')
+    elif partition.parents:
+        context.refuse("cannot attach inheritance child as partition")
+    elif partition.children and partition.kind == "table":
+        context.refuse("cannot attach inheritance parent as partition")
+    if bound.is_default and relation.default_partition is not None:
+        context.refuse(
+            f'partition "{name}" conflicts with existing default partition "{relation.default_partition.name}"'
+        )
+    if relation.are_columns_known and partition.are_columns_known:
+        _refuse_columns(context, relation, partition)
+
+
+def _refuse_columns(context: Context, relation: Relation, partition: Relation) -> None:
+    for column in partition.columns.values():
+        if column.name not in relation.columns:
+            context.refuse(
+                f'table "{partition.name.name}" contains column "{column.name}" not found in parent '
+                f'"{relation.name.name}"'
+            )
+    for column in relation.columns.values():
+        own = partition.columns.get(column.name)
+        if own is None:
+            context.refuse(f'child table is missing column "{column.name}"')
+        elif column.is_not_null and not own.is_not_null:
+            context.refuse(f'column "{column.name}" in child table "{partition.name.name}" must be marked NOT NULL')
+        elif own.type is not None and column.type is not None and own.type != column.type:
+            context.refuse(
+                f'child table "{partition.name.name}" has different type for column "{column.name}"'
+            )
+    for constraint in relation.constraints.values():
+        if constraint.kind == "check" and constraint.name not in partition.constraints:
+            context.refuse(f'child table is missing constraint "{constraint.name}"')
+
+
+def _detach(context: Context, relation: Relation, action: AlterTableCmd, statement: AlterTableStmt) -> None:
+    """DETACH PARTITION, CONCURRENTLY, or the FINALIZE of an interrupted one."""
+    del statement
+    command = action.definition.PartitionCmd
+    assert command is not None
+    assert command.name is not None
+    partition = context.relation(command.name)
+    is_final = action.subtype == "AT_DetachPartitionFinalize"
+    level = SHARE_UPDATE_EXCLUSIVE if command.concurrent or is_final else ACCESS_EXCLUSIVE
+    step = context.step
+    if command.concurrent:
+        step.is_concurrent = True
+        step.refused_in_transaction = "ALTER TABLE ... DETACH CONCURRENTLY"
+        if context.is_in_block:
+            context.refuse("ALTER TABLE ... DETACH CONCURRENTLY cannot run inside a transaction block")
+        if relation.default_partition is not None:
+            context.refuse("cannot detach partitions concurrently when a default partition exists")
+    if partition.is_known and relation.is_known and relation.name not in partition.parents:
+        context.refuse(f'relation "{partition.name.name}" is not a partition of relation "{relation.name.name}"')
+    context.effect("detach partition", relation, level, other_relation=partition.text, is_concurrent=command.concurrent)
+    for table in (partition, *context.database.descendants(partition)):
+        context.effect("also lock", table, ACCESS_EXCLUSIVE if not command.concurrent else SHARE_UPDATE_EXCLUSIVE)
+    if relation.default_partition is not None and relation.default_partition != partition.name:
+        default = context.database.relations.get(relation.default_partition)
+        if default is not None:
+            context.effect("also lock", default, ACCESS_EXCLUSIVE)
+    if step.refusal is not None:
+        return
+    detach_state(context, partition, relation)
+
+
+def detach_state(context: Context, partition: Relation, relation: Relation) -> None:
+    """A partition is a table of its own again, with the indexes and keys it has."""
+    relation.children.discard(partition.name)
+    partition.parents = tuple(name for name in partition.parents if name != relation.name)
+    partition.bound = None
+    if relation.default_partition == partition.name:
+        relation.default_partition = None
+    for index in context.database.indexes_of(partition):
+        index.parent = None
+    for column in partition.columns.values():
+        column.is_inherited = False
+        column.identity = ""
+
+
+ACTIONS: dict[str, Any] = {
+    "AT_AttachPartition": _attach,
+    "AT_DetachPartition": _detach,
+    "AT_DetachPartitionFinalize": _detach,
+}

@@ -1,0 +1,309 @@
+"""CREATE TABLE in all its forms: columns of its own, LIKE, INHERITS, PARTITION OF, OF a type, AS a query."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from queryfit.migrations.context import Context
+from queryfit.migrations.interpret import columns, constraints, indexes, naming, partitions
+from queryfit.migrations.model import Column, Constraint, Index, Name, Relation, RelationKind
+from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
+from queryfit.sql import ddl
+from queryfit.sql.ddl import CreateForeignTableStmt, CreateStmt, TableLikeClause, names
+
+_PERSISTENCE = {"t": "temporary", "u": "unlogged"}
+_STRATEGIES = {"PARTITION_STRATEGY_LIST": "list", "PARTITION_STRATEGY_RANGE": "range", "PARTITION_STRATEGY_HASH": "hash"}
+
+# bits of LIKE … INCLUDING
+_CONSTRAINTS, _DEFAULTS, _GENERATED, _IDENTITY, _INDEXES = 4, 8, 16, 32, 64
+
+
+def create_table(context: Context, statement: CreateStmt, kind: RelationKind = "table") -> None:
+    """CREATE TABLE, or CREATE FOREIGN TABLE with its `kind`."""
+    assert statement.relation is not None
+    relation = _new(context, statement, kind)
+    if relation is None:
+        return
+    database = context.database
+    parents = [context.relation(entry.RangeVar) for entry in statement.inhRelations if entry.RangeVar is not None]
+    effect = context.effect("create table", relation, ACCESS_EXCLUSIVE)
+    if parents and statement.partbound is not None:
+        partitions.announce(context, relation, parents[0], statement.partbound)
+        if parents[0].is_known and parents[0].are_columns_known and parents[0].kind != "partitioned table":
+            context.refuse(f'"{parents[0].name.name}" is not partitioned')
+    elif parents:
+        for parent in parents:
+            context.effect("also lock", parent, SHARE_UPDATE_EXCLUSIVE)
+    if context.step.refusal is not None:
+        return
+    database.put(relation)
+    for parent in parents:
+        _inherit(context, relation, parent)
+    if statement.ofTypename is not None:
+        _take_type(context, relation, statement)
+    pending: list[tuple[ddl.Constraint, tuple[str, ...] | None]] = []
+    likes: list[tuple[TableLikeClause, Relation]] = []
+    for entry in statement.tableElts:
+        if entry.ColumnDef is not None:
+            _define_column(context, relation, entry.ColumnDef, pending)
+        elif entry.Constraint is not None:
+            pending.append((entry.Constraint, None))
+        elif entry.TableLikeClause is not None and entry.TableLikeClause.relation is not None:
+            source = context.relation(entry.TableLikeClause.relation)
+            likes.append((entry.TableLikeClause, source))
+            _like_columns(context, relation, source, entry.TableLikeClause.options)
+    pending += [(entry.Constraint, None) for entry in statement.constraints if entry.Constraint is not None]
+    effect.columns = ", ".join(relation.columns) or None
+    _inherit_constraints(context, relation, parents)
+    _add_constraints(context, relation, pending)
+    for clause, source in likes:
+        _like_rest(context, relation, source, clause.options)
+    if statement.partbound is not None and parents:
+        partitions.settle(context, relation, parents[0], is_new_table=True)
+    if context.step.refusal is not None:  # what was made of it goes again
+        database.forget(relation.name)
+        database.gone.discard(relation.name)
+
+
+def _new(context: Context, statement: CreateStmt, kind: RelationKind) -> Relation | None:
+    """The relation as it begins; None where its name is taken."""
+    assert statement.relation is not None
+    database = context.database
+    name = context.new_name(statement.relation)
+    existing = database.relations.get(name)
+    if database.exists(name) and (existing is None or existing.is_known):
+        if statement.if_not_exists:
+            context.effect("create table", existing, is_present=False)
+        else:
+            context.refuse(f'relation "{name.name}" already exists')
+            context.effect("create table", existing, ACCESS_EXCLUSIVE)
+        return None
+    if name.schema not in database.schemas and name.schema != "pg_temp" and database.is_complete:
+        context.refuse(f'schema "{name.schema}" does not exist')
+    relation = Relation(
+        name,
+        kind,
+        persistence=_PERSISTENCE.get(statement.relation.relpersistence, "permanent"),  # type: ignore[arg-type]
+        born=context.born,
+        tablespace=statement.tablespacename,
+        access_method=statement.accessMethod,
+        bound=statement.partbound,
+    )
+    specification = statement.partspec
+    if specification is not None:
+        relation.kind = "partitioned table"
+        relation.partition_strategy = _STRATEGIES.get(specification.strategy, "")
+        relation.partition_key = tuple(
+            entry.PartitionElem.name or None for entry in specification.partParams if entry.PartitionElem is not None
+        )
+    return relation
+
+
+def _define_column(
+    context: Context,
+    relation: Relation,
+    definition: ddl.ColumnDef,
+    pending: list[tuple[ddl.Constraint, tuple[str, ...] | None]],
+) -> None:
+    """A column with its constraints; one that a parent or a type has already gets what is added to it."""
+    existing = relation.columns.get(definition.colname)
+    if existing is not None and not existing.is_inherited and relation.of_type is None:
+        context.refuse(f'column "{definition.colname}" specified more than once')
+        return
+    column = getattr(columns, "define_column", _simple)(context, relation, definition)
+    if existing is not None:
+        existing.default = column.default or existing.default
+        existing.default_expression = (
+            column.default_expression if column.default is not None else existing.default_expression
+        )
+        column = existing
+    relation.columns[definition.colname] = column
+    key = (definition.colname,)
+    pending += [(entry.Constraint, key) for entry in definition.constraints if entry.Constraint is not None]
+
+
+def _simple(context: Context, relation: Relation, definition: ddl.ColumnDef) -> Column:
+    return Column(definition.colname, context.type_of(definition.typeName))
+
+
+def _add_constraints(
+    context: Context, relation: Relation, pending: list[tuple[ddl.Constraint, tuple[str, ...] | None]]
+) -> None:
+    """Constraints in the order in which PostgreSQL makes them, which their made-up names depend on."""
+    done: list[tuple[tuple[str, ...], tuple[str, ...], bool]] = []
+    for constraint, column in sorted(pending, key=lambda pair: _ORDER.get(pair[0].contype, 0)):
+        if constraint.contype in {"CONSTR_PRIMARY", "CONSTR_UNIQUE"}:
+            same = (column or names(constraint.keys), names(constraint.including), constraint.nulls_not_distinct)
+            if same in done and not (constraint.conname and column is None):
+                continue  # UNIQUE beside a PRIMARY KEY, or the same twice
+            done.append(same)
+        constraints.add_constraint(context, relation, constraint, column, is_new_table=True)
+
+
+_ORDER = {"CONSTR_CHECK": 1, "CONSTR_NOTNULL": 2, "CONSTR_PRIMARY": 3, "CONSTR_UNIQUE": 4, "CONSTR_EXCLUSION": 4,
+          "CONSTR_FOREIGN": 5}  # fmt: skip
+
+
+def _copy(column: Column, *, is_inherited: bool) -> Column:
+    return Column(
+        column.name,
+        column.type,
+        column.is_not_null,
+        column.is_not_null_validated,
+        column.default,
+        column.default_expression,
+        "",
+        column.generated,
+        column.generation_expression,
+        column.collation,
+        is_inherited,
+    )
+
+
+def _inherit(context: Context, relation: Relation, parent: Relation) -> None:
+    """Take a parent's columns; those of several parents are merged by name."""
+    relation.parents = (*relation.parents, parent.name)
+    parent.children.add(relation.name)
+    if not parent.are_columns_known:
+        relation.are_columns_known = False
+    if relation.bound is not None and relation.bound.is_default:
+        parent.default_partition = relation.name
+    for column in parent.columns.values():
+        existing = relation.columns.get(column.name)
+        if existing is None:
+            existing = relation.columns[column.name] = _copy(column, is_inherited=True)
+            if relation.is_partition:
+                existing.identity = column.identity  # a partition draws from the sequence of its parent
+        elif column.is_not_null:
+            existing.is_not_null = True
+
+
+def _inherit_constraints(context: Context, relation: Relation, parents: list[Relation]) -> None:
+    for parent in parents:
+        for constraint in parent.constraints.values():
+            if constraint.is_no_inherit or constraint.kind not in {"check", "not null"}:
+                continue
+            if constraint.kind == "not null" and constraints.has_not_null(relation, constraint.columns[0]):
+                continue
+            context.database.constrain(
+                relation,
+                Constraint(
+                    constraint.name,
+                    constraint.kind,
+                    constraint.columns,
+                    is_enforced=constraint.is_enforced,
+                    is_validated=constraint.is_enforced,
+                    expression=constraint.expression,
+                ),
+            )
+
+
+def _take_type(context: Context, relation: Relation, statement: CreateStmt) -> None:
+    written = context.type_of(statement.ofTypename)
+    if written is None:
+        relation.are_columns_known = False
+        return
+    name = relation.of_type = Name(written.schema, written.name)
+    composite = context.database.types.get(name)
+    if composite is None:
+        relation.are_columns_known = False
+        return
+    for column, its_type in composite.columns.items():
+        relation.columns[column] = Column(column, its_type)
+
+
+def _like_columns(context: Context, relation: Relation, source: Relation, options: int) -> None:
+    """Columns of the table that LIKE names: types and NOT NULL always, the rest as it is asked for."""
+    if not source.are_columns_known:
+        relation.are_columns_known = False
+    for column in source.columns.values():
+        if column.name in relation.columns:
+            context.refuse(f'column "{column.name}" specified more than once')
+            return
+        made = _copy(column, is_inherited=False)
+        if not options & _DEFAULTS:
+            made.default, made.default_expression = None, ddl.NOTHING
+        if not options & _GENERATED:
+            made.generated, made.generation_expression = "", ddl.NOTHING
+        elif made.generated:
+            made.default, made.default_expression = column.default, column.default_expression
+        if options & _IDENTITY and column.identity:
+            made.identity = column.identity
+            sequence = naming.relation_name(
+                context.database, relation.name.schema, relation.name.name, column.name, "seq"
+            )
+            context.database.put(
+                Relation(sequence, "sequence", born=context.born, owned_by=(relation.name, column.name))
+            )
+        relation.columns[column.name] = made
+
+
+def _like_rest(context: Context, relation: Relation, source: Relation, options: int) -> None:
+    """Constraints and indexes that LIKE copies: NOT NULL with its name always, CHECK with its name, indexes anew."""
+    database = context.database
+    for constraint in list(source.constraints.values()):
+        is_copied = constraint.kind == "not null" or (constraint.kind == "check" and bool(options & _CONSTRAINTS))
+        if constraint.kind == "not null" and constraints.has_not_null(relation, constraint.columns[0]):
+            continue
+        if is_copied:
+            copied = Constraint(
+                constraint.name,
+                constraint.kind,
+                constraint.columns,
+                is_enforced=constraint.is_enforced,
+                is_validated=constraint.is_enforced,
+                is_no_inherit=constraint.is_no_inherit,
+                expression=constraint.expression,
+            )
+            database.constrain(relation, copied)
+    if options & _INDEXES:
+        ordered = sorted(
+            (index for index in database.indexes_of(source) if index.is_valid),
+            key=lambda index: (source.constraints[index.constraint].kind != "primary key")
+            if index.constraint in source.constraints
+            else True,
+        )
+        for index in ordered:
+            _like_index(context, relation, source, index)
+
+
+def _like_index(context: Context, relation: Relation, source: Relation, index: Index) -> None:
+    constraint = source.constraints.get(index.constraint) if index.constraint is not None else None
+    made = indexes.define(
+        context,
+        relation,
+        columns=index.columns,
+        labels=indexes.labels(index),
+        expressions=index.expressions,
+        included=index.included,
+        predicate=index.predicate,
+        method=index.method,
+        is_unique=index.is_unique,
+        is_nulls_not_distinct=index.is_nulls_not_distinct,
+        collations=index.collations,
+        operator_classes=index.operator_classes,
+        constraint=constraint.kind if constraint is not None else None,  # type: ignore[arg-type]
+    )
+    if constraint is not None:
+        context.database.constrain(
+            relation,
+            Constraint(
+                made.name.name,
+                constraint.kind,
+                constraint.columns,
+                is_deferrable=constraint.is_deferrable,
+                index=made.name,
+            ),
+        )
+
+
+def create_foreign_table(context: Context, statement: CreateForeignTableStmt) -> None:
+    if statement.base is not None:
+        create_table(context, statement.base, "foreign table")
+
+
+HANDLERS: dict[str, Callable[[Context, Any], None]] = {
+    "CreateStmt": create_table,
+    "CreateForeignTableStmt": create_foreign_table,
+}

@@ -1,0 +1,163 @@
+"""The names that PostgreSQL makes up for constraints and indexes, and the columns that an expression reads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from queryfit.migrations.model import Database, Name
+from queryfit.sql.ddl import NOTHING, IndexElem, tree
+
+NAME_BYTES = 63
+"""The longest name; PostgreSQL cuts longer ones."""
+
+
+def made_up(first: str, second: str, label: str) -> str:
+    """`first_second_label`, cut to the length of a name: the longer of the first two gives way, the label never."""
+    whole = "_".join(part for part in (first, second, label) if part)
+    if len(whole) <= NAME_BYTES and whole.isascii():
+        return whole
+    one, two = first.encode(), second.encode()
+    room = NAME_BYTES - (len(label.encode()) + 1 if label else 0) - (1 if second else 0)
+    lengths = [len(one), len(two)]
+    while sum(lengths) > room:
+        lengths[0 if lengths[0] > lengths[1] else 1] -= 1
+    parts = (clip(one, lengths[0]), clip(two, lengths[1]), label)
+    return "_".join(part for part in parts if part)
+
+
+def clip(name: bytes, length: int = NAME_BYTES) -> str:
+    """The first whole characters of a name that fit into that many bytes."""
+    return name[:length].decode(errors="ignore")
+
+
+def _numbered(first: str, second: str, label: str, is_taken: Callable[[str], bool]) -> str:
+    name = made_up(first, second, label)
+    number = 0
+    while is_taken(name):
+        number += 1
+        name = made_up(first, second, f"{label}{number}")
+    return name
+
+
+def relation_name(
+    database: Database, schema: str, first: str, second: str, label: str, *, is_constraint: bool = False
+) -> Name:
+    """A name that no relation of the schema has, nor (for an index that is a constraint) a constraint."""
+
+    def is_taken(name: str) -> bool:
+        place = Name(schema, name)
+        return database.exists(place) or (is_constraint and database.constraint_exists(place))
+
+    return Name(schema, _numbered(first, second, label, is_taken))
+
+
+def constraint_name(
+    database: Database, schema: str, first: str, second: str, label: str, others: Collection[str] = ()
+) -> str:
+    """A name that no constraint of the schema has, nor one of `others`."""
+    return _numbered(
+        first, second, label, lambda name: name in others or database.constraint_exists(Name(schema, name))
+    )
+
+
+def joined(columns: Sequence[str]) -> str:
+    """Column names as they go into a made-up name; PostgreSQL stops to add where a name is full."""
+    text = ""
+    for column in columns:
+        text = f"{text}_{column}" if text else column
+        if len(text) > NAME_BYTES and len(text.encode()) > NAME_BYTES:
+            break
+    return text
+
+
+_COLUMN = re.compile(rb'"ColumnRef":\{"fields":\[(.*?)\](?:,"location":\d+)?\}')
+_FIELD = re.compile(rb'\{"String":\{"sval":("(?:[^"\\]|\\.)*")\}\}')
+
+
+def columns_of(expression: Raw) -> list[str]:
+    """The columns that an expression reads, each once, in their order. A whole row (`t.*`) counts as none."""
+    if expression is NOTHING:
+        return []
+    found: dict[str, None] = {}
+    for reference in _COLUMN.findall(bytes(expression)):
+        fields = _FIELD.findall(reference)
+        if fields and b'"A_Star"' not in reference:
+            found[msgspec.json.decode(fields[-1], type=str)] = None
+    return list(found)
+
+
+def index_columns(elements: Sequence[IndexElem]) -> list[str]:
+    """The names of an index's own columns: an expression's is what it computes, numbered where it comes twice."""
+    names: list[str] = []
+    for element in elements:
+        name = element.name or _name_of_value(tree(element.expr)) or "expr"
+        original, number = name, 0
+        while name in names:
+            number += 1
+            digits = str(number)
+            name = clip(original.encode(), NAME_BYTES - len(digits)) + digits
+        names.append(name)
+    return names
+
+
+_FIXED = {
+    "CoalesceExpr": "coalesce",
+    "A_ArrayExpr": "array",
+    "RowExpr": "row",
+    "XmlSerialize": "xmlserialize",
+    "GroupingFunc": "grouping",
+    "JsonObjectConstructor": "json_object",
+    "JsonArrayConstructor": "json_array",
+    "JsonParseExpr": "json",
+    "JsonScalarExpr": "json_scalar",
+    "JsonSerializeExpr": "json_serialize",
+}
+
+
+def _name_of_value(node: Any) -> str:
+    """What PostgreSQL calls an expression as a column; empty where it has no name for it."""
+    return _figured(node)[0]
+
+
+def _figured(node: Any) -> tuple[str, int]:
+    """Name and strength (2: a real name, 1: only of a type or keyword, 0: none)."""
+    if not isinstance(node, dict) or not node:
+        return "", 0
+    kind, value = next(iter(node.items()))
+    if kind in _FIXED:
+        return _FIXED[kind], 2
+    if kind == "ColumnRef":
+        return _last_string(value.get("fields", [])), 2
+    if kind == "FuncCall":
+        return _last_string(value.get("funcname", [])), 2
+    if kind == "CollateClause":
+        return _figured(value.get("arg"))
+    if kind == "TypeCast":
+        inner = _figured(value.get("arg"))
+        if inner[1] > 1:
+            return inner
+        name = _last_string(value.get("typeName", {}).get("names", []))
+        return (name, 1) if name else inner
+    if kind == "A_Indirection":
+        name = _last_string(value.get("indirection", []))
+        return (name, 2) if name else _figured(value.get("arg"))
+    if kind == "A_Expr" and value.get("kind") == "AEXPR_NULLIF":
+        return "nullif", 2
+    if kind == "CaseExpr":
+        inner = _figured(value.get("defresult"))
+        return inner if inner[1] > 1 else ("case", 1)
+    if kind == "MinMaxExpr":
+        return "least" if value.get("op") == "IS_LEAST" else "greatest", 2
+    return "", 0
+
+
+def _last_string(parts: Any) -> str:
+    for part in reversed(parts):
+        if "String" in part:
+            return str(part["String"].get("sval", ""))
+    return ""
