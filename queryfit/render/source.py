@@ -49,11 +49,13 @@ def excerpt(text: str, start: int, end: int, width: int) -> tuple[str, str]:
     before, fault = sum(widths[:start]), sum(widths[start:end])
     left, right = 0, len(shown)
     if first or last < len(text) or before + sum(widths[start:]) > width:
-        # the whole fault if it fits, with as much before it as there is room for
-        room = width - 1 - (last < len(text) or before + fault < sum(widths))
-        context = room - fault if fault <= room - _CONTEXT else _CONTEXT
-        if before > context:
-            left, context = _fitting(widths, start, context - 1), context - 1
+        after = sum(widths) - before - fault
+        room = width - (last < len(text) or after > 0)
+        if first or before + fault > room:
+            # the whole fault if it fits, and of what is left a third for what follows
+            spare = room - 1 - fault
+            context = spare - min(after, spare // 3) if spare > 0 else _CONTEXT
+            left = _fitting(widths, start, context - 1)
         taken = sum(widths[left:start]) + (left > 0)
         right = start
         while right < len(shown) and taken + widths[right] <= width - (right + 1 < len(shown) or last < len(text)):
@@ -103,7 +105,7 @@ class _Page:
         self._has_colour = look.has_colour
 
     def painted(self, text: str, code: str) -> str:
-        return f"\x1b[{code}m{text}\x1b[0m" if self._has_colour and text and code else text
+        return f"\x1b[{code}m{text}\x1b[0m" if self._has_colour and code and text.strip() else text
 
     def finding(self, entry: Finding, source: str | None) -> str:
         severity = self.painted(entry.severity, _SEVERITY_CODES[entry.severity])
@@ -153,6 +155,10 @@ class _Page:
         blank = " " * indent
         head = f"{blank}{self.painted(lead, code)}{self.painted(first.removeprefix(f'{blank}{lead}'), style)}"
         return "\n".join([head, *(self.painted(other, style) for other in others)])
+
+    def row(self, parts: Sequence[str], plain: str) -> str:
+        """Parts side by side, or below one another where `plain`, which is they without colours, is too wide."""
+        return (" · " if _width(plain) <= self._width else "\n").join(parts)
 
     def wrapped(self, text: str, indent: int, width: int | None = None, *, hanging: int = 0) -> list[str]:
         """Text on one line broken at its blanks; a word that is longer than the line is broken as well."""
@@ -244,12 +250,14 @@ def _summary(report: Report, page: _Page) -> str:
         where = f"{hit:,} of {files}" if hit < len(report.files or ()) else files
         counts = phrases.severities(report.findings)
         said = ", ".join(page.painted(text, _SEVERITY_CODES[name]) for name, text in counts.items())
+        plain = " · ".join([f"{', '.join(counts.values())} in {where}", *rest])
         why = f"`queryfit rules show {line(phrases.by_place(report)[0].rule)}` says why"
-        return f"{' · '.join([f'{said} in {where}', *rest])}\n{page.painted(why, _DIM)}"
+        return "\n".join([page.row([f"{said} in {where}", *rest], plain), page.paragraph(why, style=_DIM)])
     if not report.files:
         return page.painted("No file to lint.", _YELLOW)
     if not report.rules_run:
         return page.painted(f"Nothing was judged in {files}: no rule ran.", _YELLOW)
     if report.statements is not None:
         files += f", {phrases.counted(report.statements, 'statement')}"
-    return " · ".join([page.painted(f"No finding in {files}", _YELLOW if gaps else _GREEN), *rest])
+    clean = f"No finding in {files}"
+    return page.row([page.painted(clean, _YELLOW if gaps else _GREEN), *rest], " · ".join([clean, *rest]))

@@ -1,4 +1,4 @@
-"""A report for a person at a terminal.
+"""A report on a server for a person at a terminal; the one on files is in `source`.
 
 The first lines answer what to do first, what it saves and how sure that is; the last ones what to type next.
 """
@@ -51,8 +51,6 @@ def _header(report: Report, look: Look) -> str:
         if report.captured_ms_per_day is not None:
             facts.append(f"{words.duration(report.captured_ms_per_day)} of statement time a day")
         facts.append(phrases.cost(report.cost))
-    if report.files is not None:
-        head.append(f" · {phrases.counted(len(report.files), 'file')}")
     if report.window and report.window.until:
         head.append(f" · {report.window.until:%Y-%m-%d %H:%M} UTC")
     said = " · ".join(fact for fact in facts if fact)

@@ -183,6 +183,77 @@ HOSTILE_REPORT = replace(
     notes=(HOSTILE,),
     capture=HOSTILE,
 )
+
+
+def in_file(number: int, rule: str, place: tuple[str, int, int, int, int], message: str, **others: Any) -> Finding:
+    """A finding in a file; the place is the file, line and column, end line and end column."""
+    file, line, column, end_line, end_column = place
+    return replace(
+        finding(
+            number, rule, rule.replace("-", " ").capitalize(), "public.orders", message, database=None,
+            **{"group": "migrations", "severity": "error"} | others
+        ),
+        file=file, line=line, column=column, end_line=end_line, end_column=end_column,
+        fix=others.get("fix"),
+    )  # fmt: skip
+
+
+INDEXES, WIDER, JAPANESE = "db/20260105_indexes.sql", "db/20260107_wider_keys_and_states.sql", "db/日本.sql"
+SOURCES = {
+    INDEXES: "set lock_timeout = '5s';\ncreate index orders_customer_id_idx on orders (customer_id);\n",
+    WIDER: "alter table customers\r\n\talter column id type bigint,\r\n"
+    "\tadd constraint customers_region_fk foreign key (region_id) references regions (id) on delete restrict"
+    " on update cascade deferrable initially deferred;\r\nupdate customers\r\n   set state = 'old';\r\n",
+    JAPANESE: "insert into t values ('日本語テーブル', 1); drop table \"旧テーブル\"; select '\x1b[31m' as red, now();",
+}
+IN_FILES = (
+    in_file(1, "index-not-concurrent", (INDEXES, 2, 1, 2, 61),
+            "Writes to public.orders wait while orders_customer_id_idx is built; build it concurrently.",
+            fix="create index concurrently orders_customer_id_idx on public.orders (customer_id);"),
+    in_file(2, "type-change-rewrites-table", (WIDER, 2, 15, 2, 17),
+            "Changing id from integer to bigint writes public.customers anew (41 GB): reads and writes wait for about"
+            " 6 min at 120 writes/s. Add a column, fill it in batches, and switch over."),
+    in_file(3, "foreign-key-checked-at-once", (WIDER, 3, 2, 3, 147),
+            "Adding customers_region_fk reads public.customers whole while writes to it wait.",
+            fix="alter table public.customers add constraint customers_region_fk foreign key (region_id) references"
+            " public.regions (id) not valid;\nalter table public.customers validate constraint customers_region_fk;"),
+    in_file(4, "update-without-where", (WIDER, 4, 1, 5, 22), "The update writes every row of public.customers.",
+            severity="warning"),
+    in_file(5, "table-dropped", (JAPANESE, 1, 38, 1, 56), "The rows of public.旧テーブル are gone for good.",
+            severity="warning"),
+    in_file(6, "prefer-identity", (JAPANESE, 1, 1, 1, 36), "serial is a sequence that nobody owns.", severity="info"),
+)  # fmt: skip
+LINT = Report(
+    server=None,
+    files=[INDEXES, WIDER, JAPANESE, "db/20260110_clean.sql"],
+    window=None,
+    findings=IN_FILES,
+    not_checked=(
+        NotChecked("index-not-concurrent", "9", "it is put together at run time", "write it out", WIDER, 9),
+        NotChecked("table-dropped", "9", "it is put together at run time", "write it out", WIDER, 9),
+        NotChecked("table-dropped", None, "ran out of memory", None),
+    ),
+    suppressed=(
+        replace(IN_FILES[0], id="0000000000aa", line=7, suppressed_by="empty", is_suppressed_in_source=True),
+        replace(IN_FILES[0], id="0000000000bb", line=9, suppressed_by="baseline"),
+    ),
+    rules_run=61,
+    statements=14,
+    sources=SOURCES,
+)
+LINT_CLEAN = replace(LINT, findings=(), not_checked=(), suppressed=())
+LINT_HOSTILE = replace(
+    LINT,
+    files=[HOSTILE],
+    findings=(replace(EVIL, file=HOSTILE, line=2, column=3, end_line=2, end_column=9, suppressed_by=None),),
+    suppressed=(replace(EVIL, file=HOSTILE, line=2, suppressed_by=HOSTILE, is_suppressed_in_source=True),),
+    not_checked=(
+        NotChecked(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, 3),
+        NotChecked(HOSTILE, HOSTILE, HOSTILE, None),
+    ),
+    notes=(HOSTILE,),
+    sources={HOSTILE: f"\n::error::x {HOSTILE}"},
+)
 REPORTS = {
     "full": FULL,
     "clean": CLEAN,
@@ -190,4 +261,7 @@ REPORTS = {
     "unknown-window": UNKNOWN_WINDOW,
     "files": FILES,
     "hostile": HOSTILE_REPORT,
+    "lint": LINT,
+    "lint-clean": LINT_CLEAN,
+    "lint-hostile": LINT_HOSTILE,
 }

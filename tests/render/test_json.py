@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 from queryfit.render import json
-from tests.render.samples import FILES, FULL, INDEX, REPORTS, URGENT
+from tests.render.samples import FILES, FULL, INDEX, LINT, REPORTS, URGENT
 
 CONTRACT = {"version", "tool_version", "server", "files", "window", "findings", "not_checked"}
 FINDING = {
@@ -112,6 +112,22 @@ def test_files_have_no_server() -> None:
     assert document["server"] is None
     assert document["files"] == ["migrations/1.sql"]
     assert document["findings"][0]["line"] == 7
+
+
+def test_a_place_in_a_file_is_whole() -> None:
+    document = json.document(LINT)
+    assert [document["findings"][3][key] for key in ("line", "column", "end_line", "end_column")] == [4, 1, 5, 22]
+    assert document["statements"] == 14
+    assert [entry["is_suppressed_in_source"] for entry in document["suppressed"]] == [True, False]
+    assert "sources" not in document
+
+
+def test_the_text_is_that_of_the_standard_library() -> None:
+    for report in REPORTS.values():
+        text = json.render(report)
+        assert stdlib.loads(text) == json.document(report)
+        if text.isascii():
+            assert text == stdlib.dumps(stdlib.loads(text), indent=2)
 
 
 def test_the_text_steers_no_terminal() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from queryfit.render import sarif
 from queryfit.ruleset import Rule, load_rules
-from tests.render.samples import FILES, FULL, HOSTILE, REPORTS
+from tests.render.samples import FILES, FULL, HOSTILE, LINT, REPORTS
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +68,30 @@ def test_files_have_physical_places(rules: tuple[Rule, ...]) -> None:
         "artifactLocation": {"uri": "migrations/1%20%C3%A4.sql"},
         "region": {"startLine": 7},
     }
+
+
+def test_a_place_in_a_file_is_whole(rules: tuple[Rule, ...]) -> None:
+    results = run_of(sarif.render(LINT, rules))["results"]
+    assert results[3]["locations"][0]["physicalLocation"] == {
+        "artifactLocation": {"uri": "db/20260107_wider_keys_and_states.sql"},
+        "region": {"startLine": 4, "startColumn": 1, "endLine": 5, "endColumn": 22},
+    }
+    assert results[4]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "db/%E6%97%A5%E6%9C%AC.sql"
+
+
+def test_a_suppression_says_where_it_is(rules: tuple[Rule, ...]) -> None:
+    results = run_of(sarif.render(LINT, rules))["results"]
+    assert [result["suppressions"] for result in results if "suppressions" in result] == [
+        [{"kind": "inSource", "justification": "empty"}],
+        [{"kind": "external", "justification": "baseline"}],
+    ]
+
+
+def test_what_was_not_checked_in_a_file_has_its_place(rules: tuple[Rule, ...]) -> None:
+    (invocation,) = run_of(sarif.render(LINT, rules))["invocations"]
+    places = [entry.get("locations") for entry in invocation["toolExecutionNotifications"]]
+    assert places[0][0]["physicalLocation"]["region"] == {"startLine": 9}
+    assert places[2] is None
 
 
 def test_what_was_not_checked_is_told(rules: tuple[Rule, ...]) -> None:
