@@ -40,10 +40,11 @@ def excerpt(text: str, start: int, end: int, width: int) -> tuple[str, str]:
     """
     start = min(start, len(text))
     end = min(max(end, start + 1), max(len(text), start + 1))
-    if len(text) <= width and text.isascii() and text.isprintable():
-        return text, f"{' ' * start}{'^' * (end - start)}"
+    if (plain := _plain(text, width)) is not None:
+        before, upto = (_width(text[:place].expandtabs(_TAB)) for place in (start, end))
+        return plain, f"{' ' * before}{'^' * max(upto - before, 1)}"
     # what is farther away is never shown, and a line may be a megabyte long
-    first, last = max(start - 2 * width, 0), min(start + 4 * width, len(text))
+    first, last = max(start - 2 * width, 0), min(start + 2 * width, len(text))
     shown, widths = _cells(text[first:last])
     start, end = start - first, min(end, last) - first
     before, fault = sum(widths[:start]), sum(widths[start:end])
@@ -68,6 +69,16 @@ def excerpt(text: str, start: int, end: int, width: int) -> tuple[str, str]:
     return source, f"{' ' * (len(lead) + sum(widths[left:start]))}{'^' * marked}"
 
 
+def _plain(text: str, width: int) -> str | None:
+    """The line as it is shown where nothing needs a second look: it fits, and only tabs are not shown as they are."""
+    if len(text) > width:
+        return None
+    flat = text.expandtabs(_TAB)
+    # tabs after wide characters stop elsewhere
+    is_plain = flat.isprintable() and (flat.isascii() or flat == text)
+    return flat if is_plain and _width(flat) <= width else None
+
+
 def _fitting(widths: Sequence[int], end: int, room: int) -> int:
     """Where to begin so that what stands before `end` takes no more than `room` columns."""
     begin = end
@@ -79,6 +90,8 @@ def _fitting(widths: Sequence[int], end: int, room: int) -> int:
 
 def _cells(text: str) -> tuple[list[str], list[int]]:
     """Each character as it is shown, and the columns that it takes."""
+    if text.isascii() and text.isprintable():
+        return list(text), [1] * len(text)
     shown, widths, column = [], [], 0
     for character in text:
         form = " " * (_TAB - column % _TAB) if character == "\t" else printable(character)

@@ -14,7 +14,7 @@ LIMIT = 65_536
 
 
 def html(text: str) -> str:
-    return MarkdownIt("commonmark", {"html": True}).render(text)
+    return str(MarkdownIt("commonmark", {"html": True}).render(text))
 
 
 def test_the_first_line_is_the_verdict() -> None:
