@@ -24,32 +24,7 @@ RUNS = 5
 RATIO_LIMIT = 1.5
 SMALL_LIMIT_S = 0.35
 NOUNS = ("account", "order", "invoice", "payment", "product", "customer", "address", "shipment", "refund", "coupon")
-    "account",
-    "order",
-    "invoice",
-    "payment",
-    "product",
-    "customer",
-    "address",
-    "shipment",
-    "refund",
-    "coupon",
-    "session",
-    "event",
-    "message",
-]
 TYPES = ("bigint", "integer", "text", "varchar(255)", "boolean", "timestamptz", "numeric(12,2)", "jsonb", "uuid")
-    "bigint",
-    "integer",
-    "text",
-    "varchar(255)",
-    "boolean",
-    "timestamptz",
-    "numeric(12,2)",
-    "jsonb",
-    "uuid",
-    "date",
-]
 CHANGES = (
     "ALTER TABLE {table} ADD COLUMN {added} {type};",
     "alter table {table}\n    add column {added} timestamptz not null default now();",
