@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import accumulate, groupby
 
 from queryfit.findings import Finding, Report
 from queryfit.render import phrases
@@ -12,14 +12,19 @@ from queryfit.render.escape import block, code_block, code_span, markdown, short
 MARK = "<!-- queryfit lint -->"  # by it a later run finds its comment and replaces it
 MOST_BYTES = 65_000  # GitHub takes 65,536 characters, however it counts them
 _MOST_LISTED = 20
+_MOST_LISTED_BYTES = 8_000
 _MOST_SOURCE = 200
 
 
 def render(report: Report) -> str:
     """The report as Markdown. What does not fit is counted: errors stay the longest."""
     head = f"{MARK}\n### queryfit lint: {_verdict(report)}"
-    rest = [*_folded("suppressed", _suppressed(report)), *_folded("not checked", _gaps(report))]
-    rest += [f"- {markdown(shortened(note, 400))}" for note in report.notes[:_MOST_LISTED]]
+    gaps, notes = _gaps(report), [f"- {markdown(shortened(note, 400))}" for note in report.notes]
+    rest = [
+        *_folded(f"{len(report.suppressed):,} suppressed", _suppressed(report)),
+        *_folded(f"{len(gaps):,} not checked", gaps),
+        *_folded(phrases.counted(len(notes), "note"), notes),
+    ]
     left = MOST_BYTES - sum(len(part.encode()) + 2 for part in (head, *rest)) - 200  # for what says how many are left
     kept, cut = _fitting(report, left)
     parts = [head, *_by_file(kept)]
@@ -83,9 +88,12 @@ def _finding(entry: Finding, source: str | None) -> str:
 def _folded(what: str, lines: Sequence[str]) -> Iterator[str]:
     """A list that opens at a click."""
     if lines:
-        more = [f"- … and {len(lines) - _MOST_LISTED:,} more"] if len(lines) > _MOST_LISTED else []
-        shown = "\n".join([*lines[:_MOST_LISTED], *more])
-        yield f"<details><summary>{len(lines):,} {what}</summary>\n\n{shown}\n\n</details>"
+        sizes = accumulate(len(line.encode()) for line in lines[:_MOST_LISTED])
+        shown = list(lines[: sum(size <= _MOST_LISTED_BYTES for size in sizes)])
+        if len(shown) < len(lines):
+            shown.append(f"- … and {len(lines) - len(shown):,} more")
+        listed = "\n".join(shown)
+        yield f"<details><summary>{what}</summary>\n\n{listed}\n\n</details>"
 
 
 def _suppressed(report: Report) -> list[str]:

@@ -264,7 +264,8 @@ def _summary(report: Report, page: _Page) -> str:
         counts = phrases.severities(report.findings)
         said = ", ".join(page.painted(text, _SEVERITY_CODES[name]) for name, text in counts.items())
         plain = " · ".join([f"{', '.join(counts.values())} in {where}", *rest])
-        why = f"`queryfit rules show {line(phrases.by_place(report)[0].rule)}` says why"
+        worst = min(phrases.by_place(report), key=lambda entry: phrases.SEVERITIES.index(entry.severity))
+        why = f"`queryfit rules show {line(worst.rule)}` says why"
         return "\n".join([page.row([f"{said} in {where}", *rest], plain), page.paragraph(why, style=_DIM)])
     if not report.files:
         return page.painted("No file to lint.", _YELLOW)

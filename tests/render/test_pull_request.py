@@ -45,7 +45,7 @@ def test_hostile_text_stays_text() -> None:
     text = html(pull_request.render(LINT_HOSTILE))
     assert "<script" not in text
     assert text.count("<h4>") == 1
-    assert text.count("</details>") == 3
+    assert text.count("</details>") == 4
 
 
 def test_nobody_is_mentioned() -> None:
@@ -74,6 +74,15 @@ def test_it_is_never_too_long_and_errors_stay(message: str) -> None:
     assert 0 < shown < 3000
     assert f"**… and {3000 - shown:,} more**: {3000 - shown:,} info." in text
     assert html(text).count("<details>") == html(text).count("</details>")
+
+
+def test_lists_of_long_names_are_cut_as_well() -> None:
+    taken = [replace(LINT.suppressed[0], file=f"{'<' * 4000}{n}", suppressed_by="<" * 400) for n in range(50)]
+    gaps = [replace(LINT.not_checked[0], file=f"{'<' * 4000}{n}", reason="<" * 400) for n in range(50)]
+    text = pull_request.render(replace(LINT, suppressed=taken, not_checked=gaps, notes=["<" * 4000] * 50))
+    assert len(text.encode()) <= LIMIT
+    assert text.count("… and ") == 3
+    assert "index-not-concurrent" in text
 
 
 def test_a_fix_of_a_megabyte_does_not_get_in_the_way_of_the_others() -> None:
