@@ -253,7 +253,7 @@ class _Reader:
         )
         return _file(
             Path(self._folder.path, name),
-            self._folder.shown + name,
+            readable(self._folder.shown + name),
             text,
             notes=notes,
             runner=runner,

@@ -38,12 +38,12 @@ _SPECIAL: Final = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _VARIABLE = re.compile(r""":(?<!::)(?=['"A-Za-z_{])""")
-_COPY = re.compile(r"(?:\s++|--[^\n]*+\n|/\*.*?\*/)*+copy\b", re.IGNORECASE | re.DOTALL)
-_NO_SQL_BEFORE = re.compile(r"(?:\s++|--[^\n]*+\n?|/\*.*?\*/)*+", re.DOTALL)
+_BLANKS = re.compile(r"(?:\s++|--[^\n]*+)*+")
 _END_OF_ROWS = re.compile(r"^\\\.[ \t\r]*$", re.MULTILINE)
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 _NOT_WORD = re.compile(r"[^A-Za-z0-9_]")
 _NEAR = 200  # characters looked at beside a placeholder or variable: a line can be the whole file
+_COPY = re.compile(r"copy\b", re.IGNORECASE)
 _FROM_STDIN = re.compile(r"\bfrom\s+stdin\b", re.IGNORECASE)
 _NAME_OF_COMMAND = re.compile(r"\\([A-Za-z_]+|.|$)")
 _TEMPLATE_ENDS = {"{{": "}}", "{%": "%}", "{#": "#}"}
@@ -51,7 +51,7 @@ _ENVIRONMENT = re.compile(r"\$\{[^{}\n]*\}|\$[A-Za-z_]\w*+(?!\$)")
 _FLYWAY_PLACEHOLDER = re.compile(r"\$\{[^{}\n]*\}")
 
 _SENDS = {"g", "gx", "gset", "gexec", "gdesc", "crosstabview", "watch", "bind", "bind_named"}
-_WHOLE_LINE = {"copy", "!", "ef", "ev", "h", "help", "sf", "sv"}  # take the line to its end; others end at `\\\\`
+_WHOLE_LINE = {"copy", "!", "ef", "ev", "h", "help", "sf", "sv"}  # take the line to its end; others end at `\\`
 _UNSEEN = {
     "i": "the file that it includes is not read",
     "ir": "the file that it includes is not read",
@@ -143,8 +143,7 @@ def statements(sql: str) -> list[int]:
     starts = []
     begin = place = 0
     while begin < len(sql):
-        blanks = _NO_SQL_BEFORE.match(sql, begin)
-        begin = blanks.end() if blanks is not None else begin
+        begin = _first_word(sql, begin)
         if begin < len(sql):
             starts.append(begin)
         place = begin
@@ -157,12 +156,27 @@ def statements(sql: str) -> list[int]:
     return starts
 
 
+def _first_word(sql: str, place: int) -> int:
+    """Where the next text stands that is neither blank nor comment; the end, where there is none."""
+    while True:
+        match = _BLANKS.match(sql, place)
+        place = match.end() if match is not None else place
+        if not sql.startswith("/*", place):
+            return place
+        place = _end_of_comment(sql, place + 2)
+
+
 def _end_of_quoted(sql: str, match: re.Match[str]) -> int:
-    """The end of a block comment (they nest) or of a dollar-quoted text; the end of all, where it is left open."""
+    """The end of a block comment or of a dollar-quoted text; the end of all, where it is left open."""
     place = match.end()
     if match.lastgroup == "dollar":
         found = sql.find(match.group(), place)
         return len(sql) if found < 0 else found + len(match.group())
+    return _end_of_comment(sql, place)
+
+
+def _end_of_comment(sql: str, place: int) -> int:
+    """Block comments nest in PostgreSQL."""
     depth = 1
     while depth:
         edge = _COMMENT_EDGE.search(sql, place)
@@ -219,7 +233,7 @@ class _Scanner:
             self.notes.append(Note(self._sql.count("\n", 0, place) + 1, text))
 
     def _end_of_statement(self, place: int) -> int:
-        has_rows = self._has_stdin and _COPY.match(self._sql, self._begin) is not None
+        has_rows = self._has_stdin and _COPY.match(self._sql, _first_word(self._sql, self._begin)) is not None
         self._has_stdin = False
         if has_rows:
             place = self._rows(place)
@@ -290,7 +304,7 @@ class _Scanner:
             return end
         self._has_if = self._has_if or name == "if"
         if name == "q" and not self._has_if:
-            if _NO_SQL_BEFORE.fullmatch(sql, end) is None:
+            if _first_word(sql, end) < len(sql):
                 self._note(start, r"\q: what follows is not run")
             end = len(sql)
         self._replace(start, end, blank(sql[start:end]))

@@ -211,10 +211,11 @@ def is_down(runner: str, name: str) -> bool:
 
 
 def is_left_out(runner: str, name: str) -> bool:
-    """Whether a file of the folder is never run as a migration, such as a check."""
+    """Whether a file never runs as a migration where there is data: sqitch's checks, Flyway's baselines."""
     if runner == "sqitch":
         return not (name.startswith(("deploy/", "revert/")) or "/deploy/" in name or "/revert/" in name)
-    return False
+    base = name.rpartition("/")[2]
+    return runner == "flyway" and base.startswith("B") and FLYWAY_NAME.fullmatch(base) is not None
 
 
 def transactions_of(
