@@ -1,0 +1,128 @@
+"""How far the value of an expression may differ from row to row: what decides if a default rewrites a table.
+
+PostgreSQL (11 and later) evaluates a default once and stores it beside the table as long as nothing in it is volatile:
+`now()` is stable, so that every old row gets the time of the ALTER TABLE; `random()` needs a value for each row.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from msgspec import Raw
+
+from queryfit.migrations import builtin
+from queryfit.migrations.context import Context
+from queryfit.migrations.model import DefaultKind, Name
+from queryfit.sql.ddl import NOTHING, tree
+
+_ORDER: dict[str, int] = {"constant": 0, "stable": 1, "unknown": 2, "volatile": 3}
+_KINDS: dict[str, DefaultKind] = {
+    "i": "constant",
+    "immutable": "constant",
+    "s": "stable",
+    "stable": "stable",
+    "v": "volatile",
+    "volatile": "volatile",
+}
+
+_EXTENSIONS: dict[str, DefaultKind] = {
+    # uuid-ossp, pgcrypto
+    "uuid_generate_v1": "volatile", "uuid_generate_v1mc": "volatile", "uuid_generate_v4": "volatile",
+    "uuid_generate_v3": "constant", "uuid_generate_v5": "constant", "uuid_nil": "constant", "uuid_ns_dns": "constant",
+    "uuid_ns_url": "constant", "uuid_ns_oid": "constant", "uuid_ns_x500": "constant", "gen_salt": "volatile",
+    "gen_random_bytes": "volatile", "crypt": "constant", "digest": "constant", "hmac": "constant",
+    # unaccent, pg_trgm, hstore, ltree
+    "unaccent": "stable", "similarity": "constant", "show_trgm": "constant", "text2ltree": "constant",
+    # pg_uuidv7, pg_idkit, nanoid
+    "uuid_generate_v7": "volatile", "gen_ulid": "volatile", "nanoid": "volatile",
+}  # fmt: skip
+"""Functions of extensions that defaults often call, where no migration made a function of that name."""
+
+_USUALLY: dict[str, DefaultKind] = {
+    # volatile only before 14, for a time with time zone; `AT TIME ZONE` is this function
+    "timezone": "constant",
+}
+
+
+class Volatility(NamedTuple):
+    """`culprit` is the function that makes it so, as `random()`; empty for a constant."""
+
+    kind: DefaultKind
+    culprit: str = ""
+
+
+CONSTANT = Volatility("constant")
+
+
+def volatility(context: Context, expression: Raw) -> Volatility:
+    """How volatile an expression is by the functions that it calls: built-in ones and those of the migrations.
+
+    Operators, and the functions behind casts, are stable at most. Constants such as `'now'::timestamptz` are evaluated
+    where the expression is read: constant. `unknown`: it calls a function that nobody made so far.
+    """
+    if expression is NOTHING:
+        return CONSTANT
+    text = bytes(expression)
+    if b'"FuncCall"' not in text:
+        return Volatility("stable", "the time or user of the session") if b'"SQLValueFunction"' in text else CONSTANT
+    worst = CONSTANT
+    pending: list[Any] = [tree(expression)]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, list):
+            pending += node
+            continue
+        if not isinstance(node, dict):
+            continue
+        for kind, value in node.items():
+            found = CONSTANT
+            if kind == "FuncCall":
+                found = _of_call(context, value)
+            elif kind == "SQLValueFunction":
+                found = Volatility("stable", "the time or user of the session")
+            if _ORDER[found.kind] > _ORDER[worst.kind]:
+                worst = found
+            if isinstance(value, dict | list):
+                pending.append(value)
+    return worst
+
+
+def _of_call(context: Context, call: dict[str, Any]) -> Volatility:
+    parts = [part["String"].get("sval", "") for part in call.get("funcname", []) if "String" in part]
+    if not parts:
+        return Volatility("unknown")
+    return Volatility(of_function(context, parts, len(call.get("args", []))), f"{parts[-1]}()")
+
+
+def of_function(context: Context, parts: list[str], arguments: int) -> DefaultKind:
+    """How volatile a function is, by its name as it is written and the number of its arguments.
+
+    Where several functions fit, the most volatile one counts; `pg_catalog` comes first, as it does on a search path.
+    """
+    name = parts[-1]
+    schema = parts[-2] if len(parts) > 1 else None
+    if schema in {None, "pg_catalog"}:
+        kind = _built_in(name, arguments)
+        if kind is not None:
+            return kind
+    functions = context.database.functions
+    for place in (schema,) if schema is not None else context.settings.search_path:
+        overloads = functions.get(Name(place, name))
+        if overloads:
+            fitting = [one for one in overloads if len(one.arguments) == arguments] or overloads
+            return max((_KINDS[one.volatility] for one in fitting), key=_ORDER.__getitem__)
+    return _EXTENSIONS.get(name, "unknown")
+
+
+def _built_in(name: str, arguments: int) -> DefaultKind | None:
+    if name in builtin.IMMUTABLE:
+        return "constant"
+    usual = _USUALLY.get(name)
+    if usual is not None:
+        return usual
+    exact = builtin.BY_ARGUMENTS.get(f"{name}/{arguments}")
+    if exact is not None:
+        return _KINDS[exact]
+    if name in builtin.STABLE:
+        return "stable"
+    return "volatile" if name in builtin.VOLATILE else None
