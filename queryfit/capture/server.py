@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from psycopg.conninfo import make_conninfo
 
-from queryfit.capture import catalog, column_statistics, counters, indexes, server_facts, sessions
+from queryfit.capture import catalog, column_statistics, counters, data_types, indexes, server_facts, sessions
 from queryfit.capture.connect import QueryError, Reader, ServerGoneError, connect
 from queryfit.capture.generic_plans import choose, plan_statements
 from queryfit.capture.guard import Guard
@@ -338,6 +338,8 @@ class _Capture:
             ("relation_constraint", "constraint_column"), catalog.read_constraints(scope), strict=True
         ):
             self.writer.add(table, rows)
+        self.writer.add("data_type", data_types.read_types(scope))
+        self.writer.add("applied_migration", data_types.read_applied(scope, relations))
         self.writer.add("extension", scope.read("extension", catalog.EXTENSIONS))
         self.writer.add("extended_statistics", scope.read_locking("extended_statistics", catalog.EXTENDED_STATISTICS))
         self.progress(f"{scope.database}: column statistics")

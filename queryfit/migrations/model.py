@@ -206,8 +206,11 @@ class Database(Struct):
     functions: dict[Name, list[Function]] = field(default_factory=dict)
     schemas: dict[str, Born] = field(default_factory=lambda: {"public": BEFORE})
     extensions: dict[str, str] = field(default_factory=dict)  # name → its schema
+    has_casts: bool = False  # CREATE CAST ran: there may be conversions between types that are not built in
     is_complete: bool = False
     time_zone: str | None = None  # of the server, where it is known
+    lock_timeout_ms: int | None = None  # that the server gives to sessions, where it is known
+    statement_timeout_ms: int | None = None  # likewise
     gone: set[Name] = field(default_factory=set)  # relations and indexes that migrations dropped or renamed
     # Who may depend on a relation (by a foreign key, a view's query, as its sequence) and who may have a constraint of
     # a name: places to look at; nothing is taken out.

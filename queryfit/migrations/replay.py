@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import Raw, Struct, field
 from pglast.parser import ParseError, split
 
+from queryfit.migrations.afterwards import complete
 from queryfit.migrations.context import Context
 from queryfit.migrations.files import MigrationFile
 from queryfit.migrations.interpret import HANDLERS
@@ -45,6 +46,7 @@ def replay(files: Sequence[MigrationFile], *, version: int = NEWEST, before: Dat
         if database is None:
             database = run.databases[file.group] = before.copy() if before is not None else Database()
         replayer.file(place, file, database)
+    complete(files, run.steps, run.effects, run.databases)
     return run
 
 
@@ -76,7 +78,10 @@ class _Replayer:
         if file.transactions == "file" or (file.transactions == "batch" and len(entries) > 1):
             transaction = self._begin()
         is_explicit = False
-        context = Context(self._version, database, Settings(), Step(0, place, "", 0, 0, 1, 1), self._run.effects,
+        settings = Settings(
+            lock_timeout_ms=database.lock_timeout_ms, statement_timeout_ms=database.statement_timeout_ms
+        )
+        context = Context(self._version, database, settings, Step(0, place, "", 0, 0, 1, 1), self._run.effects,
                           file.sql, place, transaction)  # fmt: skip
         saved = self._snapshot(context, entries) if transaction is not None else None
         for entry in entries:
