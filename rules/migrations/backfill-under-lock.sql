@@ -1,0 +1,128 @@
+-- rule: backfill-under-lock
+-- title: Rows filled or moved while a table is locked
+-- severity: warning
+-- reads: migration_effect, migration_step
+-- message: {locked} is locked since line {line_locked} (ACCESS EXCLUSIVE), so reads and writes of it wait until {work};
+--     commit first, and do it in batches.
+-- since: 0.1
+--
+-- ## Why it matters
+-- A schema change keeps its lock to the end of the transaction. An UPDATE, DELETE or INSERT … SELECT behind it in the same
+-- transaction can run for minutes, and nobody reads or writes the table meanwhile.
+--
+-- ## What to do
+-- Change the schema in one migration. Fill the rows in another, outside of one large transaction: a few thousand rows at a
+-- time, by ranges of the key, each batch committed.
+--
+-- ## When to leave it
+-- When the statement touches few rows by an index. Without WHERE it is an error, with one a warning.
+
+with filled as (
+    select effect.effect, effect.step, effect.relation, effect.action, effect.has_where, step.transaction
+    from migration_effect as effect
+    join migration_step as step on step.step = effect.step
+    where
+        step.transaction is not null and effect.is_present and not effect.is_small
+        and (
+            (effect.action in ('update', 'delete', 'merge') and not effect.is_new)
+            or (effect.action = 'insert' and effect.definition = 'select')
+            or (effect.action in ('create table as', 'create materialized view') and effect.is_scan is not false)
+        )
+),
+
+-- the first strong lock of the transaction on a table in use
+held as (
+    select
+        step.transaction,
+        min(effect.step) as step,
+        arg_min(effect.relation, effect.effect) as relation,
+        min(step.line) as line_locked
+    from migration_effect as effect
+    join migration_step as step on step.step = effect.step
+    where
+        effect.lock_level = 8 and not effect.is_new and effect.is_present
+        and effect.relation_kind in ('table', 'partitioned table', 'materialized view')
+        and effect.action <> 'drop table'
+        and step.transaction in (select filled.transaction from filled)
+    group by step.transaction
+)
+
+select
+    filled.effect,
+    filled.relation as subject,
+    held.relation as locked,
+    held.line_locked,
+    case
+        when filled.action in ('update', 'delete') and filled.has_where is false
+            then 'every row of ' || filled.relation || ' is ' || filled.action || 'd'
+        when filled.action = 'update' then 'rows of ' || filled.relation || ' are updated'
+        when filled.action = 'delete' then 'rows of ' || filled.relation || ' are deleted'
+        when filled.action = 'merge' then 'rows are merged into ' || filled.relation
+        else filled.relation || ' is filled by a query'
+    end as work,
+    case when filled.has_where is false and filled.action in ('update', 'delete') then 'error' else 'warning' end as severity
+from filled
+join held on held.transaction = filled.transaction and held.step < filled.step;
+
+-- example: a new column filled in the transaction that adds it
+-- given: migration, in a transaction
+alter table orders add column state text;
+update orders set state = 'old';
+-- finds: public.orders
+
+-- example: another table is filled meanwhile
+-- given: migration, in a transaction
+alter table orders add column state text;
+delete from sessions where seen < '2020-01-01';
+-- finds: public.sessions
+
+-- example: each statement alone
+-- given: migration
+alter table orders add column state text;
+update orders set state = 'old';
+-- finds: nothing
+
+-- example: a batch is a transaction
+-- given: migration, as one batch
+alter table orders add column state text;
+update orders set state = 'old' where state is null;
+-- finds: public.orders
+
+-- example: filled before the lock
+-- given: migration, in a transaction
+update orders set state = 'old' where state is null;
+alter table orders drop column old_state;
+-- finds: nothing
+
+-- example: the locked table is new
+-- given: migration, in a transaction
+create table archive (id bigint);
+alter table archive add column state text;
+insert into archive select id, 'old' from orders;
+-- finds: nothing
+
+-- example: rows moved to a new table after the old one is locked
+-- given: migration, in a transaction
+create table archive (id bigint);
+alter table orders add column archived boolean;
+insert into archive select id from orders;
+-- finds: public.archive
+
+-- example: a few rows by value
+-- given: migration, in a transaction
+alter table orders add column state text;
+insert into state (name) values ('new'), ('old');
+-- finds: nothing
+
+-- example: a weaker lock lets reads through
+-- given: migration, in a transaction
+create trigger orders_touch before update on orders for each row execute function touch();
+update orders set state = 'old' where state is null;
+-- finds: nothing
+
+-- example: an update of a new table
+-- given: migration, in a transaction
+alter table orders add column state text;
+create table kinds (name text);
+update kinds set name = 'x';
+-- finds: nothing

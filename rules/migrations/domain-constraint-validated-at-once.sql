@@ -1,0 +1,92 @@
+-- rule: domain-constraint-validated-at-once
+-- title: Domain constraint tested on every table that uses the domain
+-- severity: error
+-- reads: migration_effect
+-- message: Writes to {relations} wait while every value of {domain} is tested; add the constraint NOT VALID and validate
+--     it in a transaction of its own.
+-- fix: alter domain {domain} add constraint {constraint} {definition} not valid;
+--     -- in a transaction of its own:
+--     alter domain {domain} validate constraint {constraint};
+-- since: 0.1
+--
+-- ## Why it matters
+-- `alter domain … add constraint … check` reads every table with a column of the domain, one after the other, and keeps a
+-- SHARE lock on each of them to the end: all their writes wait.
+--
+-- ## What to do
+-- Add it NOT VALID, which reads nothing and holds for new values, and validate it in a transaction of its own. Before 18
+-- the validation takes the same SHARE locks (later: SHARE UPDATE EXCLUSIVE, which stops no write), so do it at a quiet
+-- time.
+--
+-- ## When to leave it
+-- When the domain is new, or the tables that use it are small.
+
+with tested as (
+    select
+        domain.effect,
+        domain.step,
+        domain.relation,
+        domain.object_name,
+        domain.definition,
+        domain.is_known,
+        count(*) filter (used.is_scan is not false and not used.is_new and not used.is_small) as tables_tested,
+        min(used.relation) filter (used.is_scan is not false and not used.is_new and not used.is_small) as first_table
+    from migration_effect as domain
+    left join migration_effect as used on used.step = domain.step and used.action = 'also lock'
+    where
+        domain.action = 'add domain constraint' and domain.is_validated is not false
+        and not domain.is_new and domain.is_present
+    group by all
+)
+
+select
+    tested.effect,
+    tested.relation || coalesce('.' || tested.object_name, '') as subject,
+    case
+        when tested.tables_tested = 0 then 'the tables that use it'
+        when tested.tables_tested = 1 then tested.first_table
+        else tested.first_table || ' and ' || tested.tables_tested - 1 || ' more'
+    end as relations,
+    tested.relation as domain,
+    tested.object_name as constraint,
+    tested.definition,
+    case when tested.tables_tested = 0 then 'warning' else 'error' end as severity
+from tested
+-- of a domain that nobody made, no migration knows all the tables
+where tested.tables_tested > 0 or not tested.is_known;
+
+-- example: a table uses the domain
+-- given: migration
+create domain percent as int;
+create table orders (id bigint, discount percent);
+-- next file
+alter domain percent add constraint in_range check (value between 0 and 100);
+-- finds: public.percent.in_range
+
+-- example: NOT VALID, and validated later
+-- given: migration
+create domain percent as int;
+create table orders (id bigint, discount percent);
+-- next file
+alter domain percent add constraint in_range check (value between 0 and 100) not valid;
+-- finds: nothing
+
+-- example: no table uses it
+-- given: migration
+create domain percent as int;
+-- next file
+alter domain percent add constraint in_range check (value between 0 and 100);
+-- finds: nothing
+
+-- example: only a new table does
+-- given: migration
+create domain percent as int;
+-- next file
+create table orders (id bigint, discount percent);
+alter domain percent add constraint in_range check (value between 0 and 100);
+-- finds: nothing
+
+-- example: a domain that nobody made may be used anywhere
+-- given: migration
+alter domain percent add constraint in_range check (value between 0 and 100);
+-- finds: public.percent.in_range
