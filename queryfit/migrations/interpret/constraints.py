@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-
 from queryfit.migrations.context import Context
 from queryfit.migrations.interpret import indexes, naming, proofs, texts
 from queryfit.migrations.model import Column, Constraint, Index, Name, Relation

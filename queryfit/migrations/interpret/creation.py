@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from msgspec import Raw
+
 from queryfit.migrations.context import Context
-from queryfit.migrations.interpret import columns, constraints, indexes, naming, partitions
+from queryfit.migrations.interpret import added_columns, constraints, indexes, partitions, views
 from queryfit.migrations.model import Column, Constraint, Index, Name, Relation, RelationKind
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
 from queryfit.sql import ddl
-from queryfit.sql.ddl import CreateForeignTableStmt, CreateStmt, TableLikeClause, names
+from queryfit.sql.ddl import CreateForeignTableStmt, CreateStmt, CreateTableAsStmt, TableLikeClause, names
 
 _PERSISTENCE = {"t": "temporary", "u": "unlogged"}
 _STRATEGIES = {"PARTITION_STRATEGY_LIST": "list", "PARTITION_STRATEGY_RANGE": "range", "PARTITION_STRATEGY_HASH": "hash"}
@@ -43,10 +45,11 @@ def create_table(context: Context, statement: CreateStmt, kind: RelationKind = "
     if statement.ofTypename is not None:
         _take_type(context, relation, statement)
     pending: list[tuple[ddl.Constraint, tuple[str, ...] | None]] = []
+    not_null: list[tuple[Column, str]] = []
     likes: list[tuple[TableLikeClause, Relation]] = []
     for entry in statement.tableElts:
         if entry.ColumnDef is not None:
-            _define_column(context, relation, entry.ColumnDef, pending)
+            _define_column(context, relation, entry.ColumnDef, pending, not_null)
         elif entry.Constraint is not None:
             pending.append((entry.Constraint, None))
         elif entry.TableLikeClause is not None and entry.TableLikeClause.relation is not None:
@@ -56,6 +59,8 @@ def create_table(context: Context, statement: CreateStmt, kind: RelationKind = "
     pending += [(entry.Constraint, None) for entry in statement.constraints if entry.Constraint is not None]
     effect.columns = ", ".join(relation.columns) or None
     _inherit_constraints(context, relation, parents)
+    for column, its_name in not_null:
+        constraints.mark_not_null(context, relation, column, its_name)
     _add_constraints(context, relation, pending)
     for clause, source in likes:
         _like_rest(context, relation, source, clause.options)
@@ -105,26 +110,27 @@ def _define_column(
     relation: Relation,
     definition: ddl.ColumnDef,
     pending: list[tuple[ddl.Constraint, tuple[str, ...] | None]],
+    not_null: list[tuple[Column, str]],
 ) -> None:
     """A column with its constraints; one that a parent or a type has already gets what is added to it."""
-    existing = relation.columns.get(definition.colname)
-    if existing is not None and not existing.is_inherited and relation.of_type is None:
-        context.refuse(f'column "{definition.colname}" specified more than once')
-        return
-    column = getattr(columns, "define_column", _simple)(context, relation, definition)
+    found = added_columns.defined(context, definition)
+    column = found.column
+    existing = relation.columns.get(column.name)
+    if column.is_not_null:
+        column.is_not_null = False
+        not_null.append((existing or column, found.not_null_name))
     if existing is not None:
-        existing.default = column.default or existing.default
-        existing.default_expression = (
-            column.default_expression if column.default is not None else existing.default_expression
-        )
-        column = existing
-    relation.columns[definition.colname] = column
-    key = (definition.colname,)
-    pending += [(entry.Constraint, key) for entry in definition.constraints if entry.Constraint is not None]
-
-
-def _simple(context: Context, relation: Relation, definition: ddl.ColumnDef) -> Column:
-    return Column(definition.colname, context.type_of(definition.typeName))
+        if not existing.is_inherited and relation.of_type is None:
+            context.refuse(f'column "{column.name}" specified more than once')
+            return
+        if column.default is not None or found.is_written:
+            existing.default, existing.default_expression = column.default, column.default_expression
+        existing.generated = column.generated or existing.generated
+    else:
+        relation.columns[column.name] = column
+    if found.word in {"serial", "identity"}:
+        added_columns.put_sequence(context, relation, column.name)
+    pending += [(entry, (column.name,)) for entry in found.constraints]
 
 
 def _add_constraints(
@@ -230,12 +236,7 @@ def _like_columns(context: Context, relation: Relation, source: Relation, option
             made.default, made.default_expression = column.default, column.default_expression
         if options & _IDENTITY and column.identity:
             made.identity = column.identity
-            sequence = naming.relation_name(
-                context.database, relation.name.schema, relation.name.name, column.name, "seq"
-            )
-            context.database.put(
-                Relation(sequence, "sequence", born=context.born, owned_by=(relation.name, column.name))
-            )
+            added_columns.put_sequence(context, relation, column.name)
         relation.columns[column.name] = made
 
 
@@ -303,7 +304,48 @@ def create_foreign_table(context: Context, statement: CreateForeignTableStmt) ->
         create_table(context, statement.base, "foreign table")
 
 
+def create_table_as(context: Context, statement: CreateTableAsStmt) -> None:
+    """CREATE TABLE … AS, SELECT INTO, and CREATE MATERIALIZED VIEW."""
+    if statement.objtype == "OBJECT_MATVIEW":
+        views.create_materialized_view(context, statement)
+        return
+    if statement.into is not None:
+        create_from_query(context, statement.into, statement.query, if_not_exists=statement.if_not_exists)
+
+
+def create_from_query(context: Context, into: ddl.IntoClause, query: Raw, *, if_not_exists: bool = False) -> None:
+    """A table with the columns of a query, which it is filled with."""
+    assert into.rel is not None
+    name = context.new_name(into.rel)
+    existing = context.database.relations.get(name)
+    if context.database.exists(name) and (existing is None or existing.is_known):
+        if not if_not_exists:
+            context.refuse(f'relation "{name.name}" already exists')
+        context.effect("create table as", existing, is_present=False)
+        return
+    found = views.query_of(context, query).columns
+    relation = Relation(
+        name,
+        persistence=_PERSISTENCE.get(into.rel.relpersistence, "permanent"),  # type: ignore[arg-type]
+        born=context.born,
+        are_columns_known=found is not None,
+    )
+    aliases = names(into.colNames)
+    for place, (column, kind) in enumerate(found or ()):
+        given = aliases[place] if place < len(aliases) else column
+        relation.columns[given] = Column(given, kind)
+    context.database.put(relation)
+    context.effect(
+        "create table as",
+        relation,
+        ACCESS_EXCLUSIVE,
+        columns=", ".join(relation.columns) or None,
+        definition="with no data" if into.skipData else "with data",
+    )
+
+
 HANDLERS: dict[str, Callable[[Context, Any], None]] = {
     "CreateStmt": create_table,
     "CreateForeignTableStmt": create_foreign_table,
+    "CreateTableAsStmt": create_table_as,
 }

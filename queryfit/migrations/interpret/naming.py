@@ -44,6 +44,11 @@ def _numbered(first: str, second: str, label: str, is_taken: Callable[[str], boo
     return name
 
 
+def is_gone(database: Database, name: Name) -> bool:
+    """Nothing has that name for sure: it was dropped or renamed, or everything is known and it is not there."""
+    return not database.exists(name) and (database.is_complete or name in database.gone)
+
+
 def relation_name(
     database: Database, schema: str, first: str, second: str, label: str, *, is_constraint: bool = False
 ) -> Name:
@@ -91,11 +96,23 @@ def columns_of(expression: Raw) -> list[str]:
     return list(found)
 
 
+def with_column_renamed(expression: Raw, old: str, new: str) -> Raw:
+    """An expression that reads the column under its new name."""
+    if expression is NOTHING:
+        return expression
+    before = b'"sval":' + msgspec.json.encode(old) + b"}}"
+    after = b'"sval":' + msgspec.json.encode(new) + b"}}"
+    text = bytes(expression)
+    if before not in text:
+        return expression
+    return Raw(_COLUMN.sub(lambda found: found[0].replace(before, after), text))
+
+
 def index_columns(elements: Sequence[IndexElem]) -> list[str]:
     """The names of an index's own columns: an expression's is what it computes, numbered where it comes twice."""
     names: list[str] = []
     for element in elements:
-        name = element.name or _name_of_value(tree(element.expr)) or "expr"
+        name = element.name or name_of_value(tree(element.expr)) or "expr"
         original, number = name, 0
         while name in names:
             number += 1
@@ -119,7 +136,7 @@ _FIXED = {
 }
 
 
-def _name_of_value(node: Any) -> str:
+def name_of_value(node: Any) -> str:
     """What PostgreSQL calls an expression as a column; empty where it has no name for it."""
     return _figured(node)[0]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from queryfit.migrations.context import Context
 from queryfit.migrations.interpret import constraints, indexes, proofs
-from queryfit.migrations.model import Constraint, Relation
+from queryfit.migrations.model import Relation
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
 from queryfit.sql.ddl import AlterTableCmd, AlterTableStmt, PartitionBoundSpec
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from queryfit.migrations.context import Context
-from queryfit.migrations.interpret import columns, constraints, creation, indexes, partitions
+from queryfit.migrations.interpret import columns, constraints, creation, drops, indexes, partitions, renames
+from queryfit.migrations.interpret.naming import is_gone
 from queryfit.migrations.model import Name, Relation, RelationKind
 from queryfit.migrations.steps import (
     ACCESS_EXCLUSIVE,
@@ -31,18 +32,12 @@ KINDS: dict[str, RelationKind] = {
 """What an unknown relation is taken for, by the word behind ALTER or DROP; a table else."""
 
 
-def is_gone(context: Context, name: Name) -> bool:
-    """Nothing has that name for sure: it was dropped or renamed, or everything is known and it is not there."""
-    database = context.database
-    return not database.exists(name) and (database.is_complete or name in database.gone)
-
-
 def alter_table(context: Context, statement: AlterTableStmt) -> None:
     """ALTER TABLE, INDEX, VIEW, SEQUENCE …: each action in turn."""
     assert statement.relation is not None
     name = context.name_of(statement.relation)
     is_index = statement.objtype == "OBJECT_INDEX" or name in context.database.indexes
-    if is_gone(context, name):
+    if is_gone(context.database, name):
         _missing(context, statement, name)
         return
     if is_index:
@@ -343,7 +338,7 @@ def truncate(context: Context, statement: TruncateStmt) -> None:
         if written is None:
             continue
         name = context.name_of(written)
-        if is_gone(context, name):
+        if is_gone(context.database, name):
             context.refuse(f'relation "{name.name}" does not exist')
             return
         relation = context.relation(written)
@@ -432,4 +427,6 @@ HANDLERS: dict[str, Handler] = {
     "AlterTableMoveAllStmt": move_all,
     "TruncateStmt": truncate,
     **creation.HANDLERS,
+    **drops.HANDLERS,
+    **renames.HANDLERS,
 }
