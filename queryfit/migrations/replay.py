@@ -7,22 +7,26 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from msgspec import Raw, Struct, field
 from pglast.parser import ParseError, split
 
 from queryfit.migrations.afterwards import complete
-from queryfit.migrations.context import Context
+from queryfit.migrations.context import Context, Nested
 from queryfit.migrations.files import MigrationFile
 from queryfit.migrations.interpret import HANDLERS
+from queryfit.migrations.interpret.session import default_settings
 from queryfit.migrations.model import Database, Settings
 from queryfit.migrations.steps import Effect, Step
 from queryfit.sql import ddl
+from queryfit.sql.ddl import TransactionStmt
 
 NEWEST = 18
 OLDEST = 13
 
 _BEFORE_STATEMENT = re.compile(r"(?:[\s;]+|--[^\n]*(?:\n|$)|/\*(?:[^*/]|\*(?!/)|/(?!\*))*\*/)*")
-_ENDS = frozenset({"TRANS_STMT_COMMIT", "TRANS_STMT_ROLLBACK", "TRANS_STMT_PREPARE"})
+_LONGEST_KEPT = 4_000  # characters of a statement whose tree is kept for others like it
+_DEEPEST = 4  # blocks within blocks
 
 
 class Run(Struct):
@@ -61,6 +65,14 @@ class _Entry(Struct, gc=False):
     message: str | None = None  # why it does not parse
 
 
+class _Block(Struct):
+    """A transaction block of a file: what comes back when it, or a savepoint in it, is rolled back."""
+
+    rollbacks: frozenset[int]
+    before: tuple[Database | None, Settings] = field(default_factory=lambda: (None, Settings()))
+    savepoints: list[tuple[str, Database | None, Settings, Settings | None]] = field(default_factory=list)
+
+
 class _Replayer:
     """The state that goes on from file to file."""
 
@@ -69,61 +81,152 @@ class _Replayer:
         self._version = version
         self._transactions = 0
         self._trees: dict[tuple[str, str], tuple[Any, int]] = {}
+        self._depth = 0  # of blocks within blocks
+        self._lines: list[int] = [0]
 
     def file(self, place: int, file: MigrationFile, database: Database) -> None:
         """Interpret one file; `database` is changed."""
         entries = _entries(file.sql)
-        lines = _line_starts(file.sql)
-        transaction = None
-        if file.transactions == "file" or (file.transactions == "batch" and len(entries) > 1):
-            transaction = self._begin()
-        is_explicit = False
-        settings = Settings(
-            lock_timeout_ms=database.lock_timeout_ms, statement_timeout_ms=database.statement_timeout_ms
-        )
-        context = Context(self._version, database, settings, Step(0, place, "", 0, 0, 1, 1), self._run.effects,
-                          file.sql, place, transaction)  # fmt: skip
-        saved = self._snapshot(context, entries) if transaction is not None else None
-        for entry in entries:
-            context.step = self._step(place, entry, lines)
+        self._lines = _line_starts(file.sql)
+        context = Context(self._version, database, default_settings(database), Step(0, place, "", 0, 0, 1, 1),
+                          self._run.effects, file.sql, place, None, run=self._interpret, run_nested=self._nested)  # fmt: skip
+        is_batch = file.transactions == "batch" and len(entries) > 1
+        block = _Block(self._rollbacks(entries))
+        if file.transactions == "file" or is_batch:
+            self._enter(context, block, 0)
+        for number, entry in enumerate(entries):
+            context.step = step = self._step(context, entry.kind, entry.start, entry.end)
             if entry.message is not None:
-                context.step.refusal = entry.message
+                step.refusal = entry.message
                 continue
-            node = self._tree(context, entry)
+            try:
+                node = self._tree(context, entry)
+            except (RecursionError, msgspec.DecodeError):
+                context.unfollowed("it nests too deeply")
+                continue
+            is_alone = context.transaction is None
             if entry.kind == "TransactionStmt":
-                context.step.transaction = context.transaction
-                if node.kind in {"TRANS_STMT_BEGIN", "TRANS_STMT_START"}:
-                    is_explicit = True
-                    if context.transaction is None:
-                        context.transaction = self._begin()
-                        saved = self._snapshot(context, entries)
-                elif node.kind in _ENDS:
-                    if node.kind == "TRANS_STMT_ROLLBACK" and saved is not None:
-                        database = self._restore(context, file.group, saved)
-                    is_chained = node.chain or (file.transactions == "batch" and entry is not entries[-1])
-                    context.transaction = self._begin() if is_chained else None
-                    is_explicit = False
                 self._interpret(context, entry.kind, node)
-                continue
-            context.step.transaction = context.transaction
-            context.is_in_block = context.transaction is not None
-            self._interpret(context, entry.kind, node)
-        del is_explicit, database
+                self._control(context, block, number, node, file, is_again=is_batch and number + 1 < len(entries))
+            elif entry.kind == "DoStmt" and is_alone:
+                context.after_commit = context.settings
+                self._interpret(context, entry.kind, node)
+                self._leave(context)
+            else:
+                self._interpret(context, entry.kind, node)
+
+    # transactions
 
     def _begin(self) -> int:
         self._transactions += 1
         return self._transactions
 
-    def _step(self, place: int, entry: _Entry, lines: list[int]) -> Step:
-        line = bisect_right(lines, entry.start)
+    def _enter(self, context: Context, block: _Block, number: int) -> None:
+        """Begin a transaction block with the statement of that number."""
+        context.transaction = self._begin()
+        context.is_in_block = True
+        context.after_commit = context.settings
+        block.before = (context.database.copy() if number in block.rollbacks else None, context.settings)
+        block.savepoints.clear()
+
+    def _leave(self, context: Context, settings: Settings | None = None) -> None:
+        """End the transaction block; SET LOCAL ends with it."""
+        context.settings = settings or context.after_commit or context.settings
+        context.after_commit = None
+        context.transaction = None
+        context.is_in_block = False
+
+    def _control(
+        self,
+        context: Context,
+        block: _Block,
+        number: int,
+        node: TransactionStmt,
+        file: MigrationFile,
+        *,
+        is_again: bool,
+    ) -> None:
+        """What BEGIN, COMMIT, SAVEPOINT … do to the transaction and to what it has changed."""
+        match node.kind:
+            case "TRANS_STMT_BEGIN" | "TRANS_STMT_START":
+                if context.transaction is None:
+                    self._enter(context, block, number)
+            case "TRANS_STMT_SAVEPOINT":
+                kept = context.database.copy() if number in block.rollbacks else None
+                block.savepoints.append((node.savepoint_name, kept, context.settings, context.after_commit))
+            case "TRANS_STMT_ROLLBACK_TO":
+                while block.savepoints and block.savepoints[-1][0] != node.savepoint_name:
+                    block.savepoints.pop()
+                if block.savepoints:
+                    _, kept, settings, context.after_commit = block.savepoints[-1]
+                    context.settings = settings
+                    if kept is not None:
+                        self._restore(context, file.group, kept.copy())
+            case "TRANS_STMT_COMMIT" | "TRANS_STMT_PREPARE" | "TRANS_STMT_ROLLBACK" if context.transaction is not None:
+                database, settings = block.before
+                is_undone = node.kind == "TRANS_STMT_ROLLBACK"
+                if is_undone and database is not None:
+                    self._restore(context, file.group, database)
+                self._leave(context, settings if is_undone else None)
+                if node.chain or is_again:
+                    self._enter(context, block, number)
+
+    def _rollbacks(self, entries: Sequence[_Entry]) -> frozenset[int]:
+        """Numbers of the statements whose state before them comes back: a BEGIN or SAVEPOINT that is rolled back."""
+        controls = [
+            (number, ddl.decode(entry.kind, entry.raw))
+            for number, entry in enumerate(entries)
+            if entry.kind == "TransactionStmt"
+        ]
+        if not any("ROLLBACK" in node.kind for _, node in controls):
+            return frozenset()
+        found: set[int] = set()
+        begins = {0}  # where the block may have begun: the runner's own, or at a BEGIN
+        savepoints: list[tuple[str, int]] = []
+        for number, node in controls:
+            match node.kind:
+                case "TRANS_STMT_BEGIN" | "TRANS_STMT_START":
+                    begins.add(number)
+                case "TRANS_STMT_SAVEPOINT":
+                    savepoints.append((node.savepoint_name, number))
+                case "TRANS_STMT_ROLLBACK_TO":
+                    found.update(at for name, at in savepoints if name == node.savepoint_name)
+                case "TRANS_STMT_ROLLBACK":
+                    found |= begins
+                    begins, savepoints = {number}, []
+                case "TRANS_STMT_COMMIT" | "TRANS_STMT_PREPARE":
+                    begins, savepoints = {number}, []
+        return frozenset(found)
+
+    def _restore(self, context: Context, group: int, database: Database) -> None:
+        context.database = self._run.databases[group] = database
+
+    # statements
+
+    def _step(self, context: Context, kind: str, start: int, end: int) -> Step:
+        lines = self._lines
+        line = bisect_right(lines, start)
+        settings = context.settings
         step = Step(
-            len(self._run.steps) + 1, place, entry.kind, entry.start, entry.end, line, entry.start - lines[line - 1] + 1
+            len(self._run.steps) + 1,
+            context.file,
+            kind,
+            start,
+            end,
+            line,
+            start - lines[line - 1] + 1,
+            context.transaction,
+            lock_timeout_ms=settings.lock_timeout_ms,
+            statement_timeout_ms=settings.statement_timeout_ms,
         )
         self._run.steps.append(step)
         return step
 
     def _tree(self, context: Context, entry: _Entry) -> Any:
         """The typed tree; identical statements are decoded once, and only their locations differ."""
+        if entry.end - entry.start > _LONGEST_KEPT:
+            context.shift = entry.location
+            return ddl.decode(entry.kind, entry.raw)
         key = (entry.kind, context.sql[entry.start : entry.end])
         known = self._trees.get(key)
         if known is None:
@@ -134,19 +237,65 @@ class _Replayer:
 
     def _interpret(self, context: Context, kind: str, node: Any) -> None:
         handler = HANDLERS.get(kind)
-        if handler is not None:
+        if handler is None:
+            context.unfollowed(f"statements of the kind {kind} are not known")
+            return
+        try:
             handler(context, node)
+        except RecursionError:
+            context.unfollowed("it nests too deeply")
 
-    def _snapshot(self, context: Context, entries: Sequence[_Entry]) -> tuple[Database, Settings] | None:
-        """The state to come back to, only where the file can roll back."""
-        if not any(b"TRANS_STMT_ROLLBACK" in bytes(entry.raw) for entry in entries if entry.kind == "TransactionStmt"):
-            return None
-        return context.database.copy(), context.settings
+    def _nested(self, context: Context, nested: Nested) -> None:
+        """Run a statement of a DO block, as steps behind the block's own."""
+        block = context.step
+        if self._depth >= _DEEPEST:
+            block.unseen = block.unseen or "blocks within blocks within blocks"
+            return
+        was = (context.step, context.sql, context.encoded, context.shift, context.transaction, context.is_in_block,
+               context.is_outermost)  # fmt: skip
+        if nested.control:
+            self._nested_control(context, nested)
+            return
+        if context.transaction is None:
+            context.transaction = self._begin()
+        context.sql, context.encoded, context.is_outermost, context.is_in_block = nested.sql, None, False, True
+        self._depth += 1
+        for entry in _entries(nested.sql):
+            context.step = step = self._step(context, entry.kind, nested.start, nested.end)
+            step.is_nested = True
+            step.is_conditional = nested.is_conditional or block.is_conditional
+            if entry.message is not None:
+                step.refusal = entry.message
+            else:
+                self._nested_statement(context, entry)
+            if step.is_conditional and step.refused_in_transaction is None:
+                step.refusal = None  # it may never run
+        self._depth -= 1
+        transaction = context.transaction
+        (context.step, context.sql, context.encoded, context.shift, context.transaction, context.is_in_block,
+         context.is_outermost) = was  # fmt: skip
+        context.transaction = transaction
 
-    def _restore(self, context: Context, group: int, saved: tuple[Database, Settings]) -> Database:
-        database, context.settings = saved
-        context.database = self._run.databases[group] = database
-        return database
+    def _nested_statement(self, context: Context, entry: _Entry) -> None:
+        context.shift = entry.location
+        try:
+            node = ddl.decode(entry.kind, entry.raw)
+        except (RecursionError, msgspec.DecodeError):
+            context.unfollowed("it nests too deeply")
+            return
+        if entry.kind == "TransactionStmt":
+            context.refuse("EXECUTE of transaction commands is not implemented")
+            return
+        self._interpret(context, entry.kind, node)
+
+    def _nested_control(self, context: Context, nested: Nested) -> None:
+        """COMMIT and ROLLBACK inside a DO block that runs alone: the next statement begins a new transaction."""
+        if context.is_in_block:
+            if not nested.is_conditional:
+                context.refuse("invalid transaction termination")
+            return
+        context.transaction = None
+        context.settings = context.after_commit or context.settings
 
 
 def _line_starts(text: str) -> list[int]:
@@ -192,13 +341,16 @@ def _one_by_one(sql: str, whole: ddl.Unparsed) -> list[_Entry]:
     """The statements of a file that does not parse: those that do, and one entry for each that does not."""
     try:
         pieces = split(sql, with_parser=False, only_slices=True)
-    except ParseError:  # it does not even lex: a quote that nobody closes
+    except (ParseError, ValueError):  # it does not even lex: a quote that nobody closes
         at = min(whole.location, len(sql))
         return [_Entry("unparsed", ddl.NOTHING, 0, at, len(sql), whole.message)]
     entries: list[_Entry] = []
     is_ascii = sql.isascii()
+    characters = offset = 0  # the same place twice: in characters, and in bytes
     for piece in pieces:
         text = sql[piece]
+        offset += piece.start - characters if is_ascii else len(sql[characters : piece.start].encode())
+        characters = piece.start
         if not text.strip():
             continue
         try:
@@ -207,9 +359,8 @@ def _one_by_one(sql: str, whole: ddl.Unparsed) -> list[_Entry]:
             at = min(piece.start + error.location, piece.stop)
             entries.append(_Entry("unparsed", ddl.NOTHING, 0, at, piece.stop, error.message))
             continue
-        offset = piece.start if is_ascii else len(sql[: piece.start].encode())
-        entries += (
-            _Entry(entry.kind, entry.raw, entry.location + offset, entry.start + piece.start, entry.end + piece.start)
+        entries += [
+            _Entry(entry.kind, entry.raw, entry.location + offset, entry.start + characters, entry.end + characters)
             for entry in _placed(text, parsed)
-        )
+        ]
     return entries

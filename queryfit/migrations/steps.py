@@ -168,7 +168,9 @@ class Step(msgspec.Struct):
     is_conditional: bool = False  # behind an IF, in a loop or an exception block: it may not run, or often
     lock_timeout_ms: int | None = None  # as set in the file before it; null: never set there
     statement_timeout_ms: int | None = None
-    refused_in_transaction: str | None = None  # what PostgreSQL calls the command that it refuses in a transaction block
+    refused_in_transaction: str | None = (
+        None  # what PostgreSQL calls the command that it refuses in a transaction block
+    )
     refusal: str | None = None  # why PostgreSQL refuses the statement here for sure, in words
     unseen: str | None = None  # what of it could not be seen, such as a statement put together at run time
     unfollowed: str | None = None  # why the model could not follow it
@@ -200,6 +202,13 @@ class Effect(msgspec.Struct, gc=False):
     is_new: bool = False  # nobody else uses it yet: born in this file or transaction, or temporary
     is_present: bool = True  # False: what is dropped or renamed is not there (IF EXISTS), or is there already
     is_small: bool = False  # so small by --against that no work on it takes time
+    # of the column, constraint, type, function … itself, where the relation is older (see afterwards.py)
+    is_object_new: bool = False  # made in this file
+    is_name_new: bool = False  # made in this file, or got its name there
+    name_returns: str | None = None
+    # a name that is taken away is there again later: in the same `transaction`, in the same `file`; `swap`: what is
+    # renamed takes a name that the file took away before
+    new_relation: str | None = None  # qualified name after a rename or SET SCHEMA
     # the work, while the lock is held
     is_rewrite: bool | None = False  # the table's rows are written anew
     is_scan: bool | None = False  # the relation is read whole
@@ -218,6 +227,10 @@ class Effect(msgspec.Struct, gc=False):
     is_partitioned: bool | None = None  # the relation is a partitioned table
     is_default: bool | None = None  # has a default; a partition: is the default partition
     has_where: bool | None = None  # UPDATE and DELETE
+    # when all files have run; null where it is not known
+    has_index: bool | None = None  # a foreign key: an index of the table leads with its columns
+    has_policy: bool | None = None  # SET ROW SECURITY: the table has a policy
+    has_primary_key: bool | None = None  # CREATE TABLE
     # by --against
     size_bytes: int | None = None
     row_count: int | None = None

@@ -21,6 +21,10 @@ create table migration_effect (
     is_new boolean not null,                    -- nobody else uses it yet: born in this file or transaction, or temporary
     is_present boolean not null,                -- false: what is dropped is not there, or what is made is there already
     is_small boolean not null,                  -- by --against it is so small that no work on it takes time
+    is_object_new boolean not null,             -- the column, constraint, type, function … itself is made in this file
+    is_name_new boolean not null,               -- it is made in this file, or got its name there
+    name_returns varchar,                       -- a name that is taken away is there again later in the same `transaction`, or in the same `file`; `swap`: what is renamed takes a name that the file took away before; null: none of these
+    new_relation varchar,                       -- qualified name after a rename or SET SCHEMA
     is_rewrite boolean,                         -- its rows are all written anew under the lock
     is_scan boolean,                            -- it is read whole under the lock
     is_index_build boolean,                     -- an index is built under the lock
@@ -36,6 +40,9 @@ create table migration_effect (
     is_partitioned boolean,                     -- the relation is a partitioned table
     is_default boolean,                         -- an added column has a default
     has_where boolean,                          -- UPDATE and DELETE
+    has_index boolean,                          -- a foreign key: when all files have run, an index of the table leads with its columns
+    has_policy boolean,                         -- SET ROW SECURITY: when all files have run, the table has a policy
+    has_primary_key boolean,                    -- CREATE TABLE: when all files have run, the table (or the parent of the partition) has a primary key
     size_bytes bigint,                          -- of the table with its indexes, by --against
     row_count bigint,                           -- its rows, by --against
     writes_per_s double,                        -- rows written a second, by --against

@@ -1,0 +1,227 @@
+"""Facts that only the rest of the run can tell: names that come back, indexes and policies that follow."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from queryfit.migrations.files import MigrationFile
+from queryfit.migrations.model import Database, Index, Relation
+from queryfit.migrations.steps import Effect, Step
+
+_MAKES = {
+    "create table": "relation",
+    "create table as": "relation",
+    "create view": "relation",
+    "create materialized view": "relation",
+    "create sequence": "relation",
+    "create type": "type",
+    "create schema": "schema",
+    "create function": "function",
+    "create extension": "extension",
+}
+# They make the name available, but it may have been there before.
+_REPLACES = {"replace view": "relation", "replace function": "function"}
+_DROPS = {
+    "drop table": "relation",
+    "drop view": "relation",
+    "drop sequence": "relation",
+    "drop type": "type",
+    "drop schema": "schema",
+    "drop function": "function",
+    "drop extension": "extension",
+}
+_RENAMES = {
+    "rename table": "relation",
+    "rename view": "relation",
+    "rename type": "type",
+    "rename schema": "schema",
+    "rename function": "function",
+}
+_KINDS = {"function": "function", "type": "type", "domain": "type", "enum": "type", "composite type": "type"}
+_QUALIFIED = re.compile(r'("(?:[^"]|"")*"|[^."]+)\.(.+)', re.DOTALL)
+_NOT_NULL = re.compile(
+    rb'\{"NullTest":\{"arg":\{"ColumnRef":\{"fields":\[\{"String":\{"sval":"([^"]+)"\}\}\][^\[\]{}]*\}\},'
+    rb'"nulltesttype":"IS_NOT_NULL"[^\[\]{}]*\}\}'
+)
+
+Key = tuple[str, ...]  # what kind of name, and the name with those of what it lies in
+
+
+def complete(
+    files: Sequence[MigrationFile], steps: Sequence[Step], effects: Sequence[Effect], databases: Mapping[int, Database]
+) -> None:
+    """Fill in, for the files that are judged, the facts of effects that depend on what comes after them.
+
+    These are `is_object_new`, `is_name_new`, `name_returns`, `new_relation`, `has_index`, `has_policy` and
+    `has_primary_key`. `databases` is the schema after the last file, by group.
+    """
+    names: _Names | None = None
+    place = -1
+    ends: dict[int, _End] = {}
+    for effect in effects:
+        step = steps[effect.step - 1]
+        file = files[step.file]
+        if not file.is_linted:
+            continue
+        if step.file != place:
+            place, names = step.file, _Names()
+        if names is not None and effect.is_present and step.refusal is None:
+            names.see(effect, step)
+        if effect.action in _END_FACTS:
+            end = ends.get(file.group)
+            if end is None:
+                end = ends[file.group] = _End(databases[file.group], effects)
+            end.tell(effect)
+
+
+class _Names:
+    """The names that one file takes away and brings, as far as it is read."""
+
+    def __init__(self) -> None:
+        self._born: set[Key] = set()  # objects that the file made
+        self._named: set[Key] = set()  # names that it made or gave
+        self._missed: dict[Key, tuple[Effect, int | None]] = {}  # taken away, and not there again
+
+    def see(self, effect: Effect, step: Step) -> None:
+        action = effect.action
+        if (kind := _MAKES.get(action)) is not None and effect.relation is not None:
+            self._come((kind, effect.relation), step, is_born=True)
+        elif (kind := _REPLACES.get(action)) is not None and effect.relation is not None:
+            self._come((kind, effect.relation), step, is_born=False, is_named=False)
+        elif (kind := _DROPS.get(action)) is not None and effect.relation is not None:
+            self._go((kind, effect.relation), effect, step)
+        elif (kind := _RENAMES.get(action)) is not None and effect.relation is not None and effect.new_name:
+            effect.new_relation = effect.new_name if kind == "schema" else _beside(effect.relation, effect.new_name)
+            self._rename((kind, effect.relation), (kind, effect.new_relation), effect, step)
+        elif action == "set schema" and effect.relation is not None and effect.new_name:
+            kind = _KINDS.get(effect.relation_kind, "relation")
+            effect.new_relation = f"{effect.new_name}.{_parts(effect.relation)[1]}"
+            self._rename((kind, effect.relation), (kind, effect.new_relation), effect, step)
+        elif effect.column_name is not None:
+            self._column(effect, step)
+        elif effect.object_name is not None and effect.relation is not None:
+            self._object(effect, step)
+
+    def _column(self, effect: Effect, step: Step) -> None:
+        key = ("column", effect.relation or "", effect.column_name or "")
+        if effect.action == "add column":
+            self._come(key, step, is_born=True)
+        elif effect.action == "drop column":
+            self._go(key, effect, step)
+        elif effect.action == "rename column" and effect.new_name:
+            self._rename(key, ("column", effect.relation or "", effect.new_name), effect, step)
+        else:
+            self._mark(key, effect)
+
+    def _object(self, effect: Effect, step: Step) -> None:
+        kind = "value" if effect.action.endswith("enum value") else "constraint"
+        key = (kind, effect.relation or "", effect.object_name or "")
+        if effect.action.startswith("add "):
+            self._come(key, step, is_born=True)
+        elif effect.action == "drop constraint":
+            self._go(key, effect, step)
+        elif effect.action in {"rename constraint", "rename enum value"} and effect.new_name:
+            self._rename(key, (kind, effect.relation or "", effect.new_name), effect, step)
+
+    def _mark(self, key: Key, effect: Effect) -> None:
+        effect.is_object_new = key in self._born
+        effect.is_name_new = key in self._named
+
+    def _come(self, key: Key, step: Step, *, is_born: bool, is_named: bool = True) -> None:
+        if is_born:
+            self._born.add(key)
+        if is_named:
+            self._named.add(key)
+        gone = self._missed.pop(key, None)
+        if gone is not None:
+            effect, transaction = gone
+            is_at_once = transaction is not None and transaction == step.transaction
+            effect.name_returns = "transaction" if is_at_once else "file"
+
+    def _go(self, key: Key, effect: Effect, step: Step) -> None:
+        self._mark(key, effect)
+        self._born.discard(key)
+        self._named.discard(key)
+        self._missed[key] = (effect, step.transaction)
+
+    def _rename(self, old: Key, new: Key, effect: Effect, step: Step) -> None:
+        is_born = old in self._born
+        is_swapped_in = new in self._missed
+        self._go(old, effect, step)
+        self._come(new, step, is_born=is_born)
+        if is_swapped_in:
+            effect.name_returns = "swap"
+            self._missed.pop(old, None)
+
+
+def _parts(name: str) -> tuple[str, str]:
+    match = _QUALIFIED.fullmatch(name)
+    return (match[1], match[2]) if match is not None else ("", name)
+
+
+def _beside(old: str, new: str) -> str:
+    """The qualified name after a rename that may give only the last part."""
+    schema, _ = _parts(old)
+    return new if not schema or _parts(new)[0] else f"{schema}.{new}"
+
+
+_END_FACTS = frozenset({"add foreign key", "set row security", "create table", "create table as"})
+
+
+class _End:
+    """The schema after the last file."""
+
+    def __init__(self, database: Database, effects: Sequence[Effect]) -> None:
+        self._database = database
+        self._relations = {relation.text: relation for relation in database.relations.values()}
+        self._added = {
+            (effect.relation, effect.column_name)
+            for effect in effects
+            if effect.action == "add column" and effect.is_present
+        }
+
+    def tell(self, effect: Effect) -> None:
+        relation = self._relations.get(effect.relation or "")
+        if relation is None:
+            return
+        if effect.action == "add foreign key":
+            effect.has_index = self._has_index(effect, relation)
+        elif effect.action == "set row security":
+            effect.has_policy = bool(relation.policies) or (None if not relation.is_known else False)
+        else:
+            effect.has_primary_key = self._has_primary_key(relation)
+
+    def _has_index(self, effect: Effect, relation: Relation) -> bool | None:
+        constraint = relation.constraints.get(effect.object_name or "")
+        if constraint is None or not constraint.columns:
+            return None
+        columns = constraint.columns
+        if any(_serves(index, columns) for index in self._database.indexes_of(relation)):
+            return True
+        if relation.are_columns_known or any((relation.text, column) in self._added for column in columns):
+            return False
+        return None
+
+    def _has_primary_key(self, relation: Relation) -> bool | None:
+        if any(constraint.kind == "primary key" for constraint in relation.constraints.values()):
+            return True
+        above = [self._database.relations.get(parent) for parent in relation.parents] if relation.is_partition else []
+        if any(parent is None or self._has_primary_key(parent) is not False for parent in above):
+            return None
+        return False if relation.are_columns_known else None
+
+
+def _serves(index: Index, columns: tuple[str, ...]) -> bool:
+    """The index finds rows by a value of each of the columns: it leads with them, in any order."""
+    if (
+        index.method not in {"btree", "hash"}
+        or set(index.columns[: len(columns)]) != set(columns)
+        or not index.is_valid
+    ):
+        return False
+    predicate = bytes(index.predicate)
+    if predicate == b"null":
+        return True
+    match = _NOT_NULL.fullmatch(predicate)
+    return match is not None and match[1].decode() in columns
