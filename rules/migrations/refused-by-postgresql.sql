@@ -1,0 +1,63 @@
+-- rule: refused-by-postgresql
+-- title: PostgreSQL refuses the statement
+-- severity: error
+-- reads: migration_step, migration_effect
+-- message: The migration stops here: {reason}.
+-- since: 0.1
+--
+-- ## Why it matters
+-- By what the migrations before it did, this statement cannot succeed: what it names is not there or is there already, or
+-- its form is not allowed here. On production it fails with the files before it applied.
+--
+-- ## What to do
+-- Mend the statement. `queryfit lint --trace` runs it on an embedded server and shows the server's own words.
+--
+-- ## When to leave it
+-- The schema of the production database is not what these files make; then lint with `--against` it.
+
+with told as (
+    -- rules of their own say it better
+    select effect.step
+    from migration_effect as effect
+    where effect.action = 'replace view'
+)
+select step.step, step.statement as subject, step.refusal as reason
+from migration_step as step
+left join told on told.step = step.step
+where step.refusal is not null
+    and step.kind <> 'unparsed'
+    and step.refusal not like 'unsafe use of new value%'
+    and not (step.refused_in_transaction is not null and step.transaction is not null)
+    and told.step is null;
+
+-- example: a column that no earlier migration made
+-- given: migration
+create table orders (id bigint primary key);
+-- next file
+alter table orders drop column total;
+-- finds: alter table orders drop column total
+
+-- example: a table that is there already
+-- given: migration
+create table orders (id bigint primary key);
+-- next file
+create table orders (id bigint primary key);
+-- finds: create table orders (id bigint primary key)
+
+-- example: a table that nobody made here is taken to be there
+-- given: migration
+alter table orders drop column total;
+-- finds: nothing
+
+-- example: IF EXISTS
+-- given: migration
+create table orders (id bigint primary key);
+-- next file
+alter table orders drop column if exists total;
+create table if not exists orders (id bigint);
+-- finds: nothing
+
+-- example: what does not parse is another fault
+-- given: migration
+create tabel orders (id bigint);
+-- finds: nothing

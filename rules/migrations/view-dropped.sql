@@ -1,0 +1,87 @@
+-- rule: view-dropped
+-- title: View dropped under running clients
+-- severity: error
+-- reads: migration_effect
+-- message: Statements of running clients that name {relation} fail {how_long}; {what_to_do}.
+-- since: 0.1
+--
+-- ## Why it matters
+-- Clients use a view as they use a table. Its privileges and comments go with it, and a materialized view loses its
+-- rows and indexes: building them again may take long.
+--
+-- ## What to do
+-- Drop it in a release after the last one that uses it. To change a view, prefer `create or replace view` (columns may
+-- be added at the end); where that is refused, drop and create it in one transaction and grant its privileges again.
+--
+-- ## When to leave it
+-- No running code uses it.
+
+select
+    effect.effect,
+    effect.relation as subject,
+    effect.relation,
+    case effect.name_returns when 'file' then 'warning' else 'error' end as severity,
+    case effect.name_returns
+        when 'file' then 'until it is made again further down'
+        else 'from here on'
+    end as how_long,
+    case effect.name_returns
+        when 'file' then 'put both statements into one transaction'
+        else 'drop it in a release after the last one that uses it'
+    end as what_to_do
+from migration_effect as effect
+where effect.action = 'drop view'
+    and effect.is_present
+    and not effect.is_new
+    and not effect.is_name_new
+    and coalesce(effect.name_returns, 'file') = 'file';
+
+-- example: a view in use
+-- given: migration
+drop view open_orders;
+-- finds: public.open_orders
+
+-- example: a materialized view of an earlier migration
+-- given: migration
+create materialized view daily as select 1 as day;
+-- next file
+drop materialized view daily;
+-- finds: public.daily
+
+-- example: made anew in the same transaction
+-- given: migration, in a transaction
+drop view if exists open_orders;
+create view open_orders as select 1 as id;
+-- finds: nothing
+
+-- example: made anew in a transaction of its own: clients fail in between
+-- given: migration
+drop view open_orders;
+create view open_orders as select 1 as id;
+-- finds: public.open_orders
+
+-- example: sent as one batch it is one transaction
+-- given: migration, as one batch
+drop view open_orders;
+create view open_orders as select 1 as id;
+-- finds: nothing
+
+-- example: replaced
+-- given: migration
+create or replace view open_orders as select 1 as id;
+-- finds: nothing
+
+-- example: born in the same file
+-- given: migration
+create view open_orders as select 1 as id;
+drop view open_orders;
+-- finds: nothing
+
+-- example: it is gone already
+-- given: migration
+create view open_orders as select 1 as id;
+-- next file
+drop view open_orders;
+-- next file
+drop view if exists open_orders;
+-- finds: nothing
