@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 from msgspec import Struct
 
 from queryfit.migrations.model import BEFORE, Born, Database, Index, Name, Relation, Settings, Type
 from queryfit.migrations.steps import Action, Effect, Step
+from queryfit.migrations.type_names import type_of
 from queryfit.sql.ddl import RangeVar, TypeName
 
 SMALL_BYTES = 8 * 1024 * 1024
 """A table below it is read or written in well under a second even from a cold disk."""
+
+
+class Nested(Struct):
+    """A statement inside a DO block."""
+
+    sql: str
+    start: int  # its place in the file, in characters; that of the block where it is not known
+    end: int
+    is_conditional: bool = False
+    control: Literal["", "commit", "rollback"] = ""  # ends the transaction, and nothing else
 
 
 class Context(Struct):
@@ -29,6 +40,10 @@ class Context(Struct):
     shift: int = 0  # from a location in the statement's tree to a place in `sql`, in bytes
     is_in_block: bool = False  # inside a transaction block, implicit ones too: some commands refuse that
     encoded: bytes | None = None  # `sql` in UTF-8, once it was needed
+    after_commit: Settings | None = None  # of a transaction block: the settings without those of SET LOCAL
+    is_outermost: bool = True  # False: inside a DO block
+    run: Callable[[Context, str, Any], None] | None = None  # interprets a statement of that kind within this one
+    run_nested: Callable[[Context, Nested], None] | None = None  # interprets a statement of a block, as its own step
 
     # names
 
@@ -98,21 +113,7 @@ class Context(Struct):
 
     def type_of(self, written: TypeName | None) -> Type | None:
         """A type as it is written, in canonical form; None for what only a running server knows (`%type`)."""
-        if written is None or written.pct_type or not written.names:
-            return None
-        parts = [part.text for part in written.names]
-        typmods = tuple(_typmod(entry) for entry in written.typmods)
-        dimensions = len(written.arrayBounds)
-        database = self.database
-        if len(parts) > 1:
-            return Type(parts[-2], parts[-1], typmods, dimensions)
-        name = parts[0]
-        for schema in self.settings.search_path:
-            if (at := Name(schema, name)) in database.domains or at in database.enums or at in database.types:
-                return Type(schema, name, typmods, dimensions)
-        return (
-            Type("pg_catalog", name, typmods, dimensions) if name in BUILT_IN else Type("", name, typmods, dimensions)
-        )
+        return type_of(self.database, self.settings.search_path, written)
 
     # what is found
 
@@ -141,6 +142,18 @@ class Context(Struct):
         self.effects.append(effect)
         return effect
 
+    def thing(self, action: Action, name: str | None, kind: str, **facts: Any) -> Effect:
+        """Add an effect on what is no relation: a function, a type, a schema …; `name` as SQL needs it."""
+        effect = Effect(self.step.number, action, name, relation_kind=kind, **facts)
+        self.effects.append(effect)
+        return effect
+
+    def not_in_block(self, command: str) -> None:
+        """PostgreSQL refuses the command in a transaction block."""
+        self.step.refused_in_transaction = command
+        if self.is_in_block:
+            self.refuse(f"{command} cannot run inside a transaction block")
+
     def refuse(self, reason: str) -> None:
         """PostgreSQL refuses the statement here, for sure: the first reason stays."""
         self.step.refusal = self.step.refusal or reason
@@ -156,22 +169,3 @@ class Context(Struct):
         if self.encoded is None:
             self.encoded = self.sql.encode()
         return self.encoded[start + self.shift : end + self.shift].decode(errors="replace")
-
-
-def _typmod(node: Any) -> int | str:
-    value = node.A_Const.value if node.A_Const is not None else None
-    return value if isinstance(value, int | str) else ""
-
-
-BUILT_IN = frozenset(
-    """
-    aclitem bit bool box bpchar bytea char cid cidr circle cstring date daterange datemultirange float4 float8 inet int2
-    int2vector int4 int4multirange int4range int8 int8multirange int8range interval json jsonb jsonpath line lseg macaddr
-    macaddr8 money name numeric nummultirange numrange oid oidvector path pg_lsn pg_snapshot point polygon record
-    refcursor regclass regcollation regconfig regdatabase regdictionary regnamespace regoper regoperator regproc
-    regprocedure regrole regtype serial serial2 serial4 serial8 bigserial smallserial text tid time timestamp timestamptz
-    timetz tsmultirange tsquery tsrange tstzmultirange tstzrange tsvector txid_snapshot unknown uuid varbit varchar void
-    xid xid8 xml anyelement anyarray trigger event_trigger
-    """.split()
-)
-"""Types of pg_catalog that a statement may name without their schema (the grammar qualifies `integer` and the like)."""

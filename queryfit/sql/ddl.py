@@ -7,13 +7,14 @@ expressions stay raw inside it (`tree` decodes one). Field names are the parser'
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
-from pglast.parser import ParseError, parse_sql_json
+from pglast.parser import ParseError, parse_sql_json, scan, split
 
 NOTHING = Raw(b"null")
 
@@ -154,7 +155,9 @@ class ColumnDef(Struct, frozen=True):
 
 class TableLikeClause(Struct, frozen=True):
     relation: RangeVar | None = None
-    options: int = 0  # bits: 1 comments, 2 compression, 4 constraints, 8 defaults, 16 generated, 32 identity, 64 indexes
+    options: int = (
+        0  # bits: 1 comments, 2 compression, 4 constraints, 8 defaults, 16 generated, 32 identity, 64 indexes
+    )
 
 
 class PartitionElem(Struct, frozen=True):
@@ -246,6 +249,7 @@ class Node(Struct, frozen=True):
     AccessPriv: AccessPriv | None = None
     AlterTableCmd: AlterTableCmd | None = None
     VacuumRelation: VacuumRelation | None = None
+    VariableSetStmt: VariableSetStmt | None = None
     SelectStmt: Raw = NOTHING
     CollateClause: CollateClause | None = None
 
@@ -545,6 +549,7 @@ class CreateExtensionStmt(Struct, frozen=True):
 
 class AlterExtensionStmt(Struct, frozen=True):
     extname: str = ""
+    options: list[Node] = []
 
 
 class CommentStmt(Struct, frozen=True):
@@ -556,8 +561,15 @@ class DoStmt(Struct, frozen=True):
     args: list[Node] = []
 
 
+class FuncCall(Struct, frozen=True):
+    """The call of a function; its arguments are raw."""
+
+    funcname: list[Name] = []
+    args: list[Raw] = []
+
+
 class CallStmt(Struct, frozen=True):
-    funccall: Raw = NOTHING
+    funccall: FuncCall | None = None
 
 
 class VariableSetStmt(Struct, frozen=True):
@@ -655,12 +667,12 @@ class AlterStatsStmt(Struct, frozen=True):
 class CreatePublicationStmt(Struct, frozen=True):
     pubname: str = ""
     for_all_tables: bool = False
-    pubobjects: list[Raw] = []
+    pubobjects: list[PublicationObject] = []
 
 
 class AlterPublicationStmt(Struct, frozen=True):
     pubname: str = ""
-    pubobjects: list[Raw] = []
+    pubobjects: list[PublicationObject] = []
 
 
 class DropdbStmt(Struct, frozen=True):
@@ -670,6 +682,120 @@ class DropdbStmt(Struct, frozen=True):
 
 class AlterTableSpaceOptionsStmt(Struct, frozen=True):
     tablespacename: str = ""
+
+
+class CommonTableExpr(Struct, frozen=True):
+    """`ctequery` holds one entry: the kind of the query and the query."""
+
+    ctename: str = ""
+    ctequery: dict[str, Raw] = {}
+
+
+class CommonTableNode(Struct, frozen=True):
+    CommonTableExpr: CommonTableExpr | None = None
+
+
+class WithClause(Struct, frozen=True):
+    ctes: list[CommonTableNode] = []
+
+
+class SelectStmt(Struct, frozen=True, omit_defaults=True):
+    """A query; it encodes to what it was decoded from, but for INTO."""
+
+    intoClause: IntoClause | None = None
+    distinctClause: Raw = NOTHING
+    targetList: Raw = NOTHING
+    fromClause: Raw = NOTHING
+    whereClause: Raw = NOTHING
+    groupClause: Raw = NOTHING
+    havingClause: Raw = NOTHING
+    windowClause: Raw = NOTHING
+    valuesLists: Raw = NOTHING
+    limitCount: Raw = NOTHING
+    lockingClause: Raw = NOTHING
+    withClause: Raw = NOTHING
+    op: str = "SETOP_NONE"
+    larg: Raw = NOTHING
+    rarg: Raw = NOTHING
+
+
+class LockingClause(Struct, frozen=True):
+    lockedRels: list[Node] = []
+
+
+class DiscardStmt(Struct, frozen=True):
+    target: str = ""
+
+
+class ExplainStmt(Struct, frozen=True):
+    query: dict[str, Raw] = {}
+    options: list[Node] = []
+
+
+class PrepareStmt(Struct, frozen=True):
+    name: str = ""
+    query: dict[str, Raw] = {}
+
+
+class ExecuteStmt(Struct, frozen=True):
+    name: str = ""
+
+
+class DeclareCursorStmt(Struct, frozen=True):
+    query: dict[str, Raw] = {}
+
+
+class AlterDatabaseStmt(Struct, frozen=True):
+    dbname: str = ""
+    options: list[Node] = []
+
+
+class CreateSubscriptionStmt(Struct, frozen=True):
+    subname: str = ""
+    options: list[Node] = []
+
+
+class AlterSubscriptionStmt(Struct, frozen=True):
+    kind: str = ""
+    subname: str = ""
+    options: list[Node] = []
+
+
+class DropSubscriptionStmt(Struct, frozen=True):
+    subname: str = ""
+
+
+class AlterRoleSetStmt(Struct, frozen=True):
+    setstmt: VariableSetStmt | None = None
+
+
+class PublicationTable(Struct, frozen=True):
+    relation: RangeVar | None = None
+
+
+class PublicationObjSpec(Struct, frozen=True):
+    pubobjtype: str = ""
+    name: str = ""
+    pubtable: PublicationTable | None = None
+
+
+class PublicationObject(Struct, frozen=True):
+    PublicationObjSpec: PublicationObjSpec | None = None
+
+
+class Named(Struct, frozen=True):
+    """A statement about an object whose name is all that matters, under the field that the parser gives it."""
+
+    role: Raw = NOTHING
+    roles: list[Node] = []
+    tablespacename: str = ""
+    fdwname: str = ""
+    servername: str = ""
+    trigname: str = ""
+    plname: str = ""
+    amname: str = ""
+    dbname: str = ""
+    missing_ok: bool = False
 
 
 class Whole(Struct, frozen=True):
@@ -687,9 +813,24 @@ _KINDS: dict[str, type[Struct]] = {
         AlterDefaultPrivilegesStmt, CreateSchemaStmt, CreateExtensionStmt, AlterExtensionStmt, CommentStmt, DoStmt,
         CallStmt, VariableSetStmt, TransactionStmt, LockStmt, VacuumStmt, ClusterStmt, ReindexStmt, CopyStmt,
         InsertStmt, UpdateStmt, DeleteStmt, MergeStmt, CreateStatsStmt, AlterStatsStmt, CreatePublicationStmt,
-        AlterPublicationStmt, DropdbStmt,
+        AlterPublicationStmt, DropdbStmt, SelectStmt, DiscardStmt, ExplainStmt, PrepareStmt, ExecuteStmt,
+        DeclareCursorStmt, AlterDatabaseStmt, CreateSubscriptionStmt, AlterSubscriptionStmt, DropSubscriptionStmt,
+        AlterRoleSetStmt, AlterTableSpaceOptionsStmt,
     )
 }  # fmt: skip
+
+_KINDS.update(
+    dict.fromkeys(
+        (
+            "CreateRoleStmt", "AlterRoleStmt", "DropRoleStmt", "DropOwnedStmt", "CreateTableSpaceStmt",
+            "DropTableSpaceStmt", "CreatedbStmt", "AlterDatabaseSetStmt", "AlterDatabaseRefreshCollStmt",
+            "CreateAmStmt", "CreatePLangStmt", "CreateEventTrigStmt", "AlterEventTrigStmt", "CreateFdwStmt",
+            "AlterFdwStmt", "CreateForeignServerStmt", "AlterForeignServerStmt", "CreateUserMappingStmt",
+            "AlterUserMappingStmt", "DropUserMappingStmt",
+        ),
+        Named,
+    )
+)  # fmt: skip
 
 
 @cache
@@ -757,15 +898,80 @@ class Unparsed(Exception):  # noqa: N818 -- what it says of a text, caught where
         self.location = location
 
 
+MAX_CHAIN = 5_000
+"""Left-deep operators, joins and set operations nest one C stack frame each; the parser itself has no limit for them
+and an 8 MB stack overflows at some 16,000."""
+
+_SHORT_TEXT = 2 * MAX_CHAIN  # each level of a chain takes at least two characters, so shorter texts need no look
+_SIGNS = "+-*/%^<>=|~!@#&?`:"
+_LONGEST_SCAN = 16_000_000  # a token takes some 30 times its length
+_QUOTED = re.compile(r"""'[^']*'|"[^"]*\"""")
+_WORDS = ("is", "null", "at", "collate", "operator", "union", "except", "intersect", "join")
+
+
+def refusal(sql: str) -> str | None:
+    """Why a text must not reach the parser: it would crash on it. Costs common texts next to nothing."""
+    if "\0" in sql:
+        return "the text holds a NUL byte"
+    if not sql.isascii():
+        try:
+            sql.encode()
+        except UnicodeEncodeError:
+            return "the text is not valid Unicode"
+    if len(sql) < _SHORT_TEXT or _links(sql) <= MAX_CHAIN:
+        return None
+    try:
+        pieces = split(sql, with_parser=False, only_slices=True)
+    except ParseError:
+        return None  # it does not even lex
+    for piece in pieces:
+        if piece.stop - piece.start >= _SHORT_TEXT and (reason := _too_deep(sql[piece])) is not None:
+            return reason
+    return None
+
+
+def _too_deep(statement: str) -> str | None:
+    if _links(statement) <= MAX_CHAIN:
+        return None
+    is_plain = not any(mark in statement for mark in ("\\", "$", "--", "/*"))
+    if is_plain and _links(_QUOTED.sub("", statement)) <= MAX_CHAIN:  # most of a bulk load is in its strings
+        return None
+    if len(statement) > _LONGEST_SCAN:
+        return f"the statement has {len(statement)} characters and more operators than can be followed"
+    from queryfit.sql.parse import chain  # noqa: PLC0415 -- it loads pglast's classes, which nothing else here needs
+
+    if chain(scan(statement)) > MAX_CHAIN:
+        return f"the statement chains more than {MAX_CHAIN} operators"
+    return None
+
+
+def _links(sql: str) -> int:
+    """At least as many as a text has operators that may chain."""
+    found = sum(map(sql.count, _SIGNS))
+    if found <= MAX_CHAIN:
+        lowered = sql.lower()
+        found += sum(map(lowered.count, _WORDS))
+    return found
+
+
 def statements(sql: str) -> list[Statement]:
     """The statements of a script. Raises Unparsed."""
+    reason = refusal(sql)
+    if reason is not None:
+        raise Unparsed(reason, 0)
     try:
         parsed = parse_sql_json(sql)
     except ParseError as error:
         message, location = (*error.args, 0)[:2]
         raise Unparsed(str(message), int(location or 0)) from None
+    except (MemoryError, UnicodeError, ValueError) as error:
+        raise Unparsed(f"the parser gave up: {type(error).__name__}", 0) from None
     found = []
-    for entry in _SCRIPT.decode(parsed).stmts:
+    try:
+        script = _SCRIPT.decode(parsed)
+    except (RecursionError, msgspec.DecodeError):
+        raise Unparsed("it nests too deeply", 0) from None
+    for entry in script.stmts:
         for kind, raw in entry.stmt.items():
             end = entry.stmt_location + entry.stmt_len if entry.stmt_len else -1
             found.append(Statement(kind, raw, entry.stmt_location, end))

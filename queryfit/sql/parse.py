@@ -95,12 +95,12 @@ def _too_deep(text: str) -> str | None:
         return None  # the parser will say it in its own words
     if len(tokens) > MAX_TOKENS:
         return f"the text has {len(tokens)} tokens, more than {MAX_TOKENS}"
-    if _chain(tokens) > MAX_CHAIN:
+    if chain(tokens) > MAX_CHAIN:
         return f"the text chains more than {MAX_CHAIN} operators"
     return None
 
 
-def _chain(tokens: list[parser.Token]) -> int:
+def chain(tokens: list[parser.Token]) -> int:
     """Upper bound of how deep the tree leans to the left, in levels."""
     open_levels = [0]
     depth = deepest = 0

@@ -5,8 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from queryfit.migrations.interpret import columns, constraints, data, indexes, objects, partitions, programs, session
-from queryfit.migrations.interpret import tables, types, views
+from queryfit.migrations.interpret import (
+    columns,
+    constraints,
+    data,
+    indexes,
+    objects,
+    partitions,
+    privileges,
+    programs,
+    session,
+    tables,
+    triggers,
+    types,
+    views,
+)
 
 HANDLERS: dict[str, Callable[[Any, Any], None]] = {
     **tables.HANDLERS,
@@ -15,6 +28,8 @@ HANDLERS: dict[str, Callable[[Any, Any], None]] = {
     **views.HANDLERS,
     **programs.HANDLERS,
     **objects.HANDLERS,
+    **triggers.HANDLERS,
+    **privileges.HANDLERS,
     **data.HANDLERS,
     **session.HANDLERS,
 }

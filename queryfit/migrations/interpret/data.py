@@ -1,7 +1,407 @@
-"""Statements."""
+"""Statements on rows, and maintenance: INSERT, UPDATE, DELETE, MERGE, COPY, SELECT, LOCK, VACUUM, CLUSTER."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import Any
 
-HANDLERS: dict[str, Any] = {}
+import msgspec
+from msgspec import Raw
+
+from queryfit.migrations.context import Context
+from queryfit.migrations.interpret.session import is_on, path_of_text, run_inner, set_value
+from queryfit.migrations.model import Name, Relation
+from queryfit.migrations.steps import ACCESS_EXCLUSIVE, ACCESS_SHARE, ROW_EXCLUSIVE, ROW_SHARE, SHARE_UPDATE_EXCLUSIVE
+from queryfit.sql.ddl import (
+    NOTHING,
+    ClusterStmt,
+    CopyStmt,
+    CreateTableAsStmt,
+    DeleteStmt,
+    InsertStmt,
+    LockingClause,
+    LockStmt,
+    MergeStmt,
+    Node,
+    RangeVar,
+    SelectStmt,
+    UpdateStmt,
+    VacuumStmt,
+    WithClause,
+    tree,
+)
+
+_WITH = msgspec.json.Decoder(WithClause)
+_NODES = msgspec.json.Decoder(list[Node])
+_LOCKING = msgspec.json.Decoder(list[dict[str, LockingClause]])
+_DML = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
+_HAS_DML = re.compile(rb'"(?:Insert|Update|Delete|Merge)Stmt":')
+
+
+def _common_tables(context: Context, clause: Raw) -> None:
+    """The data-modifying statements in WITH."""
+    if clause is NOTHING or _HAS_DML.search(memoryview(clause)) is None:
+        return
+    for entry in _WITH.decode(clause).ctes:
+        if entry.CommonTableExpr is not None:
+            query = entry.CommonTableExpr.ctequery
+            if not _DML.isdisjoint(query):
+                run_inner(context, query)
+
+
+def _is_common_table(clause: Raw, relation: RangeVar) -> bool:
+    if clause is NOTHING or relation.schemaname:
+        return False
+    return any(
+        entry.CommonTableExpr is not None and entry.CommonTableExpr.ctename == relation.relname
+        for entry in _WITH.decode(clause).ctes
+    )
+
+
+def _descendants(context: Context, relation: Relation, target: RangeVar, level: int) -> None:
+    """Partitions and children below a table are locked as it is."""
+    if target.inh and relation.children:
+        for child in context.database.descendants(relation):
+            context.effect("also lock", child, level)
+
+
+def insert(context: Context, statement: InsertStmt) -> None:
+    assert statement.relation is not None
+    _common_tables(context, statement.withClause)
+    relation = context.relation(statement.relation)
+    if statement.selectStmt is NOTHING:
+        source = "default values"
+    else:
+        head = bytes(memoryview(statement.selectStmt)[:60])
+        source = "values" if b'"valuesLists":' in head else "select"
+    context.effect("insert", relation, ROW_EXCLUSIVE, definition=source)
+    if source == "select":
+        _functions(context, statement.selectStmt)
+
+
+def update(context: Context, statement: UpdateStmt) -> None:
+    assert statement.relation is not None
+    _common_tables(context, statement.withClause)
+    relation = context.relation(statement.relation)
+    context.effect("update", relation, ROW_EXCLUSIVE, has_where=statement.whereClause is not NOTHING)
+    _descendants(context, relation, statement.relation, ROW_EXCLUSIVE)
+
+
+def delete(context: Context, statement: DeleteStmt) -> None:
+    assert statement.relation is not None
+    _common_tables(context, statement.withClause)
+    relation = context.relation(statement.relation)
+    context.effect("delete", relation, ROW_EXCLUSIVE, has_where=statement.whereClause is not NOTHING)
+    _descendants(context, relation, statement.relation, ROW_EXCLUSIVE)
+
+
+def merge(context: Context, statement: MergeStmt) -> None:
+    assert statement.relation is not None
+    if context.version < 15:
+        context.refuse("MERGE needs PostgreSQL 15")
+        return
+    _common_tables(context, statement.withClause)
+    relation = context.relation(statement.relation)
+    context.effect("merge", relation, ROW_EXCLUSIVE)
+    _descendants(context, relation, statement.relation, ROW_EXCLUSIVE)
+
+
+def copy(context: Context, statement: CopyStmt) -> None:
+    if statement.relation is None:
+        query = msgspec.json.decode(statement.query, type=dict[str, Raw]) if statement.query is not NOTHING else {}
+        if not _DML.isdisjoint(query):
+            run_inner(context, query)
+        return
+    relation = context.relation(statement.relation)
+    level = ROW_EXCLUSIVE if statement.is_from else ACCESS_SHARE
+    context.effect("copy", relation, level, definition="from" if statement.is_from else "to")
+
+
+def select(context: Context, statement: SelectStmt) -> None:
+    """A query: only what it locks, changes or creates is told."""
+    if statement.withClause is not NOTHING:
+        _common_tables(context, statement.withClause)
+    if statement.intoClause is not None and context.run is not None:
+        query = msgspec.json.encode({"SelectStmt": msgspec.structs.replace(statement, intoClause=None)})
+        context.run(context, "CreateTableAsStmt", CreateTableAsStmt(Raw(query), statement.intoClause, "OBJECT_TABLE"))
+        return
+    if statement.lockingClause is not NOTHING and statement.fromClause is not NOTHING:
+        _for_update(context, statement)
+    _functions(context, statement.targetList)
+    if statement.fromClause is not NOTHING:
+        _functions(context, statement.fromClause)
+
+
+def _for_update(context: Context, statement: SelectStmt) -> None:
+    """SELECT … FOR UPDATE locks the tables that it names in FROM, or those of OF."""
+    wanted: set[str] | None = set()
+    for entry in _LOCKING.decode(statement.lockingClause):
+        for clause in entry.values():
+            named = {node.RangeVar.relname for node in clause.lockedRels if node.RangeVar is not None}
+            wanted = wanted | named if named and wanted is not None else None
+    pending: list[Any] = list(tree(statement.fromClause) or [])
+    while pending:
+        item = pending.pop(0)
+        if join := item.get("JoinExpr"):
+            pending[:0] = [part for part in (join.get("larg"), join.get("rarg")) if part]
+        elif (place := item.get("RangeVar")) is not None:
+            alias = place.get("alias", {}).get("aliasname", place.get("relname"))
+            target = msgspec.convert(place, RangeVar)
+            if (wanted is None or alias in wanted) and not _is_common_table(statement.withClause, target):
+                relation = context.relation(target)
+                context.effect("select", relation, ROW_SHARE, definition="for update")
+                _descendants(context, relation, target, ROW_SHARE)
+
+
+# functions that do more than compute
+
+_CALL = re.compile(rb'"FuncCall":\{"funcname":\[((?:\{"String":\{"sval":"[^"\\]*"\}\},?)+)\]')
+_PART = re.compile(rb'"sval":"([^"]*)"')
+_SEQUENCES = frozenset({"setval", "nextval"})
+_MAKERS = frozenset(
+    [
+        "create_hypertable",
+        "create_distributed_table",
+        "create_reference_table",
+        "add_retention_policy",
+        "add_compression_policy",
+        "create_parent",
+        "run_maintenance",
+        "addgeometrycolumn",
+        "dropgeometrycolumn",
+        "dropgeometrytable",
+        "updategeometrysrid",
+        "undistribute_table",
+        "alter_distributed_table",
+        "audit_table",
+        "enable_tracking",
+        "disable_tracking",
+        "dblink_exec",
+        "lo_import",
+        "pg_read_file",
+        "query_to_xml",
+        "alter_columnar_table_set",
+        "add_continuous_aggregate_policy",
+    ]
+)
+
+
+def _functions(context: Context, part: Raw) -> None:
+    """Calls of functions in a part of a query."""
+    text = bytes(part)
+    if b'"FuncCall"' not in text:
+        return
+    for call in _CALL.findall(text):
+        parts = [name.decode() for name in _PART.findall(call)]
+        name = parts[-1]
+        if name in _SEQUENCES or name == "set_config":
+            _known_calls(context, part)
+            return
+        called(context, parts)
+
+
+def called(context: Context, parts: list[str]) -> None:
+    """A call of a function that may do anything: say that it is not seen."""
+    name = parts[-1]
+    if name.lower() in _MAKERS:
+        context.step.unseen = context.step.unseen or f"what {name}() does"
+        return
+    functions = context.database.functions
+    if not functions or (len(parts) > 1 and parts[0] == "pg_catalog"):
+        return
+    found = functions.get(context.qualify(parts, functions))
+    if found and any(function.volatility == "volatile" for function in found):
+        context.step.unseen = context.step.unseen or f"what {name}() does"
+
+
+def _known_calls(context: Context, part: Raw) -> None:
+    """setval(), nextval() and set_config() with constants, wherever they stand in the part."""
+    pending: list[Any] = [tree(part)]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, list):
+            pending += reversed(item)
+        elif isinstance(item, dict):
+            call = item.get("FuncCall")
+            if call is not None:
+                parts = [str(name.get("String", {}).get("sval", "")) for name in call.get("funcname", [])]
+                arguments = call.get("args", [])
+                if parts and parts[-1] in _SEQUENCES and arguments:
+                    _sequence_call(context, parts[-1], arguments[0])
+                elif parts and parts[-1] == "set_config" and len(arguments) > 1:
+                    _set_config(context, arguments)
+                elif parts:
+                    called(context, parts)
+            pending += reversed(list(item.values()))
+
+
+def _sequence_call(context: Context, function: str, argument: Any) -> None:
+    found = _sequence(context, argument)
+    if found is not None:
+        context.effect("select", found, ROW_EXCLUSIVE, definition=function)
+
+
+def _sequence(context: Context, argument: Any) -> Relation | None:
+    """The sequence that an argument of type regclass means."""
+    while "TypeCast" in argument:
+        argument = argument["TypeCast"].get("arg", {})
+    if (text := constant(argument)) is not None:
+        return context.relation(_written(text), "sequence")
+    call = argument.get("FuncCall", {})
+    names = [part.get("String", {}).get("sval") for part in call.get("funcname", [])]
+    arguments = [constant(entry) for entry in call.get("args", [])]
+    if names[-1:] != ["pg_get_serial_sequence"] or len(arguments) != 2:
+        return None
+    table, column = arguments
+    if table is None or column is None:
+        return None
+    owned = context.database.owned_sequences(context.name_of(_written(table)), column)
+    return owned[0] if owned else None
+
+
+def _set_config(context: Context, arguments: list[Any]) -> None:
+    name, value = constant(arguments[0]), constant(arguments[1])
+    if name is None or value is None:
+        return
+    is_local = len(arguments) > 2 and arguments[2].get("A_Const", {}).get("boolval", {}).get("boolval", False)
+    values = path_of_text(value) if name == "search_path" else [value]
+    set_value(context, name.lower(), values, is_local=bool(is_local))
+    context.thing("set", None, "other", object_name=name.lower(), definition=value)
+
+
+def constant(node: Any) -> str | None:
+    """A text constant of a decoded tree."""
+    value = node.get("A_Const", {}).get("sval") if isinstance(node, dict) else None
+    return str(value.get("sval", "")) if isinstance(value, dict) else None
+
+
+def _written(text: str) -> RangeVar:
+    """A relation as it stands in a string."""
+    parts = [part.strip() for part in re.findall(r'"(?:[^"]|"")*"|[^."]+', text)]
+    names = [part[1:-1].replace('""', '"') if part.startswith('"') else part.lower() for part in parts if part]
+    return RangeVar(relname=names[-1] if names else "", schemaname=names[-2] if len(names) > 1 else "")
+
+
+# locks and maintenance
+
+
+def lock(context: Context, statement: LockStmt) -> None:
+    """LOCK TABLE; of a view, also the tables that it reads."""
+    for node in statement.relations:
+        target = node.RangeVar
+        if target is None:
+            continue
+        relation = context.relation(target)
+        context.effect("lock table", relation, statement.mode)
+        _descendants(context, relation, target, statement.mode)
+        if relation.kind == "view":
+            _below_view(context, relation, statement.mode)
+
+
+def _below_view(context: Context, view: Relation, level: int) -> None:
+    seen = {view.name}
+    pending = sorted({name for name, _ in view.depends_on})
+    while pending:
+        name = pending.pop()
+        relation = context.database.relations.get(name)
+        if relation is None or name in seen:
+            continue
+        seen.add(name)
+        if relation.kind == "view":
+            pending += sorted({below for below, _ in relation.depends_on})
+        elif relation.kind not in {"table", "partitioned table"}:
+            continue
+        context.effect("also lock", relation, level)
+
+
+def vacuum(context: Context, statement: VacuumStmt) -> None:
+    """VACUUM and ANALYZE."""
+    is_full = _has_option(statement.options, "full")
+    action: Any = ("vacuum full" if is_full else "vacuum") if statement.is_vacuumcmd else "analyze"
+    if statement.is_vacuumcmd:
+        context.not_in_block("VACUUM")
+        if context.step.refusal is not None:
+            return
+    level = ACCESS_EXCLUSIVE if is_full else SHARE_UPDATE_EXCLUSIVE
+    if not statement.rels:
+        context.effect(action, None, level, is_rewrite=is_full, is_index_rebuild=is_full)
+    for node in statement.rels:
+        if node.VacuumRelation is None or node.VacuumRelation.relation is None:
+            continue
+        target = node.VacuumRelation.relation
+        relation = context.relation(target)
+        for part in [relation, *(context.database.descendants(relation) if _goes_down(context, relation) else ())]:
+            is_work = is_full and part.kind != "partitioned table"
+            context.effect(
+                action if part is relation else "also lock",
+                part,
+                level,
+                is_rewrite=is_work,
+                is_index_rebuild=is_work,
+            )
+
+
+def _goes_down(context: Context, relation: Relation) -> bool:
+    """VACUUM and ANALYZE work on partitions too; on inheritance children from 18 on."""
+    return relation.kind == "partitioned table" or context.version >= 18
+
+
+def _has_option(options: list[Node], name: str) -> bool:
+    return any(
+        option.DefElem is not None and option.DefElem.defname == name and is_on(option.DefElem.arg)
+        for option in options
+    )
+
+
+def cluster(context: Context, statement: ClusterStmt) -> None:
+    """CLUSTER writes the table anew in the order of an index."""
+    if statement.relation is None:
+        context.not_in_block("CLUSTER")
+        context.effect("cluster", None, ACCESS_EXCLUSIVE, is_rewrite=True, is_index_rebuild=True)
+        return
+    relation = context.relation(statement.relation)
+    if relation.kind == "partitioned table":
+        if context.version < 15:
+            context.refuse("cannot cluster a partitioned table")
+        else:
+            context.not_in_block("CLUSTER")
+        if context.step.refusal is not None:
+            return
+    index = Name(relation.name.schema, statement.indexname) if statement.indexname else relation.clustered_on
+    if relation.are_columns_known:
+        if index is None and relation.kind == "table":
+            context.refuse(f"there is no previously clustered index for table {relation.text}")
+            return
+        if index is not None and index not in context.database.indexes:
+            context.refuse(f"index {index.text} does not exist")
+            return
+    is_work = relation.kind != "partitioned table"
+    context.effect(
+        "cluster",
+        relation,
+        ACCESS_EXCLUSIVE,
+        object_name=index.text if index is not None else None,
+        is_rewrite=is_work,
+        is_index_rebuild=is_work,
+    )
+    if is_work:
+        relation.clustered_on = index
+        return
+    for child in context.database.descendants(relation):
+        is_leaf = child.kind == "table"
+        context.effect("also lock", child, ACCESS_EXCLUSIVE, is_rewrite=is_leaf, is_index_rebuild=is_leaf)
+
+
+HANDLERS: dict[str, Callable[[Context, Any], None]] = {
+    "InsertStmt": insert,
+    "UpdateStmt": update,
+    "DeleteStmt": delete,
+    "MergeStmt": merge,
+    "CopyStmt": copy,
+    "SelectStmt": select,
+    "LockStmt": lock,
+    "VacuumStmt": vacuum,
+    "ClusterStmt": cluster,
+}
+"""Statements."""

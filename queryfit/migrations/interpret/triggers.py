@@ -1,0 +1,79 @@
+"""Triggers, rules and row-security policies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from queryfit.migrations.context import Context
+from queryfit.migrations.model import Relation
+from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE
+from queryfit.sql.ddl import AlterPolicyStmt, CreatePolicyStmt, CreateTrigStmt, RuleStmt, names
+
+_INSTEAD_OF = 1 << 6  # bits of `timing`, see pg_trigger.h
+
+
+def create_trigger(context: Context, statement: CreateTrigStmt) -> None:
+    """CREATE TRIGGER: writes wait while it is made; a partitioned table hands row triggers down."""
+    assert statement.relation is not None
+    if statement.replace and context.version < 14:
+        context.refuse("CREATE OR REPLACE TRIGGER needs PostgreSQL 14")
+        return
+    kind = "view" if statement.timing == _INSTEAD_OF else "table"
+    relation = context.relation(statement.relation, kind)
+    if statement.trigname in relation.triggers and not statement.replace:
+        context.refuse(f'trigger "{statement.trigname}" for relation {relation.text} already exists')
+        return
+    if relation.kind == "materialized view":
+        context.refuse(f"{relation.text} is a materialized view, which cannot have triggers")
+        return
+    function = ".".join(names(statement.funcname))
+    for place in _with_partitions(context, relation) if statement.row else [relation]:
+        context.effect(
+            "create trigger" if place is relation else "also lock",
+            place,
+            SHARE_ROW_EXCLUSIVE,
+            object_name=statement.trigname,
+            other_relation=function if place is relation else None,
+        )
+        place.triggers.add(statement.trigname)
+
+
+def _with_partitions(context: Context, relation: Relation) -> list[Relation]:
+    if relation.kind != "partitioned table":
+        return [relation]
+    return [relation, *context.database.descendants(relation)]
+
+
+def create_rule(context: Context, statement: RuleStmt) -> None:
+    assert statement.relation is not None
+    relation = context.relation(statement.relation)
+    context.effect("create rule", relation, ACCESS_EXCLUSIVE, object_name=statement.rulename)
+
+
+def create_policy(context: Context, statement: CreatePolicyStmt) -> None:
+    assert statement.table is not None
+    relation = context.relation(statement.table)
+    if statement.policy_name in relation.policies:
+        context.refuse(f'policy "{statement.policy_name}" for table {relation.text} already exists')
+        return
+    context.effect("create policy", relation, ACCESS_EXCLUSIVE, object_name=statement.policy_name)
+    relation.policies.add(statement.policy_name)
+
+
+def alter_policy(context: Context, statement: AlterPolicyStmt) -> None:
+    assert statement.table is not None
+    relation = context.relation(statement.table)
+    if relation.are_columns_known and statement.policy_name not in relation.policies:
+        context.refuse(f'policy "{statement.policy_name}" for table {relation.text} does not exist')
+        return
+    context.effect("alter policy", relation, ACCESS_EXCLUSIVE, object_name=statement.policy_name)
+
+
+HANDLERS: dict[str, Callable[[Context, Any], None]] = {
+    "CreateTrigStmt": create_trigger,
+    "RuleStmt": create_rule,
+    "CreatePolicyStmt": create_policy,
+    "AlterPolicyStmt": alter_policy,
+}
+"""Statements."""
