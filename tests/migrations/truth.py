@@ -1,0 +1,46 @@
+"""Asks the model what the corpus does, and holds the answers against what a server did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from queryfit.migrations.files import MigrationFile
+from queryfit.migrations.replay import Run, replay
+from queryfit.migrations.trace import Disagreement, Observed, agree
+from tests.migrations.corpus.case import Case
+
+
+def file_of(name: str, statements: Sequence[str], transactions: str) -> MigrationFile:
+    text = "".join(f"{statement};\n" for statement in statements)
+    return MigrationFile(None, name, text, text, "psql", transactions)  # type: ignore[arg-type]
+
+
+class Model:
+    """The model's answers; the state before is replayed once for all cases that share it."""
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+        self.before: tuple[str, ...] | None = None
+        self.run: Run | None = None
+
+    def disagreements(self, case: Case, observed: Observed) -> list[Disagreement]:
+        """Compare the last statement of a case."""
+        if case.before != self.before:
+            self.run = replay([file_of("before.sql", case.before, "each")], version=self.version)
+            self.before = case.before
+        assert self.run is not None
+        run = replay(
+            [file_of("case.sql", case.statements, case.transactions)],
+            version=self.version,
+            before=self.run.databases[0],
+        )
+        tops = [step for step in run.steps if not step.is_nested]
+        assert len(tops) == len(case.statements), (case.name, [step.kind for step in run.steps])
+        steps = [step for step in run.steps if step.number >= tops[-1].number]
+        numbers = {step.number for step in steps}
+        effects = [effect for effect in run.effects if effect.step in numbers]
+        found = agree(steps, effects, observed)
+        if case.must_refuse:
+            return found
+        # the model says what is refused for sure, not all that is
+        return [one for one in found if not (one.kind == "refusal" and one.model == "accepted")]
