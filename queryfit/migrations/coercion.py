@@ -79,10 +79,15 @@ def _through(context: Context, node: Any, column: str, before: Type | None) -> t
             changed, inner = _through(context, value.get("arg"), column, before)
             if changed.verdict == "rewrite":
                 return changed, None
-            target = context.type_of(_TYPE_NAME.decode(msgspec.json.encode(value.get("typeName", {}))))
+            target = written_type(context, value.get("typeName", {}))
             step = cast(context, inner, target, is_explicit=True)
             return (changed if step.verdict == "free" else step), target
     return Change("rewrite", "USING computes every value"), None
+
+
+def written_type(context: Context, node: Any) -> Type | None:
+    """The type of a cast, from its plain tree."""
+    return context.type_of(_TYPE_NAME.decode(msgspec.json.encode(node)))
 
 
 def cast(context: Context, before: Type | None, after: Type | None, *, is_explicit: bool) -> Change:
@@ -90,7 +95,7 @@ def cast(context: Context, before: Type | None, after: Type | None, *, is_explic
     if before is None or after is None:
         return UNKNOWN
     database = context.database
-    if before[:2] == after[:2] and bool(before.dimensions) == bool(after.dimensions):
+    if _is_same(before, after):
         return _length(before, after)
     target = after
     domain = domain_of(database, after)
@@ -111,9 +116,20 @@ def cast(context: Context, before: Type | None, after: Type | None, *, is_explic
     return found
 
 
+def _is_same(one: Type, other: Type) -> bool:
+    """The same type but for its length; one that was not known when it was first named has no schema."""
+    return (
+        one.name == other.name
+        and bool(one.dimensions) == bool(other.dimensions)
+        and (one.schema == other.schema or "" in {one.schema, other.schema})
+    )
+
+
 def domain_of(database: Database, kind: Type) -> Domain | None:
     """The domain that a type is; None for any other, and for an array of a domain."""
-    return None if kind.dimensions or kind.schema == "pg_catalog" else database.domains.get(Name(kind.schema, kind.name))
+    return (
+        None if kind.dimensions or kind.schema == "pg_catalog" else database.domains.get(Name(kind.schema, kind.name))
+    )
 
 
 def base_of(database: Database, kind: Type) -> tuple[Type | None, bool]:
@@ -130,7 +146,7 @@ def base_of(database: Database, kind: Type) -> tuple[Type | None, bool]:
 
 def _plain(context: Context, before: Type, after: Type, *, is_explicit: bool) -> Change:
     """Between two types that are no domains."""
-    if before[:2] == after[:2] and bool(before.dimensions) == bool(after.dimensions):
+    if _is_same(before, after):
         return _length(before, after)
     words = f"{type_text(before)} to {type_text(after)}"
     if before.dimensions or after.dimensions:
@@ -163,7 +179,9 @@ def _array(context: Context, before: Type, after: Type, words: str, *, is_explic
     """Arrays are converted element by element, even where the elements would stay as they are."""
     if before.dimensions and after.dimensions:
         element = cast(context, before._replace(dimensions=0), after._replace(dimensions=0), is_explicit=is_explicit)
-        return element if element.verdict in {"refused", "unknown"} else Change("rewrite", f"{words} converts every value")
+        return (
+            element if element.verdict in {"refused", "unknown"} else Change("rewrite", f"{words} converts every value")
+        )
     other = after if before.dimensions else before
     if other.schema == "pg_catalog" and other.name in _STRINGS and (before.dimensions or is_explicit):
         return Change("rewrite", f"{words} converts every value")

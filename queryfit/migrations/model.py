@@ -166,6 +166,7 @@ class Enum(Struct):
     values: list[str]
     added: dict[str, int | None] = field(default_factory=dict)  # value → transaction that added it
     born: Born = BEFORE
+    are_values_known: bool = True  # False: it may have values that are not listed
 
 
 class OtherType(Struct):
@@ -206,6 +207,7 @@ class Database(Struct):
     functions: dict[Name, list[Function]] = field(default_factory=dict)
     schemas: dict[str, Born] = field(default_factory=lambda: {"public": BEFORE})
     extensions: dict[str, str] = field(default_factory=dict)  # name → its schema
+    row_types: set[Name] = field(default_factory=set)  # tables of whose row type a column was made
     has_casts: bool = False  # CREATE CAST ran: there may be conversions between types that are not built in
     is_complete: bool = False
     time_zone: str | None = None  # of the server, where it is known

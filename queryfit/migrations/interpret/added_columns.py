@@ -70,16 +70,20 @@ def collation(clause: CollateClause | None) -> Name | None:
 
 
 def _of_domain(context: Context, kind: Type, found: Definition) -> None:
-    domain = domain_of(context.database, kind)
+    database = context.database
+    if (place := Name(kind.schema, kind.name)) in database.relations:
+        database.row_types.add(place)
+        return
+    domain = domain_of(database, kind)
     seen = 0
-    while domain is not None and seen <= len(context.database.domains):
+    while domain is not None and seen <= len(database.domains):
         if domain.has_default:
             found.column.default = domain.default or "unknown"
             found.culprit = f"the default of domain {domain.name.text}"
             break
-        domain = domain_of(context.database, domain.base) if domain.base is not None else None
+        domain = domain_of(database, domain.base) if domain.base is not None else None
         seen += 1
-    if base_of(context.database, kind)[1]:
+    if base_of(database, kind)[1]:
         found.domain = type_text(kind)
 
 
@@ -98,6 +102,7 @@ def _read_constraints(context: Context, definition: ColumnDef, found: Definition
             if bytes(entry.raw_expr).startswith(_NULL):
                 column.default = None  # DEFAULT NULL is no default, not even of the domain's
             else:
+                _refuse_default(context, entry.raw_expr)
                 column.default_expression = entry.raw_expr
                 column.default, found.culprit = volatility(context, entry.raw_expr)
         elif kind == "CONSTR_IDENTITY":
@@ -117,6 +122,15 @@ def _read_constraints(context: Context, definition: ColumnDef, found: Definition
                 found.constraints[-1] = msgspec.structs.replace(found.constraints[-1], **_ATTRIBUTES[kind])
         elif kind not in {"CONSTR_NULL", "CONSTR_ATTR_NOT_DEFERRABLE", "CONSTR_ATTR_IMMEDIATE", "CONSTR_ATTR_ENFORCED"}:
             found.constraints.append(entry)
+
+
+def _refuse_default(context: Context, expression: Raw) -> None:
+    """A default reads no table and no column."""
+    text = bytes(expression)
+    if b'"SubLink"' in text:
+        context.refuse("cannot use subquery in DEFAULT expression")
+    elif b'"ColumnRef"' in text:
+        context.refuse("cannot use column reference in DEFAULT expression")
 
 
 def text_between(context: Context, start: int, end: int | None, word: str) -> str:
@@ -170,7 +184,9 @@ def add_column(context: Context, relation: Relation, action: AlterTableCmd, stat
         own = child.columns.get(column.name)
         if own is not None:  # of the same name already: the two become one, rows stay as they are
             child_rewrite: bool | None = False
-            child_scan = context.version >= constraints.NOT_NULLS_ARE_CONSTRAINTS and column.is_not_null and not own.is_not_null
+            child_scan = (
+                context.version >= constraints.NOT_NULLS_ARE_CONSTRAINTS and column.is_not_null and not own.is_not_null
+            )
             own.is_inherited = True
         else:
             child_rewrite, child_scan, reason = _work(context, child, found)
@@ -296,6 +312,8 @@ def _refuse(
         context.refuse(f'column name "{name}" conflicts with a system column name')
     elif found.word == "identity" and children and (relation.kind != "partitioned table" or context.version < 17):  # noqa: PLR2004 -- the version that allows it
         context.refuse("cannot recursively add identity column to table that has child tables")
+    elif (found.column.default is not None or found.domain is not None) and relation.name in context.database.row_types:
+        context.refuse(f'cannot alter table "{table}" because a column of another table uses its row type')
     elif found.column.generated == "v" and context.version < 18:  # noqa: PLR2004 -- the version that brings them
         context.refuse("virtual generated columns need PostgreSQL 18")
 
@@ -328,4 +346,5 @@ def default_of(context: Context, expression: Raw) -> tuple[DefaultKind | None, s
     """How volatile a default is; None for no default, and for DEFAULT NULL."""
     if expression is NOTHING or bytes(expression).startswith(_NULL):
         return None, ""
+    _refuse_default(context, expression)
     return volatility(context, expression)

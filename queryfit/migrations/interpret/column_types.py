@@ -19,6 +19,7 @@ from queryfit.migrations.interpret.added_columns import collation, has_rows, reb
 from queryfit.migrations.model import Column, Constraint, Database, Index, Name, Relation, Type
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE
 from queryfit.migrations.type_names import SERIALS, type_text
+from queryfit.sql import ddl
 from queryfit.sql.ddl import NOTHING, AlterTableCmd, AlterTableStmt
 
 _NUMBERS_OF_OIDS = frozenset(
@@ -60,7 +61,8 @@ def alter_type(context: Context, relation: Relation, action: AlterTableCmd, stat
     children = list(database.descendants(relation)) if relation.children else []
     _refuse(context, relation, name, column, children, is_only=is_only)
     _refuse_conversion(context, relation, name, column, after, change, using)
-    is_rewrite = change.is_rewrite if has_rows(relation) else False
+    is_virtual = column is not None and column.generated == "v"
+    is_rewrite = change.is_rewrite if has_rows(relation) and not is_virtual else False
     again = rebuilt(context, relation, name, before, after, new_collation, is_rewrite=bool(is_rewrite))
     is_rebuild: bool | None = again.is_index_rebuild
     if change.verdict == "refused":
@@ -88,9 +90,7 @@ def alter_type(context: Context, relation: Relation, action: AlterTableCmd, stat
     _others(context, relation, name, is_rewrite=change.is_rewrite)
     for child in children:
         own = child.columns.get(name)
-        child_rewrite = is_rewrite if has_rows(relation) else change.is_rewrite
-        if not has_rows(child):
-            child_rewrite = False
+        child_rewrite = change.is_rewrite if has_rows(child) and not is_virtual else False
         below = rebuilt(context, child, name, own.type if own else before, after, new_collation,
                         is_rewrite=bool(child_rewrite))  # fmt: skip
         context.effect("also lock", child, ACCESS_EXCLUSIVE, column_name=name, is_rewrite=child_rewrite,
@@ -135,6 +135,10 @@ def _refuse(
         context.refuse(f'cannot alter column "{name}" because it is part of the partition key of relation "{table}"')
     if is_only and children:
         context.refuse(f'type of inherited column "{name}" must be changed in child tables too')
+    if relation.name in context.database.row_types:
+        user = next(columns_of_type(context.database, relation.name), None)
+        if user is not None:
+            context.refuse(f'cannot alter table "{table}" because column "{user[0].name.name}.{user[1]}" uses its row type')
     for view in context.database.views_on(relation.name, name):
         context.refuse(f"cannot alter type of a column used by a view or rule: {view.text} uses {name}")
         return
@@ -166,19 +170,26 @@ def _refuse_conversion(
     if change.verdict == "refused":
         what = "result of USING clause for column" if using is not NOTHING else "column"
         context.refuse(f'{what} "{name}" cannot be cast automatically to type {type_text(after)}')
-    elif (
-        column is not None
-        and column.default_expression is not NOTHING
-        and coercion.cast(context, column.type, after, is_explicit=False).verdict == "refused"
-        and _has_type_of_column(column.default_expression)
-    ):
-        context.refuse(f'default for column "{name}" cannot be cast automatically to type {type_text(after)}')
+    elif column is not None and column.default_expression is not NOTHING:
+        kind = _type_of_default(context, column)
+        if coercion.cast(context, kind, after, is_explicit=False).verdict == "refused":
+            context.refuse(f'default for column "{name}" cannot be cast automatically to type {type_text(after)}')
 
 
-def _has_type_of_column(default: Raw) -> bool:
-    """A plain constant takes its type from the column; a function or cast may have given another one."""
-    text = bytes(default)
-    return text.startswith(b'{"A_Const"') and b'"sval"' in text[:40] or text.startswith(b'{"TypeCast"')
+def _type_of_default(context: Context, column: Column) -> Type | None:
+    """The type that a default has of itself: a string takes the column's, what an expression gives is not looked up."""
+    node = ddl.tree(column.default_expression)
+    kind, value = next(iter(node.items())) if isinstance(node, dict) and len(node) == 1 else ("", {})
+    if kind == "TypeCast":
+        return coercion.written_type(context, value.get("typeName", {}))
+    if kind != "A_Const":
+        return None
+    if "sval" in value:
+        return column.type
+    for form, name in (("ival", "int4"), ("fval", "numeric"), ("boolval", "bool")):
+        if form in value:
+            return Type("pg_catalog", name)
+    return None
 
 
 def rebuilt(
@@ -199,7 +210,12 @@ def rebuilt(
     reason = None
     is_scan = False
     for constraint in relation.constraints.values():
-        if constraint.kind == "check" and constraint.is_validated and constraint.is_enforced and _reads(constraint, name):
+        if (
+            constraint.kind == "check"
+            and constraint.is_validated
+            and constraint.is_enforced
+            and _reads(constraint, name)
+        ):
             is_scan = True
             reason = f"CHECK {constraint.name} is verified again"
             break
@@ -317,7 +333,9 @@ def _alter_attribute(
         return
     user = next(columns_of_type(context.database, relation.name), None)
     if user is not None:
-        context.refuse(f'cannot alter type "{relation.name.name}" because column "{user[0].name.name}.{user[1]}" uses it')
+        context.refuse(
+            f'cannot alter type "{relation.name.name}" because column "{user[0].name.name}.{user[1]}" uses it'
+        )
         return
     tables = typed_tables(context, relation)
     if tables and action.behavior != "DROP_CASCADE":
@@ -378,4 +396,3 @@ def set_expression(context: Context, relation: Relation, action: AlterTableCmd, 
         own = table.columns.get(name)
         if own is not None:
             own.generation_expression = action.def_
-

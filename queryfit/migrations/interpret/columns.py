@@ -94,7 +94,9 @@ def _refuse_drop(
         context.refuse(f'ALTER action DROP COLUMN cannot be performed on relation "{table}"')
     elif relation.of_type is not None:
         context.refuse("cannot drop column from typed table")
-    elif relation.is_partition or (column is not None and column.is_inherited and _is_inherited(context, relation, name)):
+    elif relation.is_partition or (
+        column is not None and column.is_inherited and _is_inherited(context, relation, name)
+    ):
         context.refuse(f'cannot drop inherited column "{name}"')
     elif name in relation.partition_key:
         context.refuse(f'cannot drop column "{name}" because it is part of the partition key of relation "{table}"')
@@ -158,9 +160,7 @@ def rename_in_table(context: Context, relation: Relation, old: str, new: str) ->
     """Give a column another name, in the table and in all that is said of it: constraints, indexes, views' reads."""
     if old not in relation.columns:
         return
-    relation.columns = {
-        (new if name == old else name): column for name, column in relation.columns.items()
-    }
+    relation.columns = {(new if name == old else name): column for name, column in relation.columns.items()}
     relation.columns[new].name = new
     for column in relation.columns.values():
         if column.generated:
@@ -354,6 +354,8 @@ def drop_not_null(context: Context, relation: Relation, action: AlterTableCmd, s
         for place in relation.parents
     ):
         context.refuse(f'column "{name}" is marked NOT NULL in parent table')
+    elif context.version >= constraints.NOT_NULLS_ARE_CONSTRAINTS and _inherits_not_null(context, relation, name):
+        context.refuse(f'cannot drop inherited NOT NULL constraint of column "{name}" of relation "{table}"')
     elif _is_only(statement) and relation.kind == "partitioned table" and relation.children and context.version < 18:  # noqa: PLR2004 -- the version that allows it
         context.refuse("cannot remove constraint from only the partitioned table when partitions exist")
     if context.step.refusal is not None:
@@ -362,9 +364,21 @@ def drop_not_null(context: Context, relation: Relation, action: AlterTableCmd, s
     _unmark(relation, name)
     if not was_not_null and context.version >= constraints.NOT_NULLS_ARE_CONSTRAINTS:
         return
-    for child in _below(context, relation, statement):
+    is_only = _is_only(statement)
+    for child in context.database.descendants(relation) if relation.children else ():
+        if is_only and relation.kind != "partitioned table":
+            break
         context.effect("also lock", child, ACCESS_EXCLUSIVE, column_name=name)
-        _unmark(child, name)
+        if not is_only:
+            _unmark(child, name)
+
+
+def _inherits_not_null(context: Context, relation: Relation, name: str) -> bool:
+    for place in relation.parents:
+        parent = context.database.relations.get(place)
+        if parent is not None and name in parent.columns and parent.columns[name].is_not_null:
+            return True
+    return False
 
 
 def _unmark(relation: Relation, name: str) -> None:
@@ -418,7 +432,9 @@ def add_identity(context: Context, relation: Relation, action: AlterTableCmd, st
         return
     if column is not None and column.type is not None and relation.are_columns_known:
         if not column.is_not_null:
-            context.refuse(f'column "{name}" of relation "{table}" must be declared NOT NULL before identity can be added')
+            context.refuse(
+                f'column "{name}" of relation "{table}" must be declared NOT NULL before identity can be added'
+            )
         elif column.identity:
             context.refuse(f'column "{name}" of relation "{table}" is already an identity column')
         elif column.default is not None:
