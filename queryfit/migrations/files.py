@@ -1,4 +1,4 @@
-# ruff: noqa: PTH118, PTH123 - thousands of files: os.path on strings takes a fifth of what Path takes
+# ruff: noqa: PTH123 - thousands of files: os.path on strings takes a fifth of what Path takes
 """Migration files: what runs of each, in which order, in which transaction."""
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from queryfit.migrations import runners
 from queryfit.migrations.folders import Finder, Folder, readable
 from queryfit.migrations.masking import Note, mask
 from queryfit.migrations.runners import Transactions
+
+__all__ = ["MAX_BYTES", "MigrationFile", "Note", "Transactions", "decode", "find_files"]
 
 MAX_BYTES = 64 * 2**20
 """A larger file is not read: no migration is, and a parse tree takes many times the size of its text."""
@@ -234,7 +236,7 @@ class _Reader:
         return runners.runner_of_text(self._text(min(names))[0]) if names else None
 
     def _text(self, name: str) -> tuple[str, tuple[Note, ...]]:
-        return decode_file(os.path.join(self._folder.path, name))
+        return decode_file(f"{self._folder.path}/{name}")
 
     def _forth(self, name: str) -> MigrationFile:
         return self._read(name, is_down=False)
@@ -252,7 +254,7 @@ class _Reader:
             runner, text, self._options, side_file=self._side_file(name), is_split=self._is_split, downs=is_down
         )
         return _file(
-            Path(self._folder.path, name),
+            Path(f"{self._folder.path}/{name}"),
             readable(self._folder.shown + name),
             text,
             notes=notes,
@@ -271,7 +273,7 @@ class _Reader:
         beside = f"{name.rpartition('/')[0]}/metadata.toml" if self._runner == "diesel" else f"{name}.conf"
         if beside not in self._folder.side_files:
             return None
-        return decode_file(os.path.join(self._folder.path, beside))[0]
+        return decode_file(f"{self._folder.path}/{beside}")[0]
 
 
 def decode_file(path: str) -> tuple[str, tuple[Note, ...]]:

@@ -58,12 +58,16 @@ class Folder:
     def runner(self) -> str | None:
         """The runner that names and surroundings tell, null where they tell none."""
         told = runners.runner_of_folder(self.names, self.path)
-        if os.path.basename(self.path) != "verify" and _is_file(f"{self.path}/sqitch.plan"):
-            told = "sqitch"
-        if told in {None, "golang-migrate"} and any(runners.is_numbered(name) for name in self.names):
-            manifest = self._above("Cargo.toml")
-            if "sqlx" in manifest:
-                return "sqlx"
+        if _is_file(f"{self.path}/sqitch.plan"):
+            return "sqitch"
+        if told not in {None, "golang-migrate"}:
+            return told
+        if any(runners.is_numbered(name) for name in self.names) and "sqlx" in self._above("Cargo.toml"):
+            return "sqlx"
+        if told is None and _is_file(f"{self.path}/meta/_journal.json"):
+            return "drizzle"
+        if told is None and _is_file(f"{self.path}/atlas.sum"):
+            return "atlas"
         return told
 
     def plan(self) -> dict[str, int]:

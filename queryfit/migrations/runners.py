@@ -21,6 +21,9 @@ What is said here of a runner was read in its own source or documentation:
 - sqlx (`sqlx-core/src/migrate/source.rs`, `sqlx-postgres/src/migrate.rs`): one query in a transaction; with a first
   line `-- no-transaction` the query alone.
 - rails: `db/structure.sql` is loaded by psql (`ActiveRecord::Tasks::PostgreSQLDatabaseTasks`).
+- drizzle (`pg-core/dialect.ts`): statements between `--> statement-breakpoint`, all pending files in one transaction.
+- atlas (atlasgo.io: "Applying Schema Migrations"): one transaction a file unless its first line is
+  `-- atlas:txmode none`; in the order of the names; known by `atlas.sum`.
 - sql-migrate (`sqlparse.go`), tern (`migrate/migrate.go`), node-pg-migrate (`src/sqlMigration.ts`).
 """
 
@@ -69,6 +72,8 @@ RUNNERS: Final[Mapping[str, Runner]] = {
     "diesel": Runner("file", outside="batch"),
     "rails": Runner("each", is_psql=True),
     "sqlx": Runner("file", outside="batch"),
+    "drizzle": Runner("file"),
+    "atlas": Runner("file"),
     "sql-migrate": Runner("file"),
     "tern": Runner("file"),
     "node-pg-migrate": Runner("file"),
@@ -84,6 +89,7 @@ RUNNER_TABLES: Final[Mapping[str, VersionTable]] = {
     "supabase": VersionTable("supabase_migrations.schema_migrations", "version"),
     "diesel": VersionTable("__diesel_schema_migrations", "version"),
     "sqlx": VersionTable("_sqlx_migrations", "version"),
+    "atlas": VersionTable("atlas_schema_revisions.atlas_schema_revisions", "version"),
     "sql-migrate": VersionTable("gorp_migrations", "id"),
     "tern": VersionTable("schema_version", "version", is_latest=True),
     "node-pg-migrate": VersionTable("pgmigrations", "name"),
@@ -108,16 +114,28 @@ _MARKS: Final = {
     "migrate:up": "dbmate",
     "+migrate": "sql-migrate",
     "/ drop below": "tern",
-    "Migration": "node-pg-migrate",
+    "-- Up Migration": "node-pg-migrate",
 }
-_GOOSE_ALONE = re.compile(r"^--[ \t-]*\+goose[ \t]+no transaction", re.IGNORECASE | re.MULTILINE)
+_BREAKPOINT = "--> statement-breakpoint"
 _GOOSE_ENVIRONMENT = re.compile(r"^--[ \t-]*\+goose[ \t]+envsub[ \t]+(on|off)", re.IGNORECASE | re.MULTILINE)
-_DBMATE_ALONE = re.compile(r"^--[ \t]*migrate:(up|down)[^\n]*\stransaction:false\b", re.MULTILINE)
-_SQL_MIGRATE_ALONE = re.compile(r"^-- \+migrate (Up|Down)[^\n]*\bnotransaction\b", re.MULTILINE)
-_OWN_TRANSACTION = re.compile(
-    r"^[ \t]*(?:begin|commit|start[ \t]+transaction)(?:[ \t]+(?:work|transaction))?[ \t]*;",
-    re.IGNORECASE | re.MULTILINE,
-)
+_ALONE: Final[Mapping[str, re.Pattern[str]]] = {
+    "goose": re.compile(r"^--[ \t-]*\+goose[ \t]+no transaction", re.IGNORECASE | re.MULTILINE),
+    "sqlx": re.compile(r"\A-- no-transaction"),
+    "atlas": re.compile(r"\A--\s*atlas:txmode\s+none\b"),
+    "tern": re.compile(r"^---- tern: disable-tx ----", re.MULTILINE),
+    "supabase": re.compile(
+        r"^[ \t]*(?:begin|commit|start[ \t]+transaction)(?:[ \t]+(?:work|transaction))?[ \t]*;",
+        re.IGNORECASE | re.MULTILINE,
+    ),
+}
+"""Switches that turn off a runner's own transaction, for the whole file."""
+
+_ALONE_ONE_WAY: Final[Mapping[str, re.Pattern[str]]] = {
+    "dbmate": re.compile(r"^--[ \t]*migrate:(up|down)[^\n]*\stransaction:false\b", re.MULTILINE),
+    "sql-migrate": re.compile(r"^-- \+migrate (Up|Down)[^\n]*\bnotransaction\b", re.MULTILINE),
+}
+"""The same, for the way up or the way down."""
+
 _SQITCH_FOLDER = re.compile(r"^(?:.*/)?(?:deploy|revert|verify)/")
 _CONCURRENTLY = re.compile(r"\bindex\s+concurrently\b", re.IGNORECASE)
 _DROP_CONCURRENTLY = re.compile(r"\bdrop\s+index\s+concurrently\b", re.IGNORECASE)
@@ -161,7 +179,7 @@ def runner_of_text(text: str) -> str | None:
     for mark, runner in _MARKS.items():
         if mark in text and _SECTIONS[runner].search(text) is not None:
             return runner
-    return None
+    return "drizzle" if _BREAKPOINT in text else None
 
 
 def natural(name: str) -> Key:
@@ -182,7 +200,7 @@ def order(runner: str, name: str) -> Key:
         if match.group(2) is None:
             return (1, match.group(3))
         return (0, _flyway_version(match.group(2)))
-    if runner in {"dbmate", "supabase"}:
+    if runner in {"dbmate", "supabase", "atlas"}:
         return (base,)
     if runner in {"prisma", "diesel"} and "/" in name:
         folder = name.rpartition("/")[0]
@@ -226,31 +244,19 @@ def transactions_of(
     `side_file` is the text of Flyway's `<file>.conf` or Diesel's `metadata.toml`, null where there is none. `is_split`:
     this Prisma is one that takes scripts with CREATE INDEX CONCURRENTLY apart.
     """
-    known = RUNNERS[runner]
     is_outside = False
-    if runner == "goose":
-        is_outside = "+goose" in text and _GOOSE_ALONE.search(text) is not None
-    elif runner == "dbmate":
-        is_outside = _says(_DBMATE_ALONE, text, downs=downs)
-    elif runner == "sql-migrate":
-        is_outside = _says(_SQL_MIGRATE_ALONE, text, downs=downs)
-    elif runner == "sqlx":
-        is_outside = text.startswith("-- no-transaction")
-    elif runner == "tern":
-        is_outside = "---- tern: disable-tx ----" in text
+    if runner in _ALONE:
+        is_outside = _ALONE[runner].search(text) is not None
+    elif runner in _ALONE_ONE_WAY:
+        ways = _ALONE_ONE_WAY[runner].finditer(text)
+        is_outside = any((way.group(1).lower() == "down") == downs for way in ways)
     elif runner == "diesel":
         is_outside = side_file is not None and _diesel_is_outside(side_file)
     elif runner == "flyway":
         is_outside = _flyway_is_outside(text, side_file)
-    elif runner == "supabase":
-        is_outside = _OWN_TRANSACTION.search(text) is not None
     elif runner == "prisma":
         is_outside = is_split and _CONCURRENTLY.search(text) is not None and _DROP_CONCURRENTLY.search(text) is None
-    return known.outside if is_outside else known.transactions
-
-
-def _says(switch: re.Pattern[str], text: str, *, downs: bool) -> bool:
-    return any((match.group(1).lower() == "down") == downs for match in switch.finditer(text))
+    return RUNNERS[runner].outside if is_outside else RUNNERS[runner].transactions
 
 
 def _diesel_is_outside(metadata: str) -> bool:
@@ -326,7 +332,7 @@ def version_of(runner: str, name: str) -> str | None:
     elif runner == "node-pg-migrate":
         version = base.removesuffix(".sql")
     elif runner in RUNNER_TABLES and (number := _NUMBER.match(base)) is not None:
-        version = number.group() if runner in {"dbmate", "supabase"} else str(int(number.group()))
+        version = number.group() if runner in {"dbmate", "supabase", "atlas"} else str(int(number.group()))
     return version or None
 
 

@@ -200,6 +200,13 @@ def test_sqlx_is_known_by_the_project_around_it(tmp_path: Path) -> None:
     assert [(file.runner, file.transactions) for file in files] == [("sqlx", "batch")]
 
 
+@pytest.mark.parametrize(("beside", "runner"), [("atlas.sum", "atlas"), ("meta/_journal.json", "drizzle")])
+def test_what_stands_beside_tells_the_runner(tmp_path: Path, beside: str, runner: str) -> None:
+    put(tmp_path, f"m/{beside}")
+    put(tmp_path, "m/0001_a.sql")
+    assert [(file.runner, file.transactions) for file in find_files([tmp_path], root=tmp_path)] == [(runner, "file")]
+
+
 def test_downs_are_linted_only_when_asked_and_then_backwards(tmp_path: Path) -> None:
     for number in (1, 2, 10):
         put(tmp_path, f"{number}_x.up.sql", f"select {number};")

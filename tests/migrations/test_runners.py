@@ -77,6 +77,9 @@ def test_an_up_and_its_down_stand_at_the_same_place() -> None:
         ("sqlx", "-- no-transaction\nselect 1;", None, "batch"),
         ("sqlx", "\n-- no-transaction\nselect 1;", None, "file"),
         ("sql-migrate", "-- +migrate Up notransaction\nselect 1;", None, "each"),
+        ("atlas", "-- atlas:txmode none\n\nvacuum;", None, "each"),
+        ("atlas", "select 1;", None, "file"),
+        ("drizzle", "select 1;\n--> statement-breakpoint\nselect 2;", None, "file"),
         ("tern", "---- tern: disable-tx ----\nselect 1;", None, "each"),
     ],
 )  # fmt: skip
@@ -116,12 +119,18 @@ def test_marks_tell_the_runner_and_part_up_from_down(runner: str, text: str) -> 
     assert len(up) == len(down) == len(text)
 
 
+def test_breakpoints_tell_drizzle() -> None:
+    assert runners.runner_of_text("select 1;--> statement-breakpoint\nselect 2;") == "drizzle"
+
+
 def test_dbmate_takes_several_sections() -> None:
     text = "-- migrate:up\nA\n-- migrate:down\nB\n-- migrate:up\nC\n-- migrate:down\nD\n"
     assert [word for word in runners.sections("dbmate", text).split() if len(word) == 1] == ["A", "C"]
 
 
-@pytest.mark.parametrize("text", ["-- see migrate:up in the docs", "select '+goose Up'", "x -- migrate:up"])
+@pytest.mark.parametrize(
+    "text", ["-- see migrate:up in the docs", "select '+goose Up'", "x -- migrate:up", "-- Down Migration\nselect 1;"]
+)
 def test_a_word_is_no_mark(text: str) -> None:
     assert runners.runner_of_text(text) is None
 
@@ -158,6 +167,7 @@ def test_names_tell_the_runner(folder: str, names: list[str], runner: str | None
         ("diesel", "2019-02-26-002946_create_user/up.sql", "20190226002946"),
         ("sqlx", "20200101000000_a.up.sql", "20200101000000"),
         ("sql-migrate", "m/1_a.sql", "1_a.sql"),
+        ("atlas", "20200101000000.sql", "20200101000000"),
         ("node-pg-migrate", "m/1_a.sql", "1_a"),
         ("psql", "1_a.sql", None),
     ],
