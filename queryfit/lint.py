@@ -31,6 +31,7 @@ from queryfit.ruleset import Rule, load_rules, rule_files, run_rule
 STYLE = "style"
 """The group of rules that run only when they are asked for."""
 
+_EACH_COLUMN = "'create column'"  # the rules that name this action need every column of CREATE TABLE
 _OF_ANY_RULE = "the suppression of *"
 _COMMENTS = "migration_suppression"
 _WORD = re.compile(r"\w+")
@@ -71,7 +72,8 @@ def lint(files: Sequence[MigrationFile], settings: Settings, *, before: Database
     """
     rules = settings.rules()
     _check_settings(settings.config, rules)
-    run = replay(files, version=settings.version, before=before)
+    with_columns = any(_EACH_COLUMN in rule.select for rule in rules)
+    run = replay(files, version=settings.version, before=before, with_columns=with_columns)
     about_steps = [rule for rule in rules if _COMMENTS not in rule.reads]
     maker = _Maker(files, run, settings.version)
     wanted = frozenset(word for rule in about_steps for word in _WORD.findall(rule.select))

@@ -30,7 +30,7 @@ def evidence(files: Sequence[MigrationFile], run: Run, version: int, wanted: fro
     effects = [(place, effect) for place, effect in enumerate(run.effects, 1) if effect.step in numbers]
 
     def statement(step: Any) -> str:
-        return " ".join(files[step.file].sql[step.start : step.start + _STATEMENT_LENGTH].split())
+        return " ".join(files[step.file].sql[step.start : min(step.end, step.start + _STATEMENT_LENGTH)].split())
 
     step_columns: dict[str, Sequence[Any]] = {}
     for name in _names("migration_step", wanted):
@@ -87,6 +87,6 @@ def example_session(given: str, body: str) -> Session:
         MigrationFile(None, f"{place}.sql", part, part, "psql", transactions, is_linted=place == len(parts))
         for place, part in enumerate(parts, 1)
     ]
-    run = replay(files, version=version)
+    run = replay(files, version=version, with_columns=True)
     every = frozenset(column.name for table in tables().values() for column in table.columns)
     return loaded_session(evidence(files, run, version, every))

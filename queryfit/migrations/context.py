@@ -40,6 +40,7 @@ class Context(Struct):
     shift: int = 0  # from a location in the statement's tree to a place in `sql`, in bytes
     is_in_block: bool = False  # inside a transaction block, implicit ones too: some commands refuse that
     encoded: bytes | None = None  # `sql` in UTF-8, once it was needed
+    with_columns: bool = False  # CREATE TABLE gives an effect for each of its columns
     after_commit: Settings | None = None  # of a transaction block: the settings without those of SET LOCAL
     is_outermost: bool = True  # False: inside a DO block
     run: Callable[[Context, str, Any], None] | None = None  # interprets a statement of that kind within this one
@@ -91,6 +92,9 @@ class Context(Struct):
         name = self.name_of(relation)
         found = self.database.relations.get(name)
         if found is None:
+            if self.database.is_complete or name in self.database.gone:
+                self.refuse(f'relation "{name.name}" does not exist')
+                return Relation(name, kind, is_known=False, are_columns_known=False)
             found = Relation(name, kind, is_known=False, are_columns_known=False)
             self.database.put(found)
         return found

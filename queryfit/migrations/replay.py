@@ -37,14 +37,21 @@ class Run(Struct):
     databases: dict[int, Database] = field(default_factory=dict)  # the schema in the end, by group of files
 
 
-def replay(files: Sequence[MigrationFile], *, version: int = NEWEST, before: Database | None = None) -> Run:
+def replay(
+    files: Sequence[MigrationFile],
+    *,
+    version: int = NEWEST,
+    before: Database | None = None,
+    with_columns: bool = False,
+) -> Run:
     """Interpret files in order as that major version of PostgreSQL would run them.
 
     `before` is the schema at the start; without it nothing is known, and what a statement names is taken to be there.
-    Files of different groups do not see each other's objects.
+    Files of different groups do not see each other's objects. `with_columns`: CREATE TABLE gives an effect for each of
+    its columns.
     """
     run = Run()
-    replayer = _Replayer(run, version)
+    replayer = _Replayer(run, version, with_columns=with_columns)
     for place, file in enumerate(files):
         database = run.databases.get(file.group)
         if database is None:
@@ -76,9 +83,10 @@ class _Block(Struct):
 class _Replayer:
     """The state that goes on from file to file."""
 
-    def __init__(self, run: Run, version: int) -> None:
+    def __init__(self, run: Run, version: int, *, with_columns: bool) -> None:
         self._run = run
         self._version = version
+        self._with_columns = with_columns
         self._transactions = 0
         self._trees: dict[tuple[str, str], tuple[Any, int]] = {}
         self._depth = 0  # of blocks within blocks
@@ -89,7 +97,8 @@ class _Replayer:
         entries = _entries(file.sql)
         self._lines = _line_starts(file.sql)
         context = Context(self._version, database, default_settings(database), Step(0, place, "", 0, 0, 1, 1),
-                          self._run.effects, file.sql, place, None, run=self._interpret, run_nested=self._nested)  # fmt: skip
+                          self._run.effects, file.sql, place, None, run=self._interpret, run_nested=self._nested,
+                          with_columns=self._with_columns)  # fmt: skip
         is_batch = file.transactions == "batch" and len(entries) > 1
         block = _Block(self._rollbacks(entries))
         if file.transactions == "file" or is_batch:

@@ -27,6 +27,7 @@ Action = Literal[
     # tables and columns
     "create table",
     "create table as",
+    "create column",  # of CREATE TABLE, and only where it is asked for
     "add column",
     "drop column",
     "rename column",

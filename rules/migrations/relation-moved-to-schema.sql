@@ -32,6 +32,7 @@ where effect.action = 'set schema'
     and effect.is_present
     and not effect.is_new
     and not effect.is_name_new
+    and effect.relation is not null
     and effect.relation_kind <> 'extension'
     and coalesce(effect.name_returns, 'file') = 'file';
 

@@ -26,9 +26,18 @@ select
     effect.relation,
     regexp_extract(effect.relation, '^("(?:[^"]|"")*"|[^.]+)\.', 1) as schema
 from migration_effect as effect
-where effect.action in ('create function', 'replace function')
+where effect.action in ('create function', 'replace function', 'alter object')
+    and effect.relation_kind = 'function'
     and effect.definition = 'security definer'
-    and not effect.is_validated;
+    and not effect.is_validated
+    and not exists (
+        select 1
+        from migration_effect as later
+        where later.relation = effect.relation
+            and later.relation_kind = 'function'
+            and (later.is_validated or later.action = 'drop function')
+            and later.effect > effect.effect
+    );
 
 -- example: a new function
 -- given: migration
@@ -60,4 +69,17 @@ create function close_order(bigint) returns void language sql as 'delete from or
 -- example: a body that is bound when it is created
 -- given: migration
 create function total(numeric) returns numeric language sql security definer begin atomic select $1 * 2; end;
+-- finds: nothing
+
+-- example: switched on later
+-- given: migration
+create function close_day() returns void language sql as 'select 1';
+-- next file
+alter function close_day() security definer;
+-- finds: public.close_day
+
+-- example: the path is fixed afterwards
+-- given: migration
+create function close_day() returns void language sql security definer as 'select 1';
+alter function close_day() set search_path = public, pg_temp;
 -- finds: nothing

@@ -33,7 +33,7 @@ create tabel orders (id bigint);
 create table orders (id bigint);
 alter table orders add colum total numeric;
 create table items (id bigint);
--- finds: total numeric
+-- finds: numeric
 
 -- example: it parses
 -- given: migration

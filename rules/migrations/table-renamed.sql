@@ -26,7 +26,7 @@ select
     effect.effect,
     effect.relation as subject,
     effect.relation,
-    effect.new_name,
+    regexp_extract(effect.new_name, '([^."]+|"(?:[^"]|"")*")$', 1) as new_name,
     case when effect.name_returns is null then effect.new_relation end as new_relation,
     case effect.name_returns when 'file' then 'warning' else 'error' end as severity,
     case effect.name_returns

@@ -25,7 +25,7 @@ select
     effect.effect,
     effect.relation as subject,
     effect.relation,
-    effect.new_name,
+    regexp_extract(effect.new_name, '([^."]+|"(?:[^"]|"")*")$', 1) as new_name,
     case
         when effect.name_returns is null and effect.relation_kind = 'view' then effect.new_relation
     end as new_relation,

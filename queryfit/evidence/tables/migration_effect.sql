@@ -14,7 +14,7 @@ create table migration_effect (
     object_name varchar,                        -- constraint, index, trigger, policy, enum value, setting …
     other_relation varchar,                     -- referenced table, partition, parent
     new_name varchar,                           -- name after a rename; referenced columns of a foreign key; serial, identity, stored or virtual for a column that fills itself
-    definition varchar,                         -- default, constraint, access method … as in the file
+    definition varchar,                         -- default, constraint, access method … as in the file; of a new table `unlogged` or `temporary`
     type_before varchar,                        -- type of the column before
     type_after varchar,                         -- and after
     is_known boolean not null,                  -- the migrations before made it, or --against knows it

@@ -166,7 +166,7 @@ def add_column(context: Context, relation: Relation, action: AlterTableCmd, stat
         relation,
         ACCESS_EXCLUSIVE,
         column_name=column.name,
-        type_after="serial" if found.word == "serial" else type_text(column.type),
+        type_after=type_text(column.type),
         is_default=column.default is not None or bool(column.generated),
         definition=found.default,
         new_name=found.word,

@@ -11,11 +11,16 @@ from queryfit.migrations.context import Context
 from queryfit.migrations.interpret import added_columns, constraints, indexes, partitions, views
 from queryfit.migrations.model import Column, Constraint, Index, Name, Relation, RelationKind
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
+from queryfit.migrations.type_names import type_text
 from queryfit.sql import ddl
 from queryfit.sql.ddl import CreateForeignTableStmt, CreateStmt, CreateTableAsStmt, TableLikeClause, names
 
 _PERSISTENCE = {"t": "temporary", "u": "unlogged"}
-_STRATEGIES = {"PARTITION_STRATEGY_LIST": "list", "PARTITION_STRATEGY_RANGE": "range", "PARTITION_STRATEGY_HASH": "hash"}
+_STRATEGIES = {
+    "PARTITION_STRATEGY_LIST": "list",
+    "PARTITION_STRATEGY_RANGE": "range",
+    "PARTITION_STRATEGY_HASH": "hash",
+}
 
 # bits of LIKE … INCLUDING
 _CONSTRAINTS, _DEFAULTS, _GENERATED, _IDENTITY, _INDEXES = 4, 8, 16, 32, 64
@@ -29,7 +34,7 @@ def create_table(context: Context, statement: CreateStmt, kind: RelationKind = "
         return
     database = context.database
     parents = [context.relation(entry.RangeVar) for entry in statement.inhRelations if entry.RangeVar is not None]
-    effect = context.effect("create table", relation, ACCESS_EXCLUSIVE)
+    effect = context.effect("create table", relation, ACCESS_EXCLUSIVE, definition=_persistence(relation))
     if parents and statement.partbound is not None:
         partitions.announce(context, relation, parents[0], statement.partbound)
         if parents[0].is_known and parents[0].are_columns_known and parents[0].kind != "partitioned table":
@@ -105,6 +110,10 @@ def _new(context: Context, statement: CreateStmt, kind: RelationKind) -> Relatio
     return relation
 
 
+def _persistence(relation: Relation) -> str | None:
+    return relation.persistence if relation.persistence != "permanent" else None
+
+
 def _define_column(
     context: Context,
     relation: Relation,
@@ -130,6 +139,10 @@ def _define_column(
         relation.columns[column.name] = column
     if found.word in {"serial", "identity"}:
         added_columns.put_sequence(context, relation, column.name)
+    if context.with_columns:
+        context.effect("create column", relation, column_name=column.name, type_after=type_text(column.type),
+                       new_name=found.word, definition=found.default,
+                       is_default=column.default is not None or bool(column.generated))  # fmt: skip
     pending += [(entry, (column.name,)) for entry in found.constraints]
 
 
@@ -141,7 +154,7 @@ def _add_constraints(
     for constraint, column in sorted(pending, key=lambda pair: _ORDER.get(pair[0].contype, 0)):
         if constraint.contype in {"CONSTR_PRIMARY", "CONSTR_UNIQUE"}:
             same = (column or names(constraint.keys), names(constraint.including), constraint.nulls_not_distinct)
-            if same in done and not (constraint.conname and column is None):
+            if same in done and constraint.contype == "CONSTR_UNIQUE":
                 continue  # UNIQUE beside a PRIMARY KEY, or the same twice
             done.append(same)
         constraints.add_constraint(context, relation, constraint, column, is_new_table=True)
@@ -261,9 +274,11 @@ def _like_rest(context: Context, relation: Relation, source: Relation, options: 
     if options & _INDEXES:
         ordered = sorted(
             (index for index in database.indexes_of(source) if index.is_valid),
-            key=lambda index: (source.constraints[index.constraint].kind != "primary key")
-            if index.constraint in source.constraints
-            else True,
+            key=lambda index: (
+                (source.constraints[index.constraint].kind != "primary key")
+                if index.constraint in source.constraints
+                else True
+            ),
         )
         for index in ordered:
             _like_index(context, relation, source, index)
