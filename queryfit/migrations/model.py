@@ -220,8 +220,8 @@ class Database(Struct):
     constraint_places: dict[Name, set[Name]] = field(default_factory=dict)
 
     def copy(self) -> Database:
-        """A deep copy, for a transaction that may roll back. Raw parts and bounds are shared: they never change."""
-        return copy.deepcopy(self)
+        """A deep copy, for a transaction that may roll back."""
+        return copy.deepcopy(self, {id(NOTHING): NOTHING})  # which is told by identity
 
     def put(self, relation: Relation) -> None:
         """Add a relation, or note anew what a changed one depends on."""
