@@ -148,7 +148,13 @@ def _copied(constraint: Constraint, name: str | None = None) -> Constraint:
 
 
 def mark_not_null(
-    context: Context, relation: Relation, column: Column, name: str = "", *, is_validated: bool = True, is_no_inherit: bool = False
+    context: Context,
+    relation: Relation,
+    column: Column,
+    name: str = "",
+    *,
+    is_validated: bool = True,
+    is_no_inherit: bool = False,
 ) -> None:
     """A column becomes NOT NULL; from 18 on by a constraint of its own."""
     if context.version >= NOT_NULLS_ARE_CONSTRAINTS and not has_not_null(relation, column.name):
@@ -228,7 +234,9 @@ def _not_null(
     if context.step.refusal is not None:
         return
     if column is not None:
-        mark_not_null(context, relation, column, name, is_validated=is_validated, is_no_inherit=constraint.is_no_inherit)
+        mark_not_null(
+            context, relation, column, name, is_validated=is_validated, is_no_inherit=constraint.is_no_inherit
+        )
     if is_new_table or constraint.is_no_inherit:
         return
     for child in context.database.descendants(relation):
@@ -327,9 +335,7 @@ def _index(
         _mark_key(context, relation, plain)
     context.database.constrain(
         relation,
-        Constraint(
-            index.name.name, kind, tuple(plain), is_deferrable=constraint.deferrable, index=index.name
-        ),
+        Constraint(index.name.name, kind, tuple(plain), is_deferrable=constraint.deferrable, index=index.name),
     )
     if is_partitioned and not is_only and not is_new_table:
         _build_below(context, relation, index, kind, plain)
@@ -594,7 +600,7 @@ def _refuse_foreign_key(
                 f'"{referenced.name.name}"'
             )
     if referenced.persistence == "temporary" and relation.persistence != "temporary":
-        context.refuse(f'constraints on {relation.persistence} tables may reference only {relation.persistence} tables')
+        context.refuse(f"constraints on {relation.persistence} tables may reference only {relation.persistence} tables")
     if relation is referenced and is_new_table:
         return  # its keys may come later in the same statement
     if not referenced.are_columns_known:
@@ -612,7 +618,11 @@ def _refuse_foreign_key(
 def _is_key(context: Context, relation: Relation, columns: Sequence[str]) -> bool:
     wanted = set(columns)
     for index in context.database.indexes_of(relation):
-        if (index.is_unique or index.method == "gist") and index.predicate is ddl.NOTHING and set(index.columns) == wanted:
+        if (
+            (index.is_unique or index.method == "gist")
+            and index.predicate is ddl.NOTHING
+            and set(index.columns) == wanted
+        ):
             return True
     return False
 
@@ -641,7 +651,11 @@ def _missing(context: Context, relation: Relation, action: AlterTableCmd, what: 
     """The constraint is surely not there: say so, or refuse."""
     if action.name in relation.constraints or not relation.are_columns_known:
         return False
-    if relation.is_known and not relation.constraints and relation.kind not in {"table", "partitioned table", "foreign table"}:
+    if (
+        relation.is_known
+        and not relation.constraints
+        and relation.kind not in {"table", "partitioned table", "foreign table"}
+    ):
         return False
     if action.missing_ok:
         context.effect(what, relation, ACCESS_EXCLUSIVE, object_name=action.name, is_present=False)
@@ -663,7 +677,9 @@ def _validate(context: Context, relation: Relation, action: AlterTableCmd, state
         context.refuse(f'cannot validate NOT ENFORCED constraint "{action.name}"')
     kind = constraint.kind if constraint is not None else None
     if kind in {"primary key", "unique", "exclusion"}:
-        context.refuse(f'constraint "{action.name}" of relation "{relation.name.name}" cannot be validated: it is a {kind}')
+        context.refuse(
+            f'constraint "{action.name}" of relation "{relation.name.name}" cannot be validated: it is a {kind}'
+        )
     is_scan = is_needed and _holds_rows(relation)
     if constraint is not None and constraint.kind == "not null" and is_scan:
         is_scan = not proofs.forbids_null(relation, constraint.columns[0])
@@ -731,6 +747,8 @@ def _alter(context: Context, relation: Relation, action: AlterTableCmd, statemen
     changes_inheritance = bool(change.get("alterInheritability"))
     if (changes_enforcement or changes_inheritance) and context.version < NOT_NULLS_ARE_CONSTRAINTS:
         context.refuse("this form of ALTER CONSTRAINT needs PostgreSQL 18")
+    if changes_inheritance and constraint is not None and constraint.kind != "not null":
+        context.refuse(f'constraint "{name}" of relation "{relation.name.name}" is not a not-null constraint')
     if constraint is not None and constraint.kind != "foreign key" and not changes_inheritance:
         context.refuse(f'constraint "{name}" of relation "{relation.name.name}" is not a foreign key constraint')
     is_scan = changes_enforcement and is_enforced and (constraint is None or not constraint.is_enforced)
@@ -750,7 +768,9 @@ def _alter(context: Context, relation: Relation, action: AlterTableCmd, statemen
         return
     referenced = context.database.relations.get(constraint.referenced) if constraint.referenced is not None else None
     if referenced is not None and referenced is not relation and _changes(constraint, change):
-        context.effect("also lock", referenced, ACCESS_EXCLUSIVE if changes_enforcement else 0, other_relation=relation.text)
+        context.effect(
+            "also lock", referenced, ACCESS_EXCLUSIVE if changes_enforcement else 0, other_relation=relation.text
+        )
         if not changes_enforcement:
             context.effects.pop()
     if context.step.refusal is not None:
@@ -793,7 +813,7 @@ def _drop(context: Context, relation: Relation, action: AlterTableCmd, statement
         dependents = list(depending_keys(context, relation, constraint))
         if dependents and not is_cascade:
             context.refuse(
-                f'cannot drop constraint {action.name} on table {relation.name.name} because other objects depend on it'
+                f"cannot drop constraint {action.name} on table {relation.name.name} because other objects depend on it"
             )
             return
         for other, key in dependents:
@@ -843,9 +863,7 @@ def _drop_below(context: Context, relation: Relation, constraint: Constraint) ->
                 (
                     other
                     for other in child.constraints.values()
-                    if other.index is not None
-                    and other.kind == constraint.kind
-                    and other.columns == constraint.columns
+                    if other.index is not None and other.kind == constraint.kind and other.columns == constraint.columns
                 ),
                 None,
             )
@@ -873,7 +891,11 @@ def is_inherited(context: Context, relation: Relation, constraint: Constraint) -
                 return True
         elif relation.is_partition and constraint.kind == "foreign key":
             for other in above.constraints.values():
-                if other.referenced is not None and other.columns == constraint.columns and other.referenced == constraint.referenced:
+                if (
+                    other.referenced is not None
+                    and other.columns == constraint.columns
+                    and other.referenced == constraint.referenced
+                ):
                     return True
     return False
 

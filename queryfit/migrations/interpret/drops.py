@@ -129,7 +129,9 @@ def _going(context: Context, named: dict[Name, Relation], *, is_cascade: bool) -
             _needs(context, next(iter(named.values())), f"view {name.name}", is_cascade=is_cascade)
         for other, constraint in database.referencing(name):
             if other.name not in going:
-                _needs(context, relation, f"constraint {constraint.name} on table {other.name.name}", is_cascade=is_cascade)
+                _needs(
+                    context, relation, f"constraint {constraint.name} on table {other.name.name}", is_cascade=is_cascade
+                )
         if relation.kind == "sequence" and name in named and relation.owned_by is not None:
             _refuse_sequence(context, relation, is_cascade=is_cascade)
     return going
@@ -151,7 +153,9 @@ def _refuse_sequence(context: Context, sequence: Relation, *, is_cascade: bool) 
             f"cannot drop sequence {sequence.name.name} because column {column.name} of table {table.name.name} requires it"
         )
     elif column.default == "volatile" and not is_cascade and _is_serial(column.default_expression, sequence.name.name):
-        _needs(context, sequence, f"default value for column {column.name} of table {table.name.name}", is_cascade=False)
+        _needs(
+            context, sequence, f"default value for column {column.name} of table {table.name.name}", is_cascade=False
+        )
 
 
 def _is_serial(expression: Any, sequence: str) -> bool:
@@ -179,9 +183,7 @@ def drop_relations(context: Context, going: dict[Name, Relation], named: dict[Na
         database.forget(name)
 
 
-def _loosen(
-    context: Context, name: Name, relation: Relation, going: dict[Name, Relation], locked: set[Name]
-) -> None:
+def _loosen(context: Context, name: Name, relation: Relation, going: dict[Name, Relation], locked: set[Name]) -> None:
     database = context.database
     others: list[Relation | None] = []
     for constraint in relation.constraints.values():
@@ -334,7 +336,9 @@ def _drop_part(context: Context, statement: DropStmt, entry: Node, kind: str) ->
     is_missing = held is not None and parts[-1] not in held and relation.are_columns_known and relation.is_known
     if is_missing and not statement.missing_ok:
         context.refuse(f'{word} "{parts[-1]}" for table "{table.name}" does not exist')
-    context.effect(action, relation, ACCESS_EXCLUSIVE, object_name=parts[-1], is_present=not is_missing, is_cascade=is_cascade)
+    context.effect(
+        action, relation, ACCESS_EXCLUSIVE, object_name=parts[-1], is_present=not is_missing, is_cascade=is_cascade
+    )
     if held is None or is_missing:
         return
     held.discard(parts[-1])
@@ -462,7 +466,9 @@ def _drop_schemas(context: Context, statement: DropStmt) -> None:
         drop_relations(context, _going(context, inside, is_cascade=True) if inside else {}, {})
         for kind, name in others:
             for table, column in columns_of_type(context, name) if kind is not database.functions else ():
-                context.effect("also lock", table, ACCESS_EXCLUSIVE, column_name=column, is_lossy=True, is_breaking=True)
+                context.effect(
+                    "also lock", table, ACCESS_EXCLUSIVE, column_name=column, is_lossy=True, is_breaking=True
+                )
                 forget_column(context, table, column)
             kind.pop(name, None)
         database.schemas.pop(schema, None)

@@ -89,7 +89,9 @@ def clone(context: Context, index: Index, partition: Relation) -> bool:
     database = context.database
     above = database.relations.get(index.relation)
     constraint = above.constraints.get(index.constraint) if above is not None and index.constraint is not None else None
-    own = next((other for other in database.indexes_of(partition) if other.parent is None and _same(index, other)), None)
+    own = next(
+        (other for other in database.indexes_of(partition) if other.parent is None and _same(index, other)), None
+    )
     if own is not None and (constraint is None or own.constraint is not None):
         own.parent = index.name
         is_built = False
@@ -114,7 +116,11 @@ def clone(context: Context, index: Index, partition: Relation) -> bool:
             database.constrain(
                 partition,
                 Constraint(
-                    own.name.name, constraint.kind, constraint.columns, is_deferrable=constraint.is_deferrable, index=own.name
+                    own.name.name,
+                    constraint.kind,
+                    constraint.columns,
+                    is_deferrable=constraint.is_deferrable,
+                    index=own.name,
                 ),
             )
         is_built = partition.kind != "partitioned table"
@@ -212,7 +218,9 @@ def create(context: Context, statement: IndexStmt) -> None:
         is_unique=statement.unique,
         is_nulls_not_distinct=statement.nulls_not_distinct,
         is_valid=not (is_only and has_partitions),
-        collations=tuple(context.qualify(names(element.collation)) if element.collation else None for element in elements),
+        collations=tuple(
+            context.qualify(names(element.collation)) if element.collation else None for element in elements
+        ),
         operator_classes=tuple(element.opclass[-1].text if element.opclass else None for element in elements),
         tablespace=statement.tableSpace,
     )

@@ -15,7 +15,9 @@ BY_CONSTRAINTS = 18
 
 def announce(context: Context, relation: Relation, parent: Relation, bound: PartitionBoundSpec) -> None:
     """What CREATE TABLE … PARTITION OF does to the parent and to its default partition."""
-    context.effect("create partition", parent, ACCESS_EXCLUSIVE, other_relation=relation.text, is_default=bound.is_default)
+    context.effect(
+        "create partition", parent, ACCESS_EXCLUSIVE, other_relation=relation.text, is_default=bound.is_default
+    )
     _scan_default(context, parent, bound, relation)
 
 
@@ -67,7 +69,9 @@ def _attach(context: Context, relation: Relation, action: AlterTableCmd, stateme
     assert command.name is not None
     bound = command.bound or PartitionBoundSpec()
     partition = context.relation(command.name)
-    context.effect("attach partition", relation, SHARE_UPDATE_EXCLUSIVE, other_relation=partition.text, is_default=bound.is_default)
+    context.effect(
+        "attach partition", relation, SHARE_UPDATE_EXCLUSIVE, other_relation=partition.text, is_default=bound.is_default
+    )
     if not relation.is_known:
         relation.kind = "partitioned table"
     elif relation.kind != "partitioned table":
@@ -149,9 +153,7 @@ def _refuse_columns(context: Context, relation: Relation, partition: Relation) -
         elif column.is_not_null and not own.is_not_null:
             context.refuse(f'column "{column.name}" in child table "{partition.name.name}" must be marked NOT NULL')
         elif own.type is not None and column.type is not None and own.type != column.type:
-            context.refuse(
-                f'child table "{partition.name.name}" has different type for column "{column.name}"'
-            )
+            context.refuse(f'child table "{partition.name.name}" has different type for column "{column.name}"')
     for constraint in relation.constraints.values():
         if constraint.kind == "check" and constraint.name not in partition.constraints:
             context.refuse(f'child table is missing constraint "{constraint.name}"')

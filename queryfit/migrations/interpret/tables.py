@@ -96,7 +96,8 @@ def _persistence(context: Context, relation: Relation, action: AlterTableCmd, st
         relation,
         ACCESS_EXCLUSIVE,
         is_rewrite=is_rewrite,
-        is_index_rebuild=is_rewrite and (bool(relation.indexes) or None if not relation.are_columns_known else bool(relation.indexes)),
+        is_index_rebuild=is_rewrite
+        and (bool(relation.indexes) or None if not relation.are_columns_known else bool(relation.indexes)),
         reason=f"the table is written anew as {'a logged' if is_logged else 'an unlogged'} one" if is_rewrite else None,
     )
     if context.step.refusal is None:
@@ -111,11 +112,15 @@ def _refuse_persistence(context: Context, relation: Relation, *, is_logged: bool
         for constraint in relation.constraints.values():
             other = database.relations.get(constraint.referenced) if constraint.referenced is not None else None
             if other is not None and other is not relation and other.persistence == "unlogged":
-                context.refuse(f'could not change table "{table}" to logged because it references unlogged table "{other.name.name}"')
+                context.refuse(
+                    f'could not change table "{table}" to logged because it references unlogged table "{other.name.name}"'
+                )
     else:
         for other, _ in database.referencing(relation.name):
             if other is not relation and other.persistence == "permanent":
-                context.refuse(f'could not change table "{table}" to unlogged because it is referenced by logged table "{other.name.name}"')
+                context.refuse(
+                    f'could not change table "{table}" to unlogged because it is referenced by logged table "{other.name.name}"'
+                )
 
 
 def _tablespace(context: Context, relation: Relation, action: AlterTableCmd, statement: AlterTableStmt) -> None:
@@ -211,7 +216,9 @@ def _refuse_identity_index(context: Context, relation: Relation, name: str) -> N
         why = "it is partial"
     elif None in index.columns:
         why = "it has an expression"
-    elif any(column in relation.columns and not relation.columns[column].is_not_null for column in index.columns if column):
+    elif any(
+        column in relation.columns and not relation.columns[column].is_not_null for column in index.columns if column
+    ):
         why = "a column of it is nullable"
     if why:
         context.refuse(f'index "{name}" cannot be used as replica identity because {why}')
@@ -239,7 +246,11 @@ def _inherit(context: Context, relation: Relation, action: AlterTableCmd, statem
                 return
             own.is_inherited = True
         for constraint in parent.constraints.values():
-            if constraint.kind == "check" and not constraint.is_no_inherit and constraint.name not in relation.constraints:
+            if (
+                constraint.kind == "check"
+                and not constraint.is_no_inherit
+                and constraint.name not in relation.constraints
+            ):
                 context.refuse(f'child table is missing constraint "{constraint.name}"')
                 return
     relation.parents = (*relation.parents, parent.name)
@@ -269,6 +280,8 @@ def leave(relation: Relation, parent: Relation) -> None:
 def _of_type(context: Context, relation: Relation, action: AlterTableCmd, statement: AlterTableStmt) -> None:
     del statement
     written = context.type_of(action.definition.TypeName)
+    if written is None and relation.of_type is None and relation.is_known:
+        context.refuse(f'"{relation.name.name}" is not a typed table')
     name = Name(written.schema, written.name) if written is not None else None
     context.effect("of type", relation, ACCESS_EXCLUSIVE, other_relation=name.text if name is not None else None)
     relation.of_type = name
@@ -369,7 +382,9 @@ def truncate(context: Context, statement: TruncateStmt) -> None:
                     further.append(table)
                     pending.append(table)
     for relation in named:
-        context.effect("truncate", relation, ACCESS_EXCLUSIVE, is_lossy=True, is_cascade=is_cascade, is_reversible=False)
+        context.effect(
+            "truncate", relation, ACCESS_EXCLUSIVE, is_lossy=True, is_cascade=is_cascade, is_reversible=False
+        )
     for relation in dict.fromkeys(table.name for table in below):
         if relation not in {table.name for table in named}:
             context.effect("also lock", all_of_them[relation], ACCESS_EXCLUSIVE, is_lossy=True)
@@ -386,7 +401,9 @@ def move_all(context: Context, statement: AlterTableMoveAllStmt) -> None:
     moved = [
         relation
         for relation in context.database.relations.values()
-        if relation.kind in wanted and relation.is_known and _place(relation.tablespace) == _place(statement.orig_tablespacename)
+        if relation.kind in wanted
+        and relation.is_known
+        and _place(relation.tablespace) == _place(statement.orig_tablespacename)
     ]
     for relation in moved:
         context.effect(action, relation, ACCESS_EXCLUSIVE, new_name=statement.new_tablespacename,
@@ -416,7 +433,9 @@ ACTIONS: dict[str, Action] = {
     "AT_DropCluster": _cluster_on,
     **dict.fromkeys(_ROW_SECURITY, _row_security),
     **dict.fromkeys(_TRIGGER_STATES, _trigger_state),
-    **dict.fromkeys(("AT_EnableRule", "AT_EnableAlwaysRule", "AT_EnableReplicaRule", "AT_DisableRule"), _strong("other")),
+    **dict.fromkeys(
+        ("AT_EnableRule", "AT_EnableAlwaysRule", "AT_EnableReplicaRule", "AT_DisableRule"), _strong("other")
+    ),
     "AT_DropOids": _strong("other"),
     "AT_GenericOptions": _strong("alter object"),
 }
