@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import Counter, defaultdict
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,12 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from queryfit import baseline, words
 from queryfit.capture.migrations import evidence
 from queryfit.config import Config
 from queryfit.errors import QueryfitError
-from queryfit.evidence.dictionary import tables
-from queryfit.evidence.session import Session, loaded_session
+from queryfit.evidence.session import Lines, Session, loaded_session
 from queryfit.findings import Finding, NotChecked, Report, identity
 from queryfit.migrations.comments import Comment, read_suppressions, suppress
 from queryfit.migrations.files import MigrationFile
@@ -34,7 +34,6 @@ STYLE = "style"
 _EACH_COLUMN = "'create column'"  # the rules that name this action need every column of CREATE TABLE
 _OF_ANY_RULE = "the suppression of *"
 _COMMENTS = "migration_suppression"
-_WORD = re.compile(r"\w+")
 _KNOWN = frozenset({"subject", "step", "effect", "severity", "proof", "not_checked_reason", "hint", "file", "line"})
 
 
@@ -76,8 +75,7 @@ def lint(files: Sequence[MigrationFile], settings: Settings, *, before: Database
     run = replay(files, version=settings.version, before=before, with_columns=with_columns)
     about_steps = [rule for rule in rules if _COMMENTS not in rule.reads]
     maker = _Maker(files, run, settings.version)
-    wanted = frozenset(word for rule in about_steps for word in _WORD.findall(rule.select))
-    with loaded_session(evidence(files, run, settings.version, wanted)) as session:
+    with loaded_session(evidence(files, run, settings.version)) as session:
         found, not_checked = _found(session, maker, about_steps, settings)
     comments = {
         file.name: read_suppressions(file.text) for file in files if file.is_linted and "queryfit:" in file.text
@@ -255,18 +253,29 @@ class _Maker:
 def _span(sql: str, step: Step, effect: Effect | None) -> tuple[int, int, int, int]:
     """The part of a statement that a finding is about: what it names, else its first line."""
     start, end = step.start, step.end
+    place = -1
     for name in (effect.column_name, _last(effect.object_name), _last(effect.relation)) if effect is not None else ():
-        if name and (
-            found := re.compile(rf'(?<!\w)"?{re.escape(name)}"?(?!\w)', re.IGNORECASE).search(sql, start, end)
-        ):
-            start, end = found.span()
+        if name and (place := _word(sql, name, start, end)) >= 0:
+            start, end = place, place + len(name)
             break
-    else:
+    if place < 0:
         newline = sql.find("\n", start, end)
         end = len(sql[start : newline if newline >= 0 else end].rstrip()) + start
     line = step.line + sql.count("\n", step.start, start)
     line_start = sql.rfind("\n", 0, start) + 1
     return line, start - line_start + 1, line, end - line_start + 1
+
+
+def _word(sql: str, name: str, start: int, end: int) -> int:
+    """Where a name stands as a word of its own in a part of a text; -1 where it does not."""
+    part, name = sql[start:end].lower(), name.lower()
+    place = part.find(name)
+    while place >= 0:
+        before, behind = part[place - 1 : place], part[place + len(name) : place + len(name) + 1]
+        if not (before.isalnum() or before == "_" or behind.isalnum() or behind == "_"):
+            return start + place
+        place = part.find(name, place + 1)
+    return -1
 
 
 def _last(name: str | None) -> str | None:
@@ -290,8 +299,7 @@ def _suppress(
         rules_run={rule.name for rule in rules},
     )
     second = [rule for rule in rules if _COMMENTS in rule.reads]
-    columns = {name: [getattr(entry, name) for entry in became] for name in tables()[_COMMENTS].column_types}
-    with loaded_session({_COMMENTS: columns}) as session:
+    with loaded_session({_COMMENTS: Lines(msgspec.json.Encoder().encode_lines(became))}) as session:
         told, _ = _found(session, maker, second, settings)
     return kept, taken, told
 

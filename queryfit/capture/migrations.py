@@ -1,62 +1,66 @@
-"""Migration files as evidence: the steps and effects of a replay, as columns of the evidence tables."""
+"""Migration files as evidence: the steps and effects of a replay, as rows of the evidence tables."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
+
+import msgspec
 
 from queryfit.errors import QueryfitError
 from queryfit.evidence.dictionary import tables
-from queryfit.evidence.session import Session, loaded_session
+from queryfit.evidence.session import Lines, Session, loaded_session
 from queryfit.migrations.files import MigrationFile, Transactions
 from queryfit.migrations.replay import NEWEST, OLDEST, Run, replay
+from queryfit.migrations.steps import Effect, Step
 
 _STATEMENT_LENGTH = 80
 
 _NEXT_FILE = "-- next file"
 
-Columns = Mapping[str, Sequence[Any]]
+_LINES = msgspec.json.Encoder()
+_NOT_NULL = {field.name: field.default for field in msgspec.structs.fields(Effect) if field.default is not None}
 
 
-def evidence(files: Sequence[MigrationFile], run: Run, version: int, wanted: frozenset[str]) -> dict[str, Columns]:
-    """The tables `migration_step` and `migration_effect` by column, of the files that are judged.
-
-    Only columns in `wanted` are made, and those that cannot be null: what no rule asks for need not be carried.
-    Steps of the history are left out.
-    """
+def evidence(files: Sequence[MigrationFile], run: Run, version: int) -> dict[str, Lines]:
+    """The tables `migration_step` and `migration_effect` of the files that are judged; steps of the history are not."""
     judged = [file.is_linted for file in files]
     steps = [step for step in run.steps if judged[step.file]]
     numbers = {step.number for step in steps}
-    effects = [(place, effect) for place, effect in enumerate(run.effects, 1) if effect.step in numbers]
-
-    def statement(step: Any) -> str:
-        return " ".join(files[step.file].sql[step.start : min(step.end, step.start + _STATEMENT_LENGTH)].split())
-
-    step_columns: dict[str, Sequence[Any]] = {}
-    for name in _names("migration_step", wanted):
-        if name == "step":
-            step_columns[name] = [step.number for step in steps]
-        elif name == "file":
-            step_columns[name] = [files[step.file].name for step in steps]
-        elif name == "statement":
-            step_columns[name] = [statement(step) for step in steps]
-        elif name in {"runner", "transactions"}:
-            step_columns[name] = [getattr(files[step.file], name) for step in steps]
-        elif name == "server_version":
-            step_columns[name] = [version] * len(steps)
-        else:
-            step_columns[name] = [getattr(step, name) for step in steps]
-    effect_columns: dict[str, Sequence[Any]] = {}
-    for name in _names("migration_effect", wanted):
-        if name == "effect":
-            effect_columns[name] = [place for place, _ in effects]
-        else:
-            effect_columns[name] = [getattr(effect, name) for _, effect in effects]
-    return {"migration_step": step_columns, "migration_effect": effect_columns}
+    for place, effect in enumerate(run.effects, 1):
+        effect.effect = place
+    effects = [effect for effect in run.effects if effect.step in numbers]
+    rows = [_row(step, files[step.file], version) for step in steps]
+    defaults = {name: value for name, value in _NOT_NULL.items() if name in tables()["migration_effect"].column_types}
+    return {
+        "migration_step": Lines(_LINES.encode_lines(rows)),
+        "migration_effect": Lines(_LINES.encode_lines(effects), defaults),
+    }
 
 
-def _names(table: str, wanted: frozenset[str]) -> list[str]:
-    return [column.name for column in tables()[table].columns if column.is_required or column.name in wanted]
+def _row(step: Step, file: MigrationFile, version: int) -> dict[str, Any]:
+    """A row of `migration_step`."""
+    beginning = file.sql[step.start : min(step.end, step.start + _STATEMENT_LENGTH)]
+    return {
+        "step": step.number,
+        "file": file.name,
+        "line": step.line,
+        "kind": step.kind,
+        "statement": " ".join(beginning.split()),
+        "transaction": step.transaction,
+        "is_concurrent": step.is_concurrent,
+        "is_nested": step.is_nested,
+        "is_conditional": step.is_conditional,
+        "lock_timeout_ms": step.lock_timeout_ms,
+        "statement_timeout_ms": step.statement_timeout_ms,
+        "refused_in_transaction": step.refused_in_transaction,
+        "refusal": step.refusal,
+        "unseen": step.unseen,
+        "unfollowed": step.unfollowed,
+        "runner": file.runner,
+        "transactions": file.transactions,
+        "server_version": version,
+    }
 
 
 def example_session(given: str, body: str) -> Session:
@@ -88,5 +92,4 @@ def example_session(given: str, body: str) -> Session:
         for place, part in enumerate(parts, 1)
     ]
     run = replay(files, version=version, with_columns=True)
-    every = frozenset(column.name for table in tables().values() for column in table.columns)
-    return loaded_session(evidence(files, run, version, every))
+    return loaded_session(evidence(files, run, version))

@@ -6,10 +6,11 @@ evidence and nothing else.
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -24,6 +25,7 @@ MEMORY_LIMIT = "768MB"
 PROCESS_MEMORY_BYTES = 1 << 30  # what one statement may add to the process: DuckDB's limit and the rows it returns
 TIME_LIMIT_S = 30.0
 ROW_LIMIT = 200_000
+_MOST_OF_A_LINE = 64 * 1024 * 1024  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,20 +170,47 @@ def empty_session(reads: Sequence[str]) -> Session:
     return _build({name: table.create for name, table in tables().items()}, finish=drop_others)
 
 
-def loaded_session(held: Mapping[str, Mapping[str, Sequence[Any]]]) -> Session:
-    """A session that holds the named tables with these columns (each a sequence of values), and no others.
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Rows of a table as lines of JSON. A key that a line leaves out has its value in `defaults`, else null."""
 
-    Columns that are left out are null. The derived tables whose sources are all held are made too.
+    lines: bytes
+    defaults: Mapping[str, object] = field(default_factory=dict)
+
+
+def loaded_session(held: Mapping[str, Lines]) -> Session:
+    """A session that holds the named tables with these rows, and no others.
+
+    Rows arrive in bulk, as DuckDB reads JSON: a value at a time, a large run would take longer to load than to judge.
+    The derived tables whose sources are all held are made too.
     """
 
     def load(raw: duckdb.DuckDBPyConnection) -> None:
-        for name, columns in held.items():
-            types = tables()[name].column_types
-            if columns and len(next(iter(columns.values()))):
-                places = ", ".join(f"unnest(${n}::{types[column]}[])" for n, column in enumerate(columns, 1))
-                raw.execute(f"insert into {name} ({', '.join(columns)}) select {places}", list(columns.values()))
+        with tempfile.TemporaryDirectory(prefix="queryfit-") as folder:
+            for name, rows in held.items():
+                if not rows.lines:
+                    continue
+                path = Path(folder) / f"{name}.json"
+                path.write_bytes(rows.lines)
+                types = tables()[name].column_types
+                spec = ", ".join(f"{column}: '{kind}'" for column, kind in types.items())
+                values = ", ".join(
+                    f"coalesce({column}, {_literal(rows.defaults[column])})" if column in rows.defaults else column
+                    for column in types
+                )
+                quoted = str(path).replace("'", "''")
+                raw.execute(
+                    f"insert into {name} select {values} from read_json('{quoted}', format = 'newline_delimited',"
+                    f" columns = {{{spec}}}, maximum_object_size = {_MOST_OF_A_LINE})"
+                )
 
-    return _build({name: tables()[name].create for name in held}, load=load)
+    return _build({name: tables()[name].create for name in held}, load=load, threads=1)
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int) else "'" + str(value).replace("'", "''") + "'"
 
 
 def example_session(inserts: str) -> Session:
@@ -263,9 +292,10 @@ def _build(
     *,
     load: Callable[[duckdb.DuckDBPyConnection], None] = _nothing,
     finish: Callable[[duckdb.DuckDBPyConnection], None] = _nothing,
+    threads: int = 2,
 ) -> Session:
     """A locked-down session: tables, what `load` puts into them, the derived tables, what `finish` does."""
-    connection = duckdb.connect(config={"threads": 2, "memory_limit": MEMORY_LIMIT})
+    connection = duckdb.connect(config={"threads": threads, "memory_limit": MEMORY_LIMIT})
     try:
         # DuckDB draws it on standard output, where the result goes, when it takes the caller for an interactive one
         connection.execute("set enable_progress_bar = false")

@@ -177,7 +177,7 @@ class Step(msgspec.Struct):
     unfollowed: str | None = None  # why the model could not follow it
 
 
-class Effect(msgspec.Struct, gc=False):
+class Effect(msgspec.Struct, gc=False, omit_defaults=True):
     """What one action of a statement does to one relation; null where it is not known.
 
     Names are as SQL needs them (`public.orders`); column names are unquoted.
@@ -232,6 +232,7 @@ class Effect(msgspec.Struct, gc=False):
     has_index: bool | None = None  # a foreign key: an index of the table leads with its columns
     has_policy: bool | None = None  # SET ROW SECURITY: the table has a policy
     has_primary_key: bool | None = None  # CREATE TABLE
+    effect: int = 0  # number over all steps, from 1; 0 until the replay is over
     # by --against
     size_bytes: int | None = None
     row_count: int | None = None
