@@ -145,7 +145,7 @@ class _Replayer:
         context.transaction = None
         context.is_in_block = False
 
-    def _control(
+    def _control(  # noqa: C901 -- a table
         self,
         context: Context,
         block: _Block,

@@ -495,6 +495,7 @@ class RuleStmt(Struct, frozen=True):
     rulename: str = ""
     event: str = ""
     replace: bool = False
+    actions: list[dict[str, Raw]] = []
 
 
 class CreatePolicyStmt(Struct, frozen=True):

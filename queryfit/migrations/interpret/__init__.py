@@ -6,12 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from queryfit.migrations.interpret import (
-    columns,
-    constraints,
     data,
     indexes,
     objects,
-    partitions,
     privileges,
     programs,
     session,

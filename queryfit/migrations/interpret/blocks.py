@@ -96,7 +96,7 @@ class _Reader:
         self._body = body
         self._lines = [0, *(match.end() for match in re.finditer("\n", body))]
         self._after: dict[int, int] = {}  # line → where the search for its next statement goes on
-        datums = [next(iter(entry.values()), {}) for entry in function.get("datums", [])]
+        datums: list[Any] = [next(iter(entry.values()), {}) for entry in function.get("datums", [])]
         self._names = {number: str(datum.get("refname", "")) for number, datum in enumerate(datums)}
         self._variables: dict[str, Value] = {}
         self._take_constants(datums, function.get("action", {}))
@@ -108,7 +108,7 @@ class _Reader:
             for kind, value in entry.items():
                 self._statement(kind.removeprefix("PLpgSQL_stmt_"), value, is_conditional)
 
-    def _statement(self, kind: str, value: Any, is_conditional: bool) -> None:
+    def _statement(self, kind: str, value: Any, is_conditional: bool) -> None:  # noqa: C901 -- a table
         match kind:
             case "block":
                 handlers = value.get("exceptions", {}).get("PLpgSQL_exception_block", {}).get("exc_list", [])
@@ -230,7 +230,7 @@ def _assigned(action: Any) -> Iterator[int]:
                     pending.append(value)
 
 
-def _evaluate(node: Any, variables: Mapping[str, Value]) -> Value | None:
+def _evaluate(node: Any, variables: Mapping[str, Value]) -> Value | None:  # noqa: PLR0911 -- a table
     """The value of an expression over constants; None where it is not one."""
     kind, value = next(iter(node.items()))
     match kind:
@@ -305,5 +305,9 @@ def _format(template: str, arguments: Sequence[str]) -> str | None:
         if not 0 < at <= len(arguments) or match[2] not in "sIL":
             return None
         argument = arguments[at - 1]
-        parts.append({"s": str, "I": quote_identifier, "L": quote_literal}[match[2]](argument))
+        if match[2] == "I":
+            argument = quote_identifier(argument)
+        elif match[2] == "L":
+            argument = quote_literal(argument)
+        parts.append(argument)
     return "".join([*parts, template[end:]])

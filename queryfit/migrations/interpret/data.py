@@ -33,8 +33,10 @@ from queryfit.sql.ddl import (
 )
 
 _WITH = msgspec.json.Decoder(WithClause)
-_NODES = msgspec.json.Decoder(list[Node])
 _LOCKING = msgspec.json.Decoder(list[dict[str, LockingClause]])
+_MERGE_SINCE = 15
+_CLUSTER_OF_PARTITIONS_SINCE = 15
+_ANALYZE_OF_CHILDREN_SINCE = 18
 _DML = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
 _HAS_DML = re.compile(rb'"(?:Insert|Update|Delete|Merge)Stmt":')
 
@@ -66,6 +68,17 @@ def _descendants(context: Context, relation: Relation, target: RangeVar, level: 
             context.effect("also lock", child, level)
 
 
+def _behind_view(context: Context, relation: Relation) -> None:
+    """A view that passes changes on locks the one table behind it."""
+    while relation.kind == "view" and not relation.triggers:
+        names = {name for name, _ in relation.depends_on}
+        below = context.database.relations.get(names.pop()) if len(names) == 1 else None
+        if below is None:
+            return
+        context.effect("also lock", below, ROW_EXCLUSIVE)
+        relation = below
+
+
 def insert(context: Context, statement: InsertStmt) -> None:
     assert statement.relation is not None
     _common_tables(context, statement.withClause)
@@ -76,6 +89,9 @@ def insert(context: Context, statement: InsertStmt) -> None:
         head = bytes(memoryview(statement.selectStmt)[:60])
         source = "values" if b'"valuesLists":' in head else "select"
     context.effect("insert", relation, ROW_EXCLUSIVE, definition=source)
+    _behind_view(context, relation)
+    if len(relation.children) == 1 and relation.kind == "partitioned table":  # of several, the rows decide
+        _descendants(context, relation, statement.relation, ROW_EXCLUSIVE)
     if source == "select":
         _functions(context, statement.selectStmt)
 
@@ -85,6 +101,7 @@ def update(context: Context, statement: UpdateStmt) -> None:
     _common_tables(context, statement.withClause)
     relation = context.relation(statement.relation)
     context.effect("update", relation, ROW_EXCLUSIVE, has_where=statement.whereClause is not NOTHING)
+    _behind_view(context, relation)
     _descendants(context, relation, statement.relation, ROW_EXCLUSIVE)
 
 
@@ -93,12 +110,13 @@ def delete(context: Context, statement: DeleteStmt) -> None:
     _common_tables(context, statement.withClause)
     relation = context.relation(statement.relation)
     context.effect("delete", relation, ROW_EXCLUSIVE, has_where=statement.whereClause is not NOTHING)
+    _behind_view(context, relation)
     _descendants(context, relation, statement.relation, ROW_EXCLUSIVE)
 
 
 def merge(context: Context, statement: MergeStmt) -> None:
     assert statement.relation is not None
-    if context.version < 15:
+    if context.version < _MERGE_SINCE:
         context.refuse("MERGE needs PostgreSQL 15")
         return
     _common_tables(context, statement.withClause)
@@ -128,9 +146,21 @@ def select(context: Context, statement: SelectStmt) -> None:
         return
     if statement.lockingClause is not NOTHING and statement.fromClause is not NOTHING:
         _for_update(context, statement)
+    elif statement.fromClause is not NOTHING:
+        _read(context, statement.fromClause)
     _functions(context, statement.targetList)
     if statement.fromClause is not NOTHING:
         _functions(context, statement.fromClause)
+
+
+_FROM = msgspec.json.Decoder(list[Node])
+
+
+def _read(context: Context, clause: Raw) -> None:
+    """Tables of the schema that a query reads."""
+    for node in _FROM.decode(clause):
+        if node.RangeVar is not None and (relation := context.find(node.RangeVar)) is not None:
+            context.effect("select", relation, ACCESS_SHARE)
 
 
 def _for_update(context: Context, statement: SelectStmt) -> None:
@@ -251,9 +281,9 @@ def _sequence(context: Context, argument: Any) -> Relation | None:
     call = argument.get("FuncCall", {})
     names = [part.get("String", {}).get("sval") for part in call.get("funcname", [])]
     arguments = [constant(entry) for entry in call.get("args", [])]
-    if names[-1:] != ["pg_get_serial_sequence"] or len(arguments) != 2:
+    if names[-1:] != ["pg_get_serial_sequence"]:
         return None
-    table, column = arguments
+    table, column = (*arguments, None, None)[:2]
     if table is None or column is None:
         return None
     owned = context.database.owned_sequences(context.name_of(_written(table)), column)
@@ -264,7 +294,7 @@ def _set_config(context: Context, arguments: list[Any]) -> None:
     name, value = constant(arguments[0]), constant(arguments[1])
     if name is None or value is None:
         return
-    is_local = len(arguments) > 2 and arguments[2].get("A_Const", {}).get("boolval", {}).get("boolval", False)
+    is_local = arguments[-1].get("A_Const", {}).get("boolval", {}).get("boolval", False)
     values = path_of_text(value) if name == "search_path" else [value]
     set_value(context, name.lower(), values, is_local=bool(is_local))
     context.thing("set", None, "other", object_name=name.lower(), definition=value)
@@ -326,6 +356,11 @@ def vacuum(context: Context, statement: VacuumStmt) -> None:
     level = ACCESS_EXCLUSIVE if is_full else SHARE_UPDATE_EXCLUSIVE
     if not statement.rels:
         context.effect(action, None, level, is_rewrite=is_full, is_index_rebuild=is_full)
+        for relation in context.database.relations.values():
+            is_stored = relation.kind in {"table", "materialized view"}
+            if is_stored or (relation.kind == "partitioned table" and not statement.is_vacuumcmd):
+                is_work = is_full and is_stored
+                context.effect("also lock", relation, level, is_rewrite=is_work, is_index_rebuild=is_work)
     for node in statement.rels:
         if node.VacuumRelation is None or node.VacuumRelation.relation is None:
             continue
@@ -344,7 +379,7 @@ def vacuum(context: Context, statement: VacuumStmt) -> None:
 
 def _goes_down(context: Context, relation: Relation) -> bool:
     """VACUUM and ANALYZE work on partitions too; on inheritance children from 18 on."""
-    return relation.kind == "partitioned table" or context.version >= 18
+    return relation.kind == "partitioned table" or context.version >= _ANALYZE_OF_CHILDREN_SINCE
 
 
 def _has_option(options: list[Node], name: str) -> bool:
@@ -362,7 +397,7 @@ def cluster(context: Context, statement: ClusterStmt) -> None:
         return
     relation = context.relation(statement.relation)
     if relation.kind == "partitioned table":
-        if context.version < 15:
+        if context.version < _CLUSTER_OF_PARTITIONS_SINCE:
             context.refuse("cannot cluster a partitioned table")
         else:
             context.not_in_block("CLUSTER")

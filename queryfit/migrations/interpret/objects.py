@@ -9,8 +9,9 @@ import msgspec
 from msgspec import Raw
 
 from queryfit.migrations.context import Context
+from queryfit.migrations.interpret.naming import is_gone
 from queryfit.migrations.interpret.privileges import KINDS, range_of
-from queryfit.migrations.model import Column, Name, Relation, Type
+from queryfit.migrations.model import Column, Relation, Type
 from queryfit.migrations.steps import SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE, Action
 from queryfit.sql.ddl import (
     AlterDatabaseStmt,
@@ -136,7 +137,7 @@ def create_sequence(context: Context, statement: CreateSeqStmt) -> None:
 
 def alter_sequence(context: Context, statement: AlterSeqStmt) -> None:
     assert statement.sequence is not None
-    if statement.missing_ok and _is_missing(context, context.name_of(statement.sequence)):
+    if statement.missing_ok and is_gone(context.database, context.name_of(statement.sequence)):
         context.thing("alter sequence", context.name_of(statement.sequence).text, "sequence", is_present=False)
         return
     sequence = context.relation(statement.sequence, "sequence")
@@ -148,11 +149,6 @@ def alter_sequence(context: Context, statement: AlterSeqStmt) -> None:
     context.database.put(sequence)
     words = ", ".join(entry.DefElem.defname for entry in statement.options if entry.DefElem is not None)
     context.effect("alter sequence", sequence, SHARE_ROW_EXCLUSIVE, definition=words.replace("_", " ") or None)
-
-
-def _is_missing(context: Context, name: Name) -> bool:
-    database = context.database
-    return not database.exists(name) and (database.is_complete or name in database.gone)
 
 
 def _own(context: Context, sequence: Relation, options: Sequence[Node]) -> bool:
@@ -230,8 +226,7 @@ def alter_subscription(context: Context, statement: AlterSubscriptionStmt) -> No
     if changes == "REFRESH":
         context.not_in_block("ALTER SUBSCRIPTION ... REFRESH")
     elif changes is not None and _is_on(statement.options, "refresh", True):
-        if context.version >= 14 or changes == "SET PUBLICATION":  # noqa: PLR2004 -- ADD and DROP came with it
-            context.not_in_block("ALTER SUBSCRIPTION with refresh")
+        context.not_in_block("ALTER SUBSCRIPTION with refresh")
     context.thing("alter object", quote_identifier(statement.subname), "other", definition="subscription")
 
 
@@ -379,7 +374,7 @@ HANDLERS: dict[str, Handler] = {
     "AlterRoleSetStmt": simple("alter object", "role settings", "role"),
     "DropRoleStmt": drop_roles,
     "DropOwnedStmt": drop_owned,
-    "ReassignOwnedStmt": simple("alter object", "owner of what roles own", "role"),
+    "ReassignOwnedStmt": unfollowed("what the roles own is not known"),
     "CreateCastStmt": simple("create object", "cast"),
     "CreateConversionStmt": simple("create object", "conversion"),
     "CreateTransformStmt": simple("create object", "transform"),

@@ -31,6 +31,7 @@ KINDS: dict[str, str] = {
 }
 """What the parser calls a kind of object, and `relation_kind` does."""
 
+_LOCKS_SINCE = 18
 _RELATIONS = frozenset({"OBJECT_TABLE", "OBJECT_VIEW", "OBJECT_MATVIEW", "OBJECT_SEQUENCE", "OBJECT_FOREIGN_TABLE"})
 
 
@@ -43,7 +44,7 @@ def grant(context: Context, statement: GrantStmt) -> None:
         for node in statement.objects:
             context.thing(action, quote_identifier(node.text), "schema", other_relation=f"all {kind}s", **facts)
         return
-    level = ACCESS_SHARE if context.version >= 18 else 0
+    level = ACCESS_SHARE if context.version >= _LOCKS_SINCE else 0
     for node in statement.objects:
         if node.RangeVar is not None:
             relation = context.relation(node.RangeVar, kind)
@@ -88,7 +89,7 @@ def alter_default_privileges(context: Context, statement: AlterDefaultPrivileges
     """ALTER DEFAULT PRIVILEGES: a grant on what is made later."""
     if statement.action is None:
         return
-    schemas = []
+    schemas: list[str | None] = []
     for option in statement.options:
         if option.DefElem is not None and option.DefElem.defname == "schemas" and option.DefElem.arg is not None:
             schemas = [node.text for node in option.DefElem.arg.List.items] if option.DefElem.arg.List else []

@@ -114,7 +114,7 @@ def _is_true(chosen: DefElem) -> bool:
 
 
 def alter_function(context: Context, statement: AlterFunctionStmt) -> None:
-    """ALTER FUNCTION … SET, SECURITY, IMMUTABLE …"""
+    """ALTER FUNCTION … SET, SECURITY, IMMUTABLE … changes how a function runs."""
     if statement.func is None:
         return
     functions = context.database.functions

@@ -238,11 +238,11 @@ class _Reader:
                 self._mark_all(source)
             return scope.star
         alias = fields[-2].get("String", {}).get("sval", "")
-        source = _find(scope, alias)
-        if source is None:
+        found = _find(scope, alias)
+        if found is None:
             return None
-        self._mark_all(source)
-        return source.columns
+        self._mark_all(found)
+        return found.columns
 
     def _mark_all(self, source: _Source) -> None:
         if source.relation is not None:
@@ -298,7 +298,7 @@ class _Reader:
             return True
         return bool(open_sources)
 
-    def _type(self, node: Any, scope: _Scope, tables: Mapping[str, Columns | None]) -> Type | None:
+    def _type(self, node: Any, scope: _Scope, tables: Mapping[str, Columns | None]) -> Type | None:  # noqa: PLR0911 -- a table
         """The type of an expression, where that takes no operator or overload resolution."""
         kind: str
         value: Any

@@ -75,7 +75,7 @@ def apply(
 
 def _path(values: Sequence[str | int | bool | None]) -> tuple[str, ...]:
     # "$user" names a schema that hardly anyone has
-    return tuple(name for name in map(str, values) if name not in {"", "$user", "pg_temp"})
+    return tuple(name for name in map(str, values) if name not in {"", "$user"})
 
 
 def path_of_text(text: str) -> list[str]:

@@ -7,16 +7,18 @@ from typing import Any
 
 from queryfit.migrations.context import Context
 from queryfit.migrations.model import Relation
-from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE
-from queryfit.sql.ddl import AlterPolicyStmt, CreatePolicyStmt, CreateTrigStmt, RuleStmt, names
+from queryfit.migrations.steps import ACCESS_EXCLUSIVE, ROW_EXCLUSIVE, SHARE_ROW_EXCLUSIVE
+from queryfit.sql.ddl import AlterPolicyStmt, CreatePolicyStmt, CreateTrigStmt, RuleStmt, decode, names
 
+_REPLACE_SINCE = 14
+_CHANGES = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt"})
 _INSTEAD_OF = 1 << 6  # bits of `timing`, see pg_trigger.h
 
 
 def create_trigger(context: Context, statement: CreateTrigStmt) -> None:
     """CREATE TRIGGER: writes wait while it is made; a partitioned table hands row triggers down."""
     assert statement.relation is not None
-    if statement.replace and context.version < 14:
+    if statement.replace and context.version < _REPLACE_SINCE:
         context.refuse("CREATE OR REPLACE TRIGGER needs PostgreSQL 14")
         return
     kind = "view" if statement.timing == _INSTEAD_OF else "table"
@@ -49,6 +51,11 @@ def create_rule(context: Context, statement: RuleStmt) -> None:
     assert statement.relation is not None
     relation = context.relation(statement.relation)
     context.effect("create rule", relation, ACCESS_EXCLUSIVE, object_name=statement.rulename)
+    for action in statement.actions:
+        for kind, raw in action.items():
+            target = decode(kind, raw).relation if kind in _CHANGES else None
+            if target is not None:
+                context.effect("also lock", context.relation(target), ROW_EXCLUSIVE)
 
 
 def create_policy(context: Context, statement: CreatePolicyStmt) -> None:

@@ -9,11 +9,11 @@ from msgspec import Raw
 
 from queryfit.migrations.context import Context
 from queryfit.migrations.interpret.queries import Columns, Query, understand
-from queryfit.migrations.model import Column, Name, Relation, Type
+from queryfit.migrations.model import Column, Relation, Type
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, EXCLUSIVE
 from queryfit.sql.ddl import CreateTableAsStmt, RefreshMatViewStmt, ViewStmt, names
 
-__all__ = ["HANDLERS", "create_materialized_view", "drop_view", "query_of"]
+__all__ = ["HANDLERS", "create_materialized_view", "query_of"]
 
 
 def query_of(context: Context, query: Raw) -> Query:
@@ -150,7 +150,7 @@ def refresh(context: Context, statement: RefreshMatViewStmt) -> None:
         view,
         ACCESS_EXCLUSIVE if is_anew else EXCLUSIVE,
         is_concurrent=statement.concurrent,
-        is_scan=True,
+        is_scan=statement.concurrent,  # the query reads other tables; only to find the differences is the view read
         is_rewrite=is_anew and not statement.skipData,
         is_index_rebuild=is_anew and bool(view.indexes) and not statement.skipData,
         definition="with no data" if statement.skipData else "with data",
@@ -163,30 +163,6 @@ def _has_plain_unique_index(context: Context, view: Relation) -> bool:
         index.is_unique and not index.expressions and bytes(index.predicate) == b"null" and index.is_valid
         for index in context.database.indexes_of(view)
     )
-
-
-def drop_view(context: Context, view: Relation, *, is_cascade: bool) -> None:
-    """Drop one view or materialized view with the views on it, which must go with CASCADE."""
-    dependents = _all_on(context, view.name)
-    if dependents and not is_cascade:
-        context.refuse(f"cannot drop view {view.text} because other objects depend on it")
-        return
-    context.effect("drop view", view, ACCESS_EXCLUSIVE, is_breaking=True, is_cascade=is_cascade)
-    for other in dependents:
-        context.effect("also lock", other, ACCESS_EXCLUSIVE, is_breaking=True)
-        context.database.forget(other.name)
-    context.database.forget(view.name)
-
-
-def _all_on(context: Context, name: Name) -> list[Relation]:
-    found: dict[Name, Relation] = {}
-    pending = [name]
-    while pending:
-        for view in context.database.views_on(pending.pop()):
-            if view.name not in found:
-                found[view.name] = view
-                pending.append(view.name)
-    return list(found.values())
 
 
 HANDLERS: dict[str, Callable[[Context, Any], None]] = {
