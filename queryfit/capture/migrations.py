@@ -18,6 +18,9 @@ _STATEMENT_LENGTH = 80
 
 _NEXT_FILE = "-- next file"
 
+_NO_WORK = dict.fromkeys(("is_rewrite", "is_scan", "is_index_build", "is_index_rebuild"), False)
+_ABOUT_PARTITIONS = frozenset({"attach partition", "detach partition", "create partition"})
+
 _LINES = msgspec.json.Encoder()
 _NOT_NULL = {field.name: field.default for field in msgspec.structs.fields(Effect) if field.default is not None}
 
@@ -29,13 +32,38 @@ def evidence(files: Sequence[MigrationFile], run: Run, version: int) -> dict[str
     numbers = {step.number for step in steps}
     for place, effect in enumerate(run.effects, 1):
         effect.effect = place
-    effects = [effect for effect in run.effects if effect.step in numbers]
+    effects = _told_at_parents([effect for effect in run.effects if effect.step in numbers])
     rows = [_row(step, files[step.file], version) for step in steps]
     defaults = {name: value for name, value in _NOT_NULL.items() if name in tables()["migration_effect"].column_types}
     return {
         "migration_step": Lines(_LINES.encode_lines(rows)),
         "migration_effect": Lines(_LINES.encode_lines(effects), defaults),
     }
+
+
+def _told_at_parents(effects: list[Effect]) -> list[Effect]:
+    """The effects, where those on a partitioned table tell the work on its partitions that are in use.
+
+    A partitioned table has no rows of its own, so its own effect says nothing of what a statement works through.
+    """
+    told = effects
+    parent: int | None = None
+    for place, effect in enumerate(effects):
+        if effect.action != "also lock":
+            parent = None
+            if effect.is_partitioned and effect.is_known and effect.action not in _ABOUT_PARTITIONS:
+                told = list(effects) if told is effects else told
+                told[place] = msgspec.structs.replace(effect, **_NO_WORK)
+                parent = place
+        elif parent is not None and effect.step == told[parent].step and not effect.is_new and not effect.is_small:
+            before = told[parent]
+            work = {name: _either(getattr(before, name), getattr(effect, name)) for name in _NO_WORK}
+            told[parent] = msgspec.structs.replace(before, **work, reason=before.reason or effect.reason)
+    return told
+
+
+def _either(one: bool | None, other: bool | None) -> bool | None:
+    return True if one or other else None if one is None or other is None else False
 
 
 def _row(step: Step, file: MigrationFile, version: int) -> dict[str, Any]:

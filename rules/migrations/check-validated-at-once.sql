@@ -66,6 +66,14 @@ alter table orders add constraint orders_id check (id > 0);
 alter table orders add constraint orders_total check (total >= 0) not enforced;
 -- finds: nothing
 
+-- example: a partitioned table
+-- given: migration
+create table events (day date, kind int) partition by range (day);
+create table events_2026 partition of events for values from ('2026-01-01') to ('2027-01-01');
+-- next file
+alter table events add constraint events_kind check (kind > 0);
+-- finds: public.events.events_kind
+
 -- example: a small table
 -- given: evidence
 insert into migration_effect (effect, step, action, relation, relation_kind, lock_level, object_name, is_known, is_present, is_small, is_scan)

@@ -16,7 +16,7 @@
 --
 -- Some changes need no rewrite: `varchar(n)` to a larger n or to `text`, `numeric(p,s)` to a larger p with the same s,
 -- `timestamp(p)` to a larger p, `timestamp` to `timestamptz` while the session's time zone is UTC (12 and later), `cidr`
--- to `inet`. `int` to `bigint` always does.
+-- to `inet`. `int` to `bigint` always does, and so does a change to a domain with constraints.
 --
 -- ## When to leave it
 -- When the table is new or small.
@@ -80,6 +80,30 @@ alter table orders alter column code type text using lower(code);
 create table orders (code text);
 -- next file
 alter table orders alter column code type text;
+-- finds: nothing
+
+-- example: to a domain with a constraint, or one without
+-- given: migration
+create domain percent as int check (value between 0 and 100);
+create domain amount as int;
+create table orders (discount int, items int);
+-- next file
+alter table orders alter column discount type percent, alter column items type amount;
+-- finds: public.orders (discount)
+
+-- example: a partitioned table, whose partitions are written anew
+-- given: migration
+create table events (day date, kind int) partition by range (day);
+create table events_2026 partition of events for values from ('2026-01-01') to ('2027-01-01');
+-- next file
+alter table events alter column kind type bigint;
+-- finds: public.events (kind)
+
+-- example: one that has no partitions yet
+-- given: migration
+create table events (day date, kind int) partition by range (day);
+-- next file
+alter table events alter column kind type bigint;
 -- finds: nothing
 
 -- example: a column that is not known is another rule's

@@ -2,10 +2,10 @@
 -- title: Domain constraint tested on every table that uses the domain
 -- severity: error
 -- reads: migration_effect
--- message: Writes to {relations} wait while every value of {domain} is tested; add the constraint NOT VALID and validate
---     it in a transaction of its own.
+-- message: Writes to {relations} wait while every value of {domain} is tested; add the constraint NOT VALID, and validate
+--     it at a quiet time, in a transaction of its own.
 -- fix: alter domain {domain} add constraint {constraint} {definition} not valid;
---     -- in a transaction of its own:
+--     -- at a quiet time, in a transaction of its own:
 --     alter domain {domain} validate constraint {constraint};
 -- since: 0.1
 --
@@ -14,9 +14,9 @@
 -- SHARE lock on each of them to the end: all their writes wait.
 --
 -- ## What to do
--- Add it NOT VALID, which reads nothing and holds for new values, and validate it in a transaction of its own. Before 18
--- the validation takes the same SHARE locks (later: SHARE UPDATE EXCLUSIVE, which stops no write), so do it at a quiet
--- time.
+-- Add it NOT VALID, which reads nothing, locks no table, and holds for new values. Validating it takes the same SHARE
+-- locks (up to and including 18): do that at a quiet time, in a transaction of its own. A CHECK on each table instead of
+-- the domain can be validated beside the writes.
 --
 -- ## When to leave it
 -- When the domain is new, or the tables that use it are small.

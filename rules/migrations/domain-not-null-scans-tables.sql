@@ -5,7 +5,7 @@
 -- message: Writes to {relations} wait while every value of {domain} is tested for null; add a CHECK that is NOT VALID at
 --     first instead.
 -- fix: alter domain {domain} add constraint {constraint} check (value is not null) not valid;
---     -- in a transaction of its own:
+--     -- at a quiet time, in a transaction of its own:
 --     alter domain {domain} validate constraint {constraint};
 -- since: 0.1
 --
@@ -14,9 +14,9 @@
 -- the end: all their writes wait. It has no NOT VALID form.
 --
 -- ## What to do
--- `add constraint … check (value is not null) not valid` reads nothing; validate it in a transaction of its own (before 18
--- that takes the same SHARE locks, so at a quiet time). Or set the columns NOT NULL instead of the domain, each behind a
--- validated CHECK.
+-- `add constraint … check (value is not null) not valid` reads nothing and locks no table; validating it takes the same
+-- SHARE locks, so do that at a quiet time. Or set the columns NOT NULL instead of the domain, each behind a CHECK of its
+-- table, which is validated beside the writes.
 --
 -- ## When to leave it
 -- When the domain is new, or the tables that use it are small.

@@ -23,7 +23,7 @@
 select
     effect.effect,
     effect.object_name as subject,
-    effect.relation,
+    coalesce(effect.relation, 'its table') as relation,
     effect.object_name as index,
     case when step.lock_timeout_ms > 0 then 'info' else 'warning' end as severity
 from migration_effect as effect

@@ -78,6 +78,13 @@ create table events_2026 partition of events for values from ('2026-01-01') to (
 create index on events (kind);
 -- finds: public.events (kind)
 
+-- example: a partitioned table that has no partitions yet
+-- given: migration
+create table events (day date, kind int) partition by range (day);
+-- next file
+create index on events (kind);
+-- finds: nothing
+
 -- example: only the parent, which holds no rows
 -- given: migration
 create table events (day date, kind int) partition by range (day);

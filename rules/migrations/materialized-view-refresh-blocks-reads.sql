@@ -25,6 +25,7 @@ select
 from migration_effect as effect
 where
     effect.action = 'refresh materialized view' and effect.is_concurrent is not true and effect.is_scan is not false
+    and coalesce(effect.definition, '') <> 'with no data'
     and not effect.is_new and not effect.is_small and effect.is_present;
 
 -- example: a plain refresh

@@ -42,8 +42,8 @@ with asked as (
 
 select
     effect.effect,
-    effect.relation as subject,
-    effect.relation,
+    coalesce(effect.relation, 'every table') as subject,
+    coalesce(effect.relation, 'Every table') as relation,
     case effect.lock_level
         when 8 then 'ACCESS EXCLUSIVE' when 7 then 'EXCLUSIVE' when 6 then 'SHARE ROW EXCLUSIVE' else 'SHARE'
     end as lock,

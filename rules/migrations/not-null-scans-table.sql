@@ -21,6 +21,9 @@
 -- The VALIDATE belongs in a transaction of its own. From 18 on, `add constraint … not null state not valid` and
 -- `validate constraint` do the same in two steps.
 --
+-- A virtual generated column (18) that is NOT NULL is tested in the same way when it is added: add it without, then the
+-- constraint.
+--
 -- ## When to leave it
 -- When the table is new or small.
 
@@ -31,7 +34,7 @@ select
     coalesce(effect.column_name, effect.columns) as column,
     case when effect.is_scan then 'wait' else 'may wait' end as wait,
     case
-        when effect.action = 'add not null' or step.server_version >= 18
+        when effect.action <> 'set not null' or step.server_version >= 18
             then 'add it as a constraint NOT VALID and validate that in a transaction of its own'
         else 'let a CHECK prove it first, added NOT VALID and validated in a transaction of its own'
     end as cure,
@@ -39,7 +42,10 @@ select
 from migration_effect as effect
 join migration_step as step on step.step = effect.step
 where
-    effect.action in ('set not null', 'add not null') and effect.is_scan is not false
+    (
+        (effect.action in ('set not null', 'add not null') and effect.is_scan is not false)
+        or (effect.action = 'add column' and effect.new_name = 'virtual' and effect.object_name = 'not null' and effect.is_scan)
+    )
     and not effect.is_new and not effect.is_small and effect.is_present;
 
 -- example: on a table in use
@@ -99,6 +105,12 @@ alter table orders alter column state set not null;
 -- given: migration, version 18
 alter table orders add constraint orders_state_not_null not null state;
 -- finds: public.orders (state)
+
+-- example: a virtual column is computed for the test
+-- given: migration, version 18
+alter table orders add column double int generated always as (id * 2) virtual not null;
+alter table orders add column triple int generated always as (id * 3) virtual;
+-- finds: public.orders (double)
 
 -- example: NOT VALID, and validated later
 -- given: migration, version 18

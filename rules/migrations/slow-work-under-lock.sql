@@ -32,7 +32,7 @@ with work as (
     from migration_effect as effect
     join migration_step as step on step.step = effect.step
     where
-        step.transaction is not null
+        step.transaction is not null and effect.action <> 'also lock'
         and (effect.is_rewrite or effect.is_scan or effect.is_index_build or effect.is_index_rebuild)
         and not effect.is_new and not effect.is_small and effect.is_present
 ),
@@ -43,7 +43,7 @@ held as (
     from migration_effect as effect
     join migration_step as step on step.step = effect.step
     where
-        effect.lock_level >= 5 and not effect.is_new and effect.is_present
+        effect.lock_level >= 5 and effect.action <> 'also lock' and not effect.is_new and effect.is_present
         and effect.relation_kind in ('table', 'partitioned table', 'materialized view')
         and step.transaction in (select work.transaction from work)
 ),
@@ -154,6 +154,15 @@ alter table orders add column state text;
 create index lines_order on lines (order_id);
 create index lines_item on lines (item_id);
 -- finds: public.orders
+
+-- example: a partitioned table and its own partitions
+-- given: migration, in a transaction
+create table events (day date, kind int) partition by range (day);
+create table events_2026 partition of events for values from ('2026-01-01') to ('2027-01-01');
+-- next file
+alter table events add column state text;
+create index events_kind on events (kind);
+-- finds: nothing
 
 -- example: a commit in between
 -- given: migration, in a transaction

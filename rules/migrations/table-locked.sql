@@ -24,6 +24,8 @@ with locked as (
     where
         effect.action = 'lock table' and effect.lock_level >= 5
         and not effect.is_new and effect.is_present and step.refusal is null
+        -- outside of a transaction it is refused
+        and (step.transaction is not null or step.is_nested)
 ),
 
 needed as (

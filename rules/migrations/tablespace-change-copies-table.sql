@@ -19,12 +19,12 @@
 
 select
     effect.effect,
-    coalesce(effect.object_name, effect.relation, 'everything in the tablespace') as subject,
-    coalesce(effect.object_name, effect.relation, 'everything in the tablespace') as object,
-    coalesce(effect.relation, 'all its tables') as relation
+    coalesce(effect.relation, 'everything in the tablespace') as subject,
+    coalesce(effect.relation, 'everything in the tablespace') as object,
+    case when effect.relation_kind = 'index' then coalesce(effect.other_relation, 'its table') else 'it' end as relation
 from migration_effect as effect
 where
-    effect.action = 'set tablespace' and effect.is_rewrite is not false
+    effect.action = 'set tablespace' and (effect.is_rewrite is not false or effect.is_index_rebuild)
     and not effect.is_new and not effect.is_small and effect.is_present;
 
 -- example: a table

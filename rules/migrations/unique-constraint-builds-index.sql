@@ -65,6 +65,14 @@ alter table orders add unique (id, code);
 alter table orders add unique (shop_id, code) deferrable;
 -- finds: public.orders (shop_id, code)
 
+-- example: a partitioned table
+-- given: migration
+create table events (day date, kind int) partition by range (day);
+create table events_2026 partition of events for values from ('2026-01-01') to ('2027-01-01');
+-- next file
+alter table events add constraint events_key unique (day, kind);
+-- finds: public.events (day, kind)
+
 -- example: several in one statement
 -- given: migration
 alter table orders add unique (code), add unique (number);

@@ -1,5 +1,5 @@
 -- What one action of a statement does to one relation: its lock, the work under it, and the consequences.
--- Names are as SQL needs them; null is what is not known.
+-- Names are as SQL needs them; null is what is not known. The work on a partitioned table is that on its partitions in use.
 -- source: migration_step, by the rules of PostgreSQL's major version
 -- capture: migration
 create table migration_effect (
