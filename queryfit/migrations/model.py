@@ -208,6 +208,7 @@ class Database(Struct):
     schemas: dict[str, Born] = field(default_factory=lambda: {"public": BEFORE})
     extensions: dict[str, str] = field(default_factory=dict)  # name → its schema
     row_types: set[Name] = field(default_factory=set)  # tables of whose row type a column was made
+    fresh_values_of: int | None = None  # the last transaction that added values to an enum made before it
     has_casts: bool = False  # CREATE CAST ran: there may be conversions between types that are not built in
     is_complete: bool = False
     time_zone: str | None = None  # of the server, where it is known

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -15,6 +15,7 @@ from queryfit.migrations.afterwards import complete
 from queryfit.migrations.context import Context, Nested
 from queryfit.migrations.files import MigrationFile
 from queryfit.migrations.interpret import HANDLERS
+from queryfit.migrations.interpret.fresh_values import refuse_fresh_values
 from queryfit.migrations.interpret.session import default_settings
 from queryfit.migrations.model import Database, Settings
 from queryfit.migrations.steps import Effect, Step
@@ -26,6 +27,7 @@ OLDEST = 13
 
 _BEFORE_STATEMENT = re.compile(r"(?:[\s;]+|--[^\n]*(?:\n|$)|/\*(?:[^*/]|\*(?!/)|/(?!\*))*\*/)*")
 _LONGEST_KEPT = 4_000  # characters of a statement whose tree is kept for others like it
+_MOST_COPIED = 200_000  # relations; a copy of one takes some 50 µs
 _DEEPEST = 4  # blocks within blocks
 
 
@@ -90,6 +92,7 @@ class _Replayer:
         self._transactions = 0
         self._trees: dict[tuple[str, str], tuple[Any, int]] = {}
         self._depth = 0  # of blocks within blocks
+        self._copied = 0  # relations, for transactions that roll back
         self._lines: list[int] = [0]
 
     def file(self, place: int, file: MigrationFile, database: Database) -> None:
@@ -135,8 +138,18 @@ class _Replayer:
         context.transaction = self._begin()
         context.is_in_block = True
         context.after_commit = context.settings
-        block.before = (context.database.copy() if number in block.rollbacks else None, context.settings)
+        block.before = (self._kept(context, block, number), context.settings)
         block.savepoints.clear()
+
+    def _kept(self, context: Context, block: _Block, number: int) -> Database | None:
+        """A copy of the schema, where it comes back."""
+        if number not in block.rollbacks:
+            return None
+        self._copied += len(context.database.relations) + 1
+        if self._copied > _MOST_COPIED:
+            context.unfollowed("too much is rolled back to follow all of it")
+            return None
+        return context.database.copy()
 
     def _leave(self, context: Context, settings: Settings | None = None) -> None:
         """End the transaction block; SET LOCAL ends with it."""
@@ -161,7 +174,7 @@ class _Replayer:
                 if context.transaction is None:
                     self._enter(context, block, number)
             case "TRANS_STMT_SAVEPOINT":
-                kept = context.database.copy() if number in block.rollbacks else None
+                kept = self._kept(context, block, number)
                 block.savepoints.append((node.savepoint_name, kept, context.settings, context.after_commit))
             case "TRANS_STMT_ROLLBACK_TO":
                 while block.savepoints and block.savepoints[-1][0] != node.savepoint_name:
@@ -250,6 +263,8 @@ class _Replayer:
             context.unfollowed(f"statements of the kind {kind} are not known")
             return
         try:
+            if context.transaction is not None and context.transaction == context.database.fresh_values_of:
+                refuse_fresh_values(context, node)
             handler(context, node)
         except RecursionError:
             context.unfollowed("it nests too deeply")
@@ -348,6 +363,9 @@ def _placed(sql: str, parsed: Sequence[ddl.Statement]) -> list[_Entry]:
 
 def _one_by_one(sql: str, whole: ddl.Unparsed) -> list[_Entry]:
     """The statements of a file that does not parse: those that do, and one entry for each that does not."""
+    end = sql.find("\0")
+    if end >= 0:  # no server takes it; what stands before is sent
+        return [*_entries(sql[:end]), _Entry("unparsed", ddl.NOTHING, 0, end, len(sql), whole.message)]
     try:
         pieces = split(sql, with_parser=False, only_slices=True)
     except (ParseError, ValueError):  # it does not even lex: a quote that nobody closes
@@ -356,20 +374,35 @@ def _one_by_one(sql: str, whole: ddl.Unparsed) -> list[_Entry]:
     entries: list[_Entry] = []
     is_ascii = sql.isascii()
     characters = offset = 0  # the same place twice: in characters, and in bytes
-    for piece in pieces:
-        text = sql[piece]
-        offset += piece.start - characters if is_ascii else len(sql[characters : piece.start].encode())
-        characters = piece.start
-        if not text.strip():
-            continue
+    for start, stop in _with_gaps(sql, pieces):
+        text = sql[start:stop]
+        offset += start - characters if is_ascii else len(sql[characters:start].encode())
+        characters = start
         try:
             parsed = ddl.statements(text)
         except ddl.Unparsed as error:
-            at = min(piece.start + error.location, piece.stop)
-            entries.append(_Entry("unparsed", ddl.NOTHING, 0, at, piece.stop, error.message))
+            at = min(start + error.location, stop)
+            entries.append(_Entry("unparsed", ddl.NOTHING, 0, at, stop, error.message))
             continue
         entries += [
-            _Entry(entry.kind, entry.raw, entry.location + offset, entry.start + characters, entry.end + characters)
+            _Entry(entry.kind, entry.raw, entry.location + offset, entry.start + start, entry.end + start)
             for entry in _placed(text, parsed)
         ]
     return entries
+
+
+def _with_gaps(sql: str, pieces: Sequence[slice]) -> Iterator[tuple[int, int]]:
+    """The pieces that the scanner found, and what it left out between them: it drops statements of a single word."""
+    at = 0
+    for piece in (*pieces, slice(len(sql), len(sql))):
+        while at < piece.start:
+            skipped = _BEFORE_STATEMENT.match(sql, at, piece.start)
+            at = skipped.end() if skipped else at
+            if at < piece.start:
+                stop = sql.find(";", at, piece.start)
+                stop = stop if stop >= 0 else piece.start
+                yield at, stop
+                at = stop
+        if sql[piece].strip():
+            yield piece.start, piece.stop
+        at = max(at, piece.stop)

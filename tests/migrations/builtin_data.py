@@ -84,7 +84,15 @@ def source(parts: list[tuple[dict[str, dict[str, set[int]]], dict[tuple[str, str
     lines += [f'    "{name}": {text!r},'.replace("'", '"') if '"' not in text else f"    \"{name}\": '{text}',"
               for name, text in sorted(renamed.items())]  # fmt: skip
     lines += ["}", '"""What format_type() calls a type, where that is not its own name."""', ""]
-    lines += ["TYPES = frozenset(", '    """', block(types), '    """.split()', ")", '"""Types that are no arrays."""', ""]
+    lines += [
+        "TYPES = frozenset(",
+        '    """',
+        block(types),
+        '    """.split()',
+        ")",
+        '"""Types that are no arrays."""',
+        "",
+    ]
     return "\n".join(lines)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 from msgspec import Raw, Struct
 
@@ -9,7 +11,7 @@ from queryfit.migrations.coercion import base_of, domain_of
 from queryfit.migrations.context import Context
 from queryfit.migrations.interpret import constraints, naming, texts
 from queryfit.migrations.model import Column, DefaultKind, Name, Relation, Type
-from queryfit.migrations.steps import ACCESS_EXCLUSIVE
+from queryfit.migrations.steps import ACCESS_EXCLUSIVE, ROW_EXCLUSIVE
 from queryfit.migrations.type_names import SERIALS, type_text
 from queryfit.migrations.volatility import volatility
 from queryfit.sql import ddl
@@ -21,6 +23,7 @@ _ATTRIBUTES = {
     "CONSTR_ATTR_DEFERRED": {"deferrable": True, "initdeferred": True},
     "CONSTR_ATTR_NOT_ENFORCED": {"is_enforced": False, "skip_validation": True, "initially_valid": False},
 }
+_DRAWN = re.compile(rb'"sval":"nextval"\}\}\].{0,99}?"A_Const":\{"sval":\{"sval":"([\w.]+)"')
 _NULL = b'{"A_Const":{"isnull":true'
 GENERATED_WORDS = {"s": "stored", "v": "virtual"}
 
@@ -179,6 +182,8 @@ def add_column(context: Context, relation: Relation, action: AlterTableCmd, stat
     )
     if context.step.refusal is not None:
         return
+    if is_rewrite:
+        _lock_drawn(context, column.default_expression)
     _put(context, relation, found)
     for child in children:
         own = child.columns.get(column.name)
@@ -251,6 +256,24 @@ def put_sequence(context: Context, relation: Relation, column: str) -> None:
             name, "sequence", persistence=relation.persistence, born=context.born, owned_by=(relation.name, column)
         )
     )
+
+
+def lock_sequences(context: Context, relation: Relation, column: str, level: int) -> None:
+    """Lock the sequences that a column owns."""
+    for sequence in context.database.owned_sequences(relation.name, column):
+        context.effect("also lock", sequence, level, other_relation=relation.text)
+
+
+def _lock_drawn(context: Context, expression: Raw) -> None:
+    """A default that draws from a sequence while the table is rewritten locks the sequence."""
+    if b'"nextval"' not in bytes(expression):
+        return
+    for drawn in _DRAWN.findall(bytes(expression)):
+        parts = tuple(part.strip('"') for part in drawn.decode().split("."))
+        name = context.qualify(parts, context.database.relations)
+        sequence = context.database.relations.get(name)
+        if sequence is not None and sequence.kind == "sequence":
+            context.effect("also lock", sequence, ROW_EXCLUSIVE)
 
 
 def rebuilds(relation: Relation) -> bool:

@@ -15,9 +15,9 @@ from msgspec import Raw
 from queryfit.migrations import coercion
 from queryfit.migrations.context import Context
 from queryfit.migrations.interpret import naming, texts
-from queryfit.migrations.interpret.added_columns import collation, has_rows, rebuilds, typed_tables
+from queryfit.migrations.interpret.added_columns import collation, has_rows, lock_sequences, rebuilds, typed_tables
 from queryfit.migrations.model import Column, Constraint, Database, Index, Name, Relation, Type
-from queryfit.migrations.steps import ACCESS_EXCLUSIVE
+from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE
 from queryfit.migrations.type_names import SERIALS, type_text
 from queryfit.sql import ddl
 from queryfit.sql.ddl import NOTHING, AlterTableCmd, AlterTableStmt
@@ -80,6 +80,7 @@ def alter_type(context: Context, relation: Relation, action: AlterTableCmd, stat
         is_scan=again.is_scan if change.verdict != "refused" else False,
         is_index_rebuild=is_rebuild,
         reason=change.reason if is_rewrite is not False else again.reason,
+        other_relation=_looked_up(relation, name) if is_rewrite else None,
         definition=_using_text(context, definition.location, using),
         is_lossy=coercion.is_lossy(database, before, after),
         is_breaking=coercion.is_breaking(database, before, after),
@@ -87,7 +88,9 @@ def alter_type(context: Context, relation: Relation, action: AlterTableCmd, stat
     )
     if context.step.refusal is not None:
         return
-    _others(context, relation, name, is_rewrite=change.is_rewrite)
+    _others(context, relation, name, is_rewrite=is_rewrite)
+    if column is not None and column.identity:
+        lock_sequences(context, relation, name, SHARE_ROW_EXCLUSIVE)
     for child in children:
         own = child.columns.get(name)
         child_rewrite = change.is_rewrite if has_rows(child) and not is_virtual else False
@@ -96,7 +99,7 @@ def alter_type(context: Context, relation: Relation, action: AlterTableCmd, stat
         context.effect("also lock", child, ACCESS_EXCLUSIVE, column_name=name, is_rewrite=child_rewrite,
                        is_scan=below.is_scan, is_index_rebuild=below.is_index_rebuild,
                        reason=change.reason if child_rewrite is not False else below.reason)  # fmt: skip
-        _others(context, child, name, is_rewrite=change.is_rewrite)
+        _others(context, child, name, is_rewrite=child_rewrite)
         if own is not None:
             own.type, own.collation = after, new_collation
     if column is not None:
@@ -138,7 +141,9 @@ def _refuse(
     if relation.name in context.database.row_types:
         user = next(columns_of_type(context.database, relation.name), None)
         if user is not None:
-            context.refuse(f'cannot alter table "{table}" because column "{user[0].name.name}.{user[1]}" uses its row type')
+            context.refuse(
+                f'cannot alter table "{table}" because column "{user[0].name.name}.{user[1]}" uses its row type'
+            )
     for view in context.database.views_on(relation.name, name):
         context.refuse(f"cannot alter type of a column used by a view or rule: {view.text} uses {name}")
         return
@@ -206,7 +211,7 @@ def rebuilt(
     if not has_rows(relation):
         return Rebuilt(False, False, None)
     if is_rewrite:
-        return Rebuilt(_references_again(relation, name), rebuilds(relation), None)
+        return Rebuilt(_looked_up(relation, name) is not None, rebuilds(relation), None)
     reason = None
     is_scan = False
     for constraint in relation.constraints.values():
@@ -231,15 +236,17 @@ def rebuilt(
     return Rebuilt(is_scan, is_rebuild, reason)
 
 
-def _references_again(relation: Relation, name: str) -> bool:
-    """A foreign key over a rewritten column is looked up again, for every row."""
-    return any(
-        constraint.kind == "foreign key"
-        and constraint.is_validated
-        and constraint.is_enforced
-        and name in constraint.columns
-        for constraint in relation.constraints.values()
-    )
+def _looked_up(relation: Relation, name: str) -> str | None:
+    """The table in which a foreign key over a rewritten column is looked up again, for every row."""
+    for constraint in relation.constraints.values():
+        if (
+            constraint.referenced is not None
+            and constraint.is_validated
+            and constraint.is_enforced
+            and name in constraint.columns
+        ):
+            return constraint.referenced.text
+    return None
 
 
 def _reads(constraint: Constraint, name: str) -> bool:

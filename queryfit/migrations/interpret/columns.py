@@ -11,12 +11,13 @@ from queryfit.migrations.interpret.added_columns import (
     add_column,
     default_of,
     has_rows,
+    lock_sequences,
     put_sequence,
     typed_tables,
 )
 from queryfit.migrations.interpret.column_types import alter_type, covers, foreign_keys, set_expression
 from queryfit.migrations.model import Column, Relation
-from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE, Action
+from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE, Action
 from queryfit.sql import ddl
 from queryfit.sql.ddl import NOTHING, AlterTableCmd, AlterTableStmt
 
@@ -73,6 +74,7 @@ def drop_column(context: Context, relation: Relation, action: AlterTableCmd, sta
             context.effect("also lock", other, ACCESS_EXCLUSIVE, object_name=key.name)
         if is_child:
             constraints.drop_state(context, other, key)
+    lock_sequences(context, relation, name, ACCESS_EXCLUSIVE)
     _drop_views(context, relation, name)
     children = _below(context, relation, statement)
     for generated in _computed_from(relation, name):
@@ -467,6 +469,7 @@ def set_identity(context: Context, relation: Relation, action: AlterTableCmd, st
     if column is not None and not column.identity and relation.are_columns_known:
         context.refuse(f'column "{name}" of relation "{relation.name.name}" is not an identity column')
         return
+    lock_sequences(context, relation, name, SHARE_ROW_EXCLUSIVE)
     for own in _partitions(context, relation, statement):
         context.effect("also lock", own, ACCESS_EXCLUSIVE, column_name=name)
 
@@ -488,6 +491,7 @@ def drop_identity(context: Context, relation: Relation, action: AlterTableCmd, s
             context.effect("also lock", own, ACCESS_EXCLUSIVE, column_name=name)
         if name in own.columns:
             own.columns[name].identity, own.columns[name].default = "", None
+    lock_sequences(context, relation, name, ACCESS_EXCLUSIVE)
     for sequence in context.database.owned_sequences(relation.name, name):
         context.database.forget(sequence.name)
 

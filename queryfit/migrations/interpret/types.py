@@ -124,72 +124,8 @@ def alter_enum(context: Context, statement: AlterEnumStmt) -> None:
     at = enum.values.index(neighbor) + statement.newValIsAfter if neighbor in enum.values else len(enum.values)
     enum.values.insert(at, statement.newVal)
     if context.transaction is not None and enum.born.transaction != context.transaction:
-        enum.added[statement.newVal] = context.transaction
+        enum.added[statement.newVal] = database.fresh_values_of = context.transaction
     database.enums[name] = enum
-
-
-def uses_new_enum_value(context: Context, raw: Raw, kinds: Sequence[Type | None] = ()) -> str | None:
-    """Why PostgreSQL refuses a statement or expression: it uses an enum value that its own transaction added.
-
-    `kinds` are the types that its constants become, such as those of the columns of an INSERT; beside them, constants
-    that are cast to the enum count. None where nothing is wrong, or cannot be told.
-    """
-    transaction = context.transaction
-    if transaction is None:
-        return None
-    fresh = [
-        (enum.name, value)
-        for enum in context.database.enums.values()
-        if enum.added
-        for value, place in enum.added.items()
-        if place == transaction
-    ]
-    if not fresh or raw is NOTHING:
-        return None
-    text = bytes(raw)
-    wanted = {(kind.schema, kind.name) for kind in kinds if kind is not None}
-    for name, value in fresh:
-        if value.isascii() and f'"sval":"{value}"'.encode() not in text:
-            continue
-        if tuple(name) in wanted and _has_constant(tree(raw), value):
-            return f"unsafe use of new value {value!r} of enum type {name.text}"
-        if _is_cast(context, tree(raw), value, name):
-            return f"unsafe use of new value {value!r} of enum type {name.text}"
-    return None
-
-
-def _nodes(node: Any) -> Iterator[dict[str, Any]]:
-    pending = [node]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, list):
-            pending += node
-        elif isinstance(node, dict):
-            yield node
-            pending += node.values()
-
-
-def _has_constant(node: Any, value: str) -> bool:
-    return any(_constant(part.get("A_Const")) == value for part in _nodes(node))
-
-
-def _constant(constant: Any) -> str | None:
-    return constant["sval"].get("sval", "") if isinstance(constant, dict) and "sval" in constant else None
-
-
-def _is_cast(context: Context, node: Any, value: str, enum: Name) -> bool:
-    """A constant of that value is cast to the enum."""
-    for part in _nodes(node):
-        cast = part.get("TypeCast")
-        if not isinstance(cast, dict):
-            continue
-        argument = cast.get("arg")
-        if not isinstance(argument, dict) or _constant(argument.get("A_Const")) != value:
-            continue
-        parts = [entry["String"].get("sval", "") for entry in cast.get("typeName", {}).get("names", [])]
-        if context.qualify(parts, context.database.enums) == enum:
-            return True
-    return False
 
 
 # domains
@@ -427,33 +363,6 @@ def alter_type(context: Context, statement: AlterTypeStmt) -> None:
     """ALTER TYPE … SET (…) of a base type."""
     name = context.qualify(names(statement.typeName), context.database.types)
     context.thing("alter object", name.text, "type", is_known=name in context.database.types)
-
-
-def move_type(database: Database, old: Name, new: Name) -> None:
-    """Give a type another name or schema, wherever it is named: in columns, domains and composite types."""
-    for kind in (database.enums, database.domains, database.types):
-        found: Any = kind.pop(old, None)  # type: ignore[attr-defined]
-        if found is not None:
-            found.name = new
-            kind[new] = found  # type: ignore[index]
-            database.gone.add(old)
-            database.gone.discard(new)
-    for relation in database.relations.values():
-        for column in relation.columns.values():
-            column.type = _moved(column.type, old, new)
-        if relation.of_type == old:
-            relation.of_type = new
-    for domain in database.domains.values():
-        domain.base = _moved(domain.base, old, new)
-    for other in database.types.values():
-        for attribute, attribute_type in other.columns.items():
-            other.columns[attribute] = _moved(attribute_type, old, new)
-
-
-def _moved(kind: Type | None, old: Name, new: Name) -> Type | None:
-    if kind is None or kind.name != old.name or kind.schema != old.schema:
-        return kind
-    return kind._replace(schema=new.schema, name=new.name)
 
 
 HANDLERS: dict[str, Any] = {
