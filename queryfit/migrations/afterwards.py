@@ -39,6 +39,7 @@ _RENAMES = {
     "rename function": "function",
 }
 _KINDS = {"function": "function", "type": "type", "domain": "type", "enum": "type", "composite type": "type"}
+_EXISTENCE = re.compile(r"does not exist|already exists|depends? on it|is missing column")
 _QUALIFIED = re.compile(r'("(?:[^"]|"")*"|[^."]+)\.(.+)', re.DOTALL)
 _NOT_NULL = re.compile(
     rb'\{"NullTest":\{"arg":\{"ColumnRef":\{"fields":\[\{"String":\{"sval":"([^"]+)"\}\}\][^\[\]{}]*\}\},'
@@ -53,9 +54,11 @@ def complete(
 ) -> None:
     """Fill in, for the files that are judged, the facts of effects that depend on what comes after them.
 
-    These are `is_object_new`, `is_name_new`, `name_returns`, `new_relation`, `has_index`, `has_policy` and
+    Refusals of steps that are not certain, since something before could not be seen, are taken back. The facts are
+    `is_object_new`, `is_name_new`, `name_returns`, `new_relation`, `has_index`, `has_policy` and
     `has_primary_key`. `databases` is the schema after the last file, by group.
     """
+    _doubt(files, steps)
     names: _Names | None = None
     place = -1
     ends: dict[int, _End] = {}
@@ -73,6 +76,24 @@ def complete(
             if end is None:
                 end = ends[file.group] = _End(databases[file.group], effects)
             end.tell(effect)
+
+
+def _doubt(files: Sequence[MigrationFile], steps: Sequence[Step]) -> None:
+    """Take back refusals that rest on what exists, where something before may have made or dropped it unseen."""
+    blind: set[int] = set()  # groups of files in which a statement could not be seen or followed
+    refused = -1  # the last file with a refusal: what follows it in the file may be a mere consequence
+    for step in steps:
+        if step.refusal is not None:
+            group = files[step.file].group
+            if (group in blind or step.file == refused) and _EXISTENCE.search(step.refusal) is not None:
+                step.unfollowed = step.unfollowed or f"after what could not be seen or was refused: {step.refusal}"
+                step.refusal = None
+                continue
+            if step.kind == "unparsed":
+                blind.add(group)
+            refused = step.file
+        elif step.unseen is not None or step.unfollowed is not None:
+            blind.add(files[step.file].group)
 
 
 class _Names:

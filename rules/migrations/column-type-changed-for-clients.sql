@@ -30,7 +30,16 @@ where effect.action = 'alter column type'
     and effect.is_breaking
     and effect.is_present
     and not effect.is_new
-    and not effect.is_object_new;
+    and not effect.is_object_new
+    and not exists (
+        -- an enum is exchanged: for clients its name stays, and their values do
+        select 1
+        from migration_effect as renamed
+        where renamed.action = 'rename type'
+            and renamed.relation = effect.type_after
+            and renamed.new_relation = effect.type_before
+            and renamed.effect < effect.effect
+    );
 
 -- example: text becomes a number
 -- given: migration
@@ -70,4 +79,15 @@ create table orders (id bigint primary key);
 -- next file
 alter table orders add column number text;
 alter table orders alter column number type bigint using number::bigint;
+-- finds: nothing
+
+-- example: an enum is exchanged: clients see the type of the same name
+-- given: migration, in a transaction
+create type order_status as enum ('open', 'paid', 'lost');
+create table orders (id bigint primary key, status order_status);
+-- next file
+alter type order_status rename to order_status_old;
+create type order_status as enum ('open', 'paid');
+alter table orders alter column status type order_status using status::text::order_status;
+drop type order_status_old;
 -- finds: nothing

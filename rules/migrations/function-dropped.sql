@@ -32,6 +32,7 @@ select
 from migration_effect as effect
 where effect.action = 'drop function'
     and effect.is_present
+    and effect.is_breaking -- clients cannot call a trigger's function
     and not effect.is_new
     and not effect.is_name_new
     and coalesce(effect.name_returns, 'file') = 'file';
@@ -71,4 +72,11 @@ create function pg_temp.fill() returns void language sql as 'select 1';
 create function helper() returns void language sql as 'select 1';
 drop function helper();
 drop function pg_temp.fill();
+-- finds: nothing
+
+-- example: a trigger's function, which no client can call
+-- given: migration
+create function touch() returns trigger language plpgsql as $$ begin return new; end $$;
+-- next file
+drop function touch() cascade;
 -- finds: nothing

@@ -21,6 +21,7 @@ select effect.effect, effect.relation as subject, effect.relation, effect.new_na
 from migration_effect as effect
 where effect.action = 'rename function'
     and effect.is_present
+    and effect.is_breaking -- clients cannot call a trigger's function
     and not effect.is_new
     and not effect.is_name_new
     and coalesce(effect.name_returns, 'file') = 'file';
@@ -40,4 +41,11 @@ create function order_total(bigint) returns numeric language sql as 'select tota
 -- given: migration
 create function order_total(bigint) returns numeric language sql as 'select 1.0';
 alter function order_total(bigint) rename to total_of_order;
+-- finds: nothing
+
+-- example: a trigger's function, which no client can call
+-- given: migration
+create function touch() returns trigger language plpgsql as $$ begin return new; end $$;
+-- next file
+alter function touch() rename to set_updated_at;
 -- finds: nothing

@@ -4,7 +4,7 @@
 -- reads: migration_effect
 -- message: Each delete in {referenced_relation} will read the whole of {relation} to look for rows that point to it; build
 --     an index on ({columns}).
--- fix: create index {concurrently}on {relation} ({columns});
+-- fix: create index {concurrently}on {relation} ({quoted});
 -- since: 0.1
 --
 -- ## Why it matters
@@ -25,6 +25,12 @@ select
     effect.relation || ' (' || effect.columns || ')' as subject,
     effect.relation,
     effect.columns,
+    case
+        when regexp_matches(effect.columns, '^[a-z_][a-z0-9_]*(, [a-z_][a-z0-9_]*)*$')
+            and not regexp_matches(effect.columns, '(^|, )(user|order|group|table|column|check|default|to|from|end)(,|$)')
+            then effect.columns
+        else '"' || replace(replace(effect.columns, '"', '""'), ', ', '", "') || '"'
+    end as quoted,
     min(effect.other_relation) as referenced_relation,
     case when bool_and(effect.is_new) then 'info' else 'warning' end as severity,
     case when bool_and(effect.is_new) or bool_or(effect.is_partitioned) then '' else 'concurrently ' end as concurrently

@@ -61,3 +61,19 @@ create table if not exists orders (id bigint);
 -- given: migration
 create tabel orders (id bigint);
 -- finds: nothing
+
+-- example: something before it could not be seen
+-- given: migration
+create table orders (id bigint primary key);
+-- next file
+do $$ begin execute 'alter table orders add column ' || current_setting('app.column') || ' numeric'; end $$;
+alter table orders drop column total;
+-- finds: nothing
+
+-- example: what follows from a refusal in the same file is told once
+-- given: migration
+create table orders (id bigint primary key);
+-- next file
+alter table orders rename column total to net;
+alter table orders drop column net;
+-- finds: alter table orders rename column total to net

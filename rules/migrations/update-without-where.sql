@@ -1,7 +1,7 @@
 -- rule: update-without-where
 -- title: UPDATE of every row in one statement
 -- severity: warning
--- reads: migration_effect
+-- reads: migration_effect, migration_step
 -- message: Every row of {relation} is written anew and stays locked until the transaction ends: writers wait, the table
 --     grows to twice its size; update in batches, each in a transaction of its own.
 -- fix: update {relation} set … where id between $1 and $2 and …;
@@ -20,9 +20,25 @@
 -- ## When to leave it
 -- The table has some ten thousand rows at most.
 
+with locked as (
+    -- behind such a lock it is worse: backfill-under-lock says so
+    select step.transaction, min(effect.step) as since
+    from migration_effect as effect
+    join migration_step as step on step.step = effect.step
+    where effect.lock_level = 8
+        and not effect.is_new
+        and effect.is_present
+        and effect.relation_kind in ('table', 'partitioned table', 'materialized view')
+        and effect.action <> 'drop table'
+        and step.transaction is not null
+    group by step.transaction
+)
 select effect.effect, effect.relation as subject, effect.relation
 from migration_effect as effect
+join migration_step as step on step.step = effect.step
+left join locked on locked.transaction = step.transaction and locked.since < effect.step
 where effect.action = 'update'
+    and locked.since is null
     and not effect.has_where
     and not effect.is_new
     and not effect.is_small
@@ -67,4 +83,10 @@ update batch set id = 2;
 -- example: ON CONFLICT DO UPDATE names its rows
 -- given: migration
 insert into settings (id, theme) values (1, 'dark') on conflict (id) do update set theme = 'dark';
+-- finds: nothing
+
+-- example: while a table is locked it is another fault
+-- given: migration, in a transaction
+alter table orders add column net numeric;
+update orders set net = total / 1.2;
 -- finds: nothing
