@@ -22,7 +22,11 @@ _NO_WORK = dict.fromkeys(("is_rewrite", "is_scan", "is_index_build", "is_index_r
 _ABOUT_PARTITIONS = frozenset({"attach partition", "detach partition", "create partition"})
 
 _LINES = msgspec.json.Encoder()
-_NOT_NULL = {field.name: field.default for field in msgspec.structs.fields(Effect) if field.default is not None}
+_NOT_NULL = {
+    field.name: field.default
+    for field in msgspec.structs.fields(Effect)
+    if field.default is not None and field.default is not msgspec.NODEFAULT
+}
 
 
 def evidence(files: Sequence[MigrationFile], run: Run, version: int) -> dict[str, Lines]:
@@ -33,11 +37,13 @@ def evidence(files: Sequence[MigrationFile], run: Run, version: int) -> dict[str
     for place, effect in enumerate(run.effects, 1):
         effect.effect = place
     effects = _told_at_parents([effect for effect in run.effects if effect.step in numbers])
+    # null means that it is not known, and a line of JSON does not tell that from what it leaves out
+    unknown = {name: [effect.effect for effect in effects if getattr(effect, name) is None] for name in _NO_WORK}
     rows = [_row(step, files[step.file], version) for step in steps]
     defaults = {name: value for name, value in _NOT_NULL.items() if name in tables()["migration_effect"].column_types}
     return {
         "migration_step": Lines(_LINES.encode_lines(rows)),
-        "migration_effect": Lines(_LINES.encode_lines(effects), defaults),
+        "migration_effect": Lines(_LINES.encode_lines(effects), defaults, unknown),
     }
 
 

@@ -172,10 +172,14 @@ def empty_session(reads: Sequence[str]) -> Session:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Rows of a table as lines of JSON. A key that a line leaves out has its value in `defaults`, else null."""
+    """Rows of a table as lines of JSON. A key that a line leaves out has its value in `defaults`, else null.
+
+    `unknown` names the rows, by the number in the table's first column, where a column with a default is null.
+    """
 
     lines: bytes
     defaults: Mapping[str, object] = field(default_factory=dict)
+    unknown: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
 def loaded_session(held: Mapping[str, Lines]) -> Session:
@@ -194,10 +198,8 @@ def loaded_session(held: Mapping[str, Lines]) -> Session:
                 path.write_bytes(rows.lines)
                 types = tables()[name].column_types
                 spec = ", ".join(f"{column}: '{kind}'" for column, kind in types.items())
-                values = ", ".join(
-                    f"coalesce({column}, {_literal(rows.defaults[column])})" if column in rows.defaults else column
-                    for column in types
-                )
+                key = next(iter(types))
+                values = ", ".join(_value(rows, column, key) for column in types)
                 quoted = str(path).replace("'", "''")
                 raw.execute(
                     f"insert into {name} select {values} from read_json('{quoted}', format = 'newline_delimited',"
@@ -205,6 +207,16 @@ def loaded_session(held: Mapping[str, Lines]) -> Session:
                 )
 
     return _build({name: tables()[name].create for name in held}, load=load, threads=1)
+
+
+def _value(rows: Lines, column: str, key: str) -> str:
+    """What a column of a line holds, in SQL."""
+    if column not in rows.defaults:
+        return column
+    value = f"coalesce({column}, {_literal(rows.defaults[column])})"
+    if numbers := rows.unknown.get(column):
+        return f"case when {key} not in ({', '.join(map(str, numbers))}) then {value} end"
+    return value
 
 
 def _literal(value: object) -> str:
