@@ -26,7 +26,10 @@ with filled as (
         and (
             (effect.action in ('update', 'delete', 'merge') and not effect.is_new)
             or (effect.action = 'insert' and effect.definition = 'select')
-            or (effect.action in ('create table as', 'create materialized view') and effect.is_scan is not false)
+            or (
+                effect.action in ('create table as', 'create materialized view')
+                and coalesce(effect.definition, '') <> 'with no data'
+            )
         )
 ),
 
@@ -106,6 +109,13 @@ insert into archive select id, 'old' from orders;
 create table archive (id bigint);
 alter table orders add column archived boolean;
 insert into archive select id from orders;
+-- finds: public.archive
+
+-- example: a table made of another one's rows
+-- given: migration, in a transaction
+alter table orders add column archived boolean;
+create table archive as select * from orders;
+create table empty_one as select * from orders with no data;
 -- finds: public.archive
 
 -- example: a few rows by value

@@ -24,7 +24,7 @@ select
     effect.relation
 from migration_effect as effect
 where
-    effect.action = 'refresh materialized view' and effect.is_concurrent is not true and effect.is_scan is not false
+    effect.action = 'refresh materialized view' and effect.is_concurrent is not true
     and coalesce(effect.definition, '') <> 'with no data'
     and not effect.is_new and not effect.is_small and effect.is_present;
 

@@ -1,7 +1,7 @@
 -- rule: reindex-not-concurrent
 -- title: REINDEX without CONCURRENTLY
 -- severity: error
--- reads: migration_effect
+-- reads: migration_effect, migration_step
 -- message: REINDEX of {object} stops writes to its table, and every read that would plan with the index, until it is
 --     done; reindex concurrently, outside a transaction.
 -- repair: concurrently
@@ -21,16 +21,36 @@
 -- (`reindex system`) have no concurrent form.
 
 -- one finding a statement: a schema or a partitioned table is many relations
+with used as (
+    select
+        effect.step,
+        count(*) as relations,
+        count(*) filter (not effect.is_new and not effect.is_small and effect.is_present) as relations_in_use,
+        min(effect.effect) filter (not effect.is_new and not effect.is_small and effect.is_present) as first_effect
+    from migration_effect as effect
+    where effect.action = 'reindex'
+    group by effect.step
+)
+
 select
-    min(effect.effect) as effect,
-    coalesce(arg_min(effect.object_name, effect.effect), arg_min(effect.relation, effect.effect), 'the database') as subject,
-    coalesce(arg_min(effect.object_name, effect.effect), arg_min(effect.relation, effect.effect), 'the database')
-    || case when count(*) > 1 then ' and others' else '' end as object
-from migration_effect as effect
+    step.step,
+    effect.effect,
+    coalesce(effect.object_name, effect.relation, lower(substr(step.refused_in_transaction, 9))) as subject,
+    coalesce(effect.object_name, effect.relation, 'the ' || lower(substr(step.refused_in_transaction, 9)))
+    || case when used.relations_in_use > 1 then ' and others' else '' end as object
+from migration_step as step
+left join used on used.step = step.step
+left join migration_effect as effect on effect.effect = used.first_effect
 where
-    effect.action = 'reindex' and effect.is_concurrent is not true
-    and not effect.is_new and not effect.is_small and effect.is_present
-group by effect.step;
+    step.kind = 'ReindexStmt' and not step.is_concurrent
+    and (
+        used.relations_in_use > 0
+        -- of a schema or database that no migration made, nobody here knows the tables
+        or (
+            used.relations is null and step.refusal is null
+            and step.refused_in_transaction in ('REINDEX SCHEMA', 'REINDEX DATABASE')
+        )
+    );
 
 -- example: an index
 -- given: migration
@@ -58,6 +78,11 @@ create table lines (id bigint primary key);
 -- next file
 reindex schema public;
 -- finds: public.orders
+
+-- example: tables that no migration made
+-- given: migration
+reindex database;
+-- finds: database
 
 -- example: a partitioned table
 -- given: migration
