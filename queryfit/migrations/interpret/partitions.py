@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from queryfit.migrations.context import Context
-from queryfit.migrations.interpret import constraints, indexes, proofs
+from queryfit.migrations.interpret import bounds, constraints, indexes
 from queryfit.migrations.model import Relation
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
 from queryfit.sql.ddl import AlterTableCmd, AlterTableStmt, PartitionBoundSpec
@@ -15,10 +15,46 @@ BY_CONSTRAINTS = 18
 
 def announce(context: Context, relation: Relation, parent: Relation, bound: PartitionBoundSpec) -> None:
     """What CREATE TABLE … PARTITION OF does to the parent and to its default partition."""
+    refuse_bound(context, parent, relation.name.name, bound)
     context.effect(
         "create partition", parent, ACCESS_EXCLUSIVE, other_relation=relation.text, is_default=bound.is_default
     )
-    _scan_default(context, parent, bound, relation)
+    if context.step.refusal is None:
+        _scan_default(context, parent, bound, relation)
+    _lock_referencing(context, parent, relation)
+
+
+def _lock_referencing(context: Context, parent: Relation, partition: Relation) -> None:
+    """Tables whose foreign keys point at the parent get to know of the new partition."""
+    for above in (parent, *ancestors(context, parent)):
+        for other, _ in context.database.referencing(above.name):
+            context.effect("also lock", other, SHARE_ROW_EXCLUSIVE, other_relation=partition.text)
+
+
+def ancestors(context: Context, relation: Relation) -> list[Relation]:
+    """The tables above, nearest first."""
+    found: list[Relation] = []
+    pending = list(relation.parents)
+    while pending:
+        above = context.database.relations.get(pending.pop(0))
+        if above is not None and above not in found:
+            found.append(above)
+            pending += above.parents
+    return found
+
+
+def refuse_bound(context: Context, parent: Relation, name: str, bound: PartitionBoundSpec) -> None:
+    """A bound must not overlap those that are there."""
+    if bound.is_default and parent.default_partition is not None:
+        context.refuse(
+            f'partition "{name}" conflicts with existing default partition "{parent.default_partition.name}"'
+        )
+        return
+    for place in sorted(parent.children):
+        sibling = context.database.relations.get(place)
+        if sibling is not None and sibling.bound is not None and bounds.overlap(parent, bound, sibling.bound):
+            context.refuse(f'partition "{name}" would overlap partition "{sibling.name.name}"')
+            return
 
 
 def _scan_default(context: Context, parent: Relation, bound: PartitionBoundSpec, partition: Relation) -> None:
@@ -29,7 +65,10 @@ def _scan_default(context: Context, parent: Relation, bound: PartitionBoundSpec,
     if default is None or default is partition:
         return
     for table in (default, *context.database.descendants(default)):
-        is_scan = table.kind == "table" and not proofs.excludes(table, parent, bound)
+        is_scan: bool | None = table.kind == "table"
+        if is_scan:
+            proven = bounds.excludes(default, parent, bound) or bounds.excludes(table, parent, bound)
+            is_scan = None if proven is None else not proven
         context.effect(
             "also lock",
             table,
@@ -83,13 +122,7 @@ def _attach(context: Context, relation: Relation, action: AlterTableCmd, stateme
         return
     first = len(context.effects)
     for table in (partition, *context.database.descendants(partition)):
-        is_scan: bool | None = table.kind != "partitioned table" and table.kind != "foreign table"
-        if is_scan:
-            is_scan = not proofs.implies(table, relation, bound)
-        if is_scan and not bound.is_default and not relation.partition_key:
-            is_scan = None  # the key is not known
-        if bound.is_default and not _siblings(context, relation, partition):
-            is_scan = False
+        is_scan = _is_scanned(context, relation, partition, table, bound)
         context.effect(
             "also lock",
             table,
@@ -98,6 +131,7 @@ def _attach(context: Context, relation: Relation, action: AlterTableCmd, stateme
             reason="no validated CHECK proves that its rows fit the bound" if is_scan else None,
         )
     _scan_default(context, relation, bound, partition)
+    _lock_referencing(context, relation, partition)
     partition.parents = (*partition.parents, relation.name)
     relation.children.add(partition.name)
     partition.bound = bound
@@ -114,11 +148,22 @@ def _attach(context: Context, relation: Relation, action: AlterTableCmd, stateme
         indexes.validate_parent(context, index)
 
 
-def _siblings(context: Context, relation: Relation, partition: Relation) -> bool:
-    """The parent has (or may have) other partitions."""
-    if not relation.are_columns_known or not relation.is_known:
-        return True
-    return any(name != partition.name for name in relation.children)
+def _is_scanned(
+    context: Context, relation: Relation, partition: Relation, table: Relation, bound: PartitionBoundSpec
+) -> bool | None:
+    """Whether a table is read to see that its rows fit the bound; None where constraints or the key are not known."""
+    if table.kind in {"partitioned table", "foreign table"}:
+        return False
+    if not relation.is_known or not relation.partition_key:
+        return None
+    database = context.database
+    proven: bool | None = False
+    for place in (partition, table):
+        if bound.is_default:
+            proven = proven or bounds.fits_default(database, place, relation, partition)
+        else:
+            proven = proven or bounds.fits(database, place, relation, bound)
+    return None if proven is None else not proven
 
 
 def _refuse(context: Context, relation: Relation, partition: Relation, bound: PartitionBoundSpec) -> None:
@@ -131,10 +176,7 @@ def _refuse(context: Context, relation: Relation, partition: Relation, bound: Pa
         context.refuse("cannot attach inheritance child as partition")
     elif partition.children and partition.kind == "table":
         context.refuse("cannot attach inheritance parent as partition")
-    if bound.is_default and relation.default_partition is not None:
-        context.refuse(
-            f'partition "{name}" conflicts with existing default partition "{relation.default_partition.name}"'
-        )
+    refuse_bound(context, relation, name, bound)
     if relation.are_columns_known and partition.are_columns_known:
         _refuse_columns(context, relation, partition)
 

@@ -89,11 +89,3 @@ def column_of(node: Any) -> str | None:
         return None
     last = reference.get("fields", [{}])[-1]
     return str(last["String"].get("sval", "")) if "String" in last else None
-
-
-def implies(table: Relation, parent: Relation, bound: Any) -> bool:
-    return False
-
-
-def excludes(table: Relation, parent: Relation, bound: Any) -> bool:
-    return False
