@@ -12,8 +12,8 @@
 -- this column.
 --
 -- ## What to do
--- Lint the whole folder of migrations (`--changed` still judges only new files), or give a capture with `--against`. Where
--- it is a rewrite: add a column of the new type, fill it in batches, and switch over.
+-- Lint the whole folder of migrations (`--changed-since` still judges only new files), or give a capture with `--against`.
+-- Where it is a rewrite: add a column of the new type, fill it in batches, and switch over.
 --
 -- ## When to leave it
 -- When you know that the change needs no rewrite.

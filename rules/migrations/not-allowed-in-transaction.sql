@@ -16,7 +16,7 @@
 -- up by hand then (an INVALID index, for one), which is one more reason for one statement a file.
 --
 -- ## When to leave it
--- Never: it does not run. If the file is run in another way than was assumed, say so with `--transactions`.
+-- Never: it does not run. If the file is run in another way than was assumed, say so with `--in-transaction` or `--runner`.
 
 select
     step.step,

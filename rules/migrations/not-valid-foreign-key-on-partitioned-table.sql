@@ -15,7 +15,7 @@
 -- theirs too.
 --
 -- ## When to leave it
--- Never: it does not run. If production has 18 or later, say so with `--postgres-version`.
+-- Never: it does not run. If production has 18 or later, say so with `--pg-version`.
 
 select
     effect.effect,
