@@ -37,11 +37,14 @@ FREE = Change("free")
 UNKNOWN = Change("unknown", "a type is not known")
 _STRINGS = frozenset({"text", "varchar", "bpchar", "name"})
 _STRINGS_BEFORE_15 = _STRINGS | {"char"}
+_CHAR_IS_NO_STRING_SINCE = 15
+_BYTES_OF_INTEGERS_SINCE = 18
 _NEW_IN_18 = frozenset({
     ("bytea", "int2"), ("bytea", "int4"), ("bytea", "int8"), ("int2", "bytea"), ("int4", "bytea"), ("int8", "bytea"),
 })  # fmt: skip
 _UTC = re.compile(
-    r"(?:etc/)?(?:utc|gmt|uct|greenwich|universal|zulu|gmt[+-]?0)|[+-]?0+(?::?00(?::?00)?)?|(?:utc|gmt)[+-]?0+", re.I
+    r"(?:etc/)?(?:utc|gmt|uct|greenwich|universal|zulu|gmt[+-]?0)|[+-]?0+(?::?00(?::?00)?)?|(?:utc|gmt)[+-]?0+",
+    re.IGNORECASE,
 )
 _TIME_PRECISION = 6
 _TYPE_NAME = msgspec.json.Decoder(TypeName)
@@ -144,20 +147,22 @@ def base_of(database: Database, kind: Type) -> tuple[Type | None, bool]:
     return current, is_constrained
 
 
-def _plain(context: Context, before: Type, after: Type, *, is_explicit: bool) -> Change:
+def _plain(  # noqa: C901, PLR0911 -- the cases of a cast, in PostgreSQL's order
+    context: Context, before: Type, after: Type, *, is_explicit: bool
+) -> Change:
     """Between two types that are no domains."""
     if _is_same(before, after):
         return _length(before, after)
     words = f"{type_text(before)} to {type_text(after)}"
     if before.dimensions or after.dimensions:
         return _array(context, before, after, words, is_explicit=is_explicit)
-    if "pg_catalog" != before.schema or "pg_catalog" != after.schema:
+    if before.schema != "pg_catalog" or after.schema != "pg_catalog":
         return _user_defined(context.database, before, after, words, is_explicit=is_explicit)
     if before.name not in TYPES or after.name not in TYPES:
         return UNKNOWN
     how = CASTS.get(f"{before.name},{after.name}")
-    if how is None or (before.name, after.name) in _NEW_IN_18 and context.version < 18:
-        strings = _STRINGS if context.version >= 15 else _STRINGS_BEFORE_15
+    if how is None or ((before.name, after.name) in _NEW_IN_18 and context.version < _BYTES_OF_INTEGERS_SINCE):
+        strings = _STRINGS if context.version >= _CHAR_IS_NO_STRING_SINCE else _STRINGS_BEFORE_15
         if after.name in strings or (is_explicit and before.name in strings):
             return Change("rewrite", f"{words} converts every value")
         return Change("refused", words)
@@ -221,7 +226,9 @@ def _kind(database: Database, kind: Type) -> str | None:
     return "composite" if name in database.relations else None
 
 
-def _length(before: Type, after: Type, words: str | None = None) -> Change:
+def _length(  # noqa: PLR0911 -- one answer a type
+    before: Type, after: Type, words: str | None = None
+) -> Change:
     """From one length, precision or scale of a type to another: free where every old value fits unchanged."""
     old, new = before.typmods, after.typmods
     if not new or old == new:

@@ -28,7 +28,9 @@ _INTERVAL_FIELDS = {
 _FULL_RANGE = 0x7FFF
 
 
-def type_of(database: Database, search_path: Sequence[str], written: TypeName | None) -> Type | None:
+def type_of(  # noqa: PLR0911 -- a type is named in many ways
+    database: Database, search_path: Sequence[str], written: TypeName | None
+) -> Type | None:
     """A type as it is written, in canonical form; None for what only a running server knows (`%type`)."""
     if written is None or written.pct_type or not written.names:
         return None
@@ -65,7 +67,9 @@ def _typmod(node: Any) -> int | str:
     return value if isinstance(value, int | str) else ""
 
 
-def type_text(kind: Type | None) -> str | None:
+def type_text(
+    kind: Type | None,
+) -> str | None:
     """A type as format_type() writes it, with its schema where it is not a built-in one; None where it is not known."""
     if kind is None:
         return None

@@ -54,7 +54,9 @@ class Volatility(NamedTuple):
 CONSTANT = Volatility("constant")
 
 
-def volatility(context: Context, expression: Raw) -> Volatility:
+def volatility(  # noqa: C901 -- one walk
+    context: Context, expression: Raw
+) -> Volatility:
     """How volatile an expression is by the functions that it calls: built-in ones and those of the migrations.
 
     Operators, and the functions behind casts, are stable at most. Constants such as `'now'::timestamptz` are evaluated

@@ -15,7 +15,7 @@ from queryfit.migrations.steps import ACCESS_EXCLUSIVE, ROW_EXCLUSIVE
 from queryfit.migrations.type_names import SERIALS, type_text
 from queryfit.migrations.volatility import volatility
 from queryfit.sql import ddl
-from queryfit.sql.ddl import NOTHING, AlterTableCmd, AlterTableStmt, ColumnDef, CollateClause
+from queryfit.sql.ddl import NOTHING, AlterTableCmd, AlterTableStmt, CollateClause, ColumnDef
 
 SYSTEM_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
 _ATTRIBUTES = {
@@ -142,7 +142,9 @@ def text_between(context: Context, start: int, end: int | None, word: str) -> st
     return text[len(word) :].lstrip() if text[: len(word)].lower() == word and word != "generated" else text
 
 
-def add_column(context: Context, relation: Relation, action: AlterTableCmd, statement: AlterTableStmt) -> None:
+def add_column(  # noqa: C901, PLR0912 -- one thing after the other
+    context: Context, relation: Relation, action: AlterTableCmd, statement: AlterTableStmt
+) -> None:
     """ADD COLUMN: rewrites the table when every row needs a value of its own, scans it when a rule has to hold."""
     definition = action.definition.ColumnDef
     if definition is None:
@@ -162,7 +164,7 @@ def add_column(context: Context, relation: Relation, action: AlterTableCmd, stat
     is_only = statement.relation is not None and not statement.relation.inh
     children = list(context.database.descendants(relation)) if relation.children else []
     _refuse(context, relation, found, children, is_only=is_only)
-    is_rewrite, is_scan, reason = _work(context, relation, found)
+    is_rewrite, is_scan, reason = _work(relation, found)
     is_key = any(entry.contype == "CONSTR_PRIMARY" for entry in found.constraints)
     context.effect(
         "add column",
@@ -194,7 +196,7 @@ def add_column(context: Context, relation: Relation, action: AlterTableCmd, stat
             )
             own.is_inherited = True
         else:
-            child_rewrite, child_scan, reason = _work(context, child, found)
+            child_rewrite, child_scan, reason = _work(child, found)
             child.columns[column.name] = _copied(column)
         own = child.columns[column.name]
         if column.is_not_null:
@@ -286,7 +288,9 @@ def has_rows(relation: Relation) -> bool:
     return relation.kind in {"table", "materialized view"}
 
 
-def _work(context: Context, relation: Relation, found: Definition) -> tuple[bool | None, bool, str | None]:
+def _work(  # noqa: PLR0911 -- the first reason counts
+    relation: Relation, found: Definition
+) -> tuple[bool | None, bool, str | None]:
     """Whether it is rewritten (None: not known), whether it is scanned instead, and why."""
     column = found.column
     if relation.kind != "table":

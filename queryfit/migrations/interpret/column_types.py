@@ -16,20 +16,31 @@ from queryfit.migrations import coercion
 from queryfit.migrations.context import Context
 from queryfit.migrations.interpret import naming, texts
 from queryfit.migrations.interpret.added_columns import collation, has_rows, lock_sequences, rebuilds, typed_tables
+from queryfit.migrations.interpret.drops import index_reads
 from queryfit.migrations.model import Column, Constraint, Database, Index, Name, Relation, Type
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE
 from queryfit.migrations.type_names import SERIALS, type_text
 from queryfit.sql import ddl
 from queryfit.sql.ddl import NOTHING, AlterTableCmd, AlterTableStmt
 
-_NUMBERS_OF_OIDS = frozenset(
-    "oid regclass regproc regprocedure regoper regoperator regtype regrole regnamespace regcollation regconfig "
-    "regdictionary".split()
-)
+_NUMBERS_OF_OIDS = (
+    "oid", "regclass", "regproc", "regprocedure", "regoper", "regoperator", "regtype", "regrole", "regnamespace",
+    "regcollation", "regconfig", "regdictionary",
+)  # fmt: skip
 _SAME_CLASSES = {"varchar": "text", "cidr": "inet"} | dict.fromkeys(_NUMBERS_OF_OIDS, "oid")
 """Types that are indexed by the operator classes of another one."""
 _COLLATED = frozenset({"text", "varchar", "bpchar", "name", "citext"})
 SET_EXPRESSION_SINCE = 17
+
+
+class _Changed(NamedTuple):
+    """A column of a table that changes: its types and its collation, before and after."""
+
+    name: str
+    before: Type | None
+    after: Type | None
+    old_collation: Name | None
+    new_collation: Name | None
 
 
 class Rebuilt(NamedTuple):
@@ -40,7 +51,9 @@ class Rebuilt(NamedTuple):
     reason: str | None
 
 
-def alter_type(context: Context, relation: Relation, action: AlterTableCmd, statement: AlterTableStmt) -> None:
+def alter_type(  # noqa: C901 -- one thing after the other
+    context: Context, relation: Relation, action: AlterTableCmd, statement: AlterTableStmt
+) -> None:
     """ALTER COLUMN TYPE, and ALTER ATTRIBUTE of a composite type."""
     definition = action.definition.ColumnDef
     if definition is None or definition.typeName is None:
@@ -60,10 +73,11 @@ def alter_type(context: Context, relation: Relation, action: AlterTableCmd, stat
     is_only = statement.relation is not None and not statement.relation.inh
     children = list(database.descendants(relation)) if relation.children else []
     _refuse(context, relation, name, column, children, is_only=is_only)
-    _refuse_conversion(context, relation, name, column, after, change, using)
+    _refuse_conversion(context, name, column, after, change, is_using=using is not NOTHING)
     is_virtual = column is not None and column.generated == "v"
     is_rewrite = change.is_rewrite if has_rows(relation) and not is_virtual else False
-    again = rebuilt(context, relation, name, before, after, new_collation, is_rewrite=bool(is_rewrite))
+    changed = _changed(relation, name, before, after, new_collation)
+    again = rebuilt(context, relation, changed, is_rewrite=bool(is_rewrite))
     is_rebuild: bool | None = again.is_index_rebuild
     if change.verdict == "refused":
         is_rewrite = is_rebuild = False
@@ -94,8 +108,8 @@ def alter_type(context: Context, relation: Relation, action: AlterTableCmd, stat
     for child in children:
         own = child.columns.get(name)
         child_rewrite = change.is_rewrite if has_rows(child) and not is_virtual else False
-        below = rebuilt(context, child, name, own.type if own else before, after, new_collation,
-                        is_rewrite=bool(child_rewrite))  # fmt: skip
+        changed = _changed(child, name, own.type if own else before, after, new_collation)
+        below = rebuilt(context, child, changed, is_rewrite=bool(child_rewrite))
         context.effect("also lock", child, ACCESS_EXCLUSIVE, column_name=name, is_rewrite=child_rewrite,
                        is_scan=below.is_scan, is_index_rebuild=below.is_index_rebuild,
                        reason=change.reason if child_rewrite is not False else below.reason)  # fmt: skip
@@ -118,7 +132,7 @@ def _using_text(context: Context, location: int, using: Raw) -> str | None:
     return text[place + 7 :] if place >= 0 else None
 
 
-def _refuse(
+def _refuse(  # noqa: C901 -- a list of refusals
     context: Context, relation: Relation, name: str, column: Column | None, children: list[Relation], *, is_only: bool
 ) -> None:
     """What depends on the column so that its type cannot change."""
@@ -161,19 +175,12 @@ def _inherits(context: Context, relation: Relation, name: str) -> bool:
 
 
 def _refuse_conversion(
-    context: Context,
-    relation: Relation,
-    name: str,
-    column: Column | None,
-    after: Type | None,
-    change: coercion.Change,
-    using: Raw,
+    context: Context, name: str, column: Column | None, after: Type | None, change: coercion.Change, *, is_using: bool
 ) -> None:
-    del relation
     if after is not None and after.schema == "pg_catalog" and after.name in SERIALS:
         context.refuse(f'type "{after.name}" does not exist')
     if change.verdict == "refused":
-        what = "result of USING clause for column" if using is not NOTHING else "column"
+        what = "result of USING clause for column" if is_using else "column"
         context.refuse(f'{what} "{name}" cannot be cast automatically to type {type_text(after)}')
     elif column is not None and column.default_expression is not NOTHING:
         kind = _type_of_default(context, column)
@@ -197,17 +204,14 @@ def _type_of_default(context: Context, column: Column) -> Type | None:
     return None
 
 
-def rebuilt(
-    context: Context,
-    relation: Relation,
-    name: str,
-    before: Type | None,
-    after: Type | None,
-    new_collation: Name | None,
-    *,
-    is_rewrite: bool,
-) -> Rebuilt:
+def _changed(relation: Relation, name: str, before: Type | None, after: Type | None, new: Name | None) -> _Changed:
+    column = relation.columns.get(name)
+    return _Changed(name, before, after, column.collation if column is not None else None, new)
+
+
+def rebuilt(context: Context, relation: Relation, changed: _Changed, *, is_rewrite: bool) -> Rebuilt:
     """What is checked and built anew for the indexes and CHECKs over a column that changes."""
+    name = changed.name
     if not has_rows(relation):
         return Rebuilt(False, False, None)
     if is_rewrite:
@@ -224,12 +228,9 @@ def rebuilt(
             is_scan = True
             reason = f"CHECK {constraint.name} is verified again"
             break
-    column = relation.columns.get(name)
-    old_collation = column.collation if column is not None else None
     is_rebuild = False
     for index in context.database.indexes_of(relation):
-        if covers(index, name) and not _is_reused(context.database, index, name, before, after, old_collation,
-                                                  new_collation):  # fmt: skip
+        if index_reads(index, name) and not _is_reused(context.database, index, changed):
             is_rebuild = True
             reason = f"index {index.name.name} is built again"
             break
@@ -253,40 +254,21 @@ def _reads(constraint: Constraint, name: str) -> bool:
     return name in (constraint.columns or naming.columns_of(constraint.expression))
 
 
-def covers(index: Index, name: str) -> bool:
-    """The index has the column, in its keys, beside them, in an expression or in its predicate."""
-    return (
-        name in index.columns
-        or name in index.included
-        or any(name in naming.columns_of(expression) for expression in index.expressions)
-        or (index.predicate is not NOTHING and name in naming.columns_of(index.predicate))
-    )
-
-
-def _is_reused(
-    database: Database,
-    index: Index,
-    name: str,
-    before: Type | None,
-    after: Type | None,
-    old_collation: Name | None,
-    new_collation: Name | None,
-) -> bool:
+def _is_reused(database: Database, index: Index, changed: _Changed) -> bool:
     """CheckIndexCompatible(): the index of before serves on as it is."""
     if index.expressions or index.predicate is not NOTHING or not index.is_valid or index.parent is not None:
         return False
-    if name not in index.columns:
-        return True
-    if before is None or after is None:
+    before, after = changed.before, changed.after
+    if changed.name not in index.columns or before is None or after is None:
         return True
     old, new = coercion.base_of(database, before)[0] or before, coercion.base_of(database, after)[0] or after
     if old.dimensions and index.method == "gin":
         return False  # its entries are the elements: a class for any array does not fit their type
     if _class(old) != _class(new):
         return False
-    place = index.columns.index(name)
+    place = index.columns.index(changed.name)
     own = index.collations[place] if place < len(index.collations) else None
-    return not (own is None and new.name in _COLLATED and old_collation != new_collation)
+    return not (own is None and new.name in _COLLATED and changed.old_collation != changed.new_collation)
 
 
 def _class(kind: Type) -> tuple[str, str, bool]:
@@ -350,7 +332,8 @@ def _alter_attribute(
         return
     change = coercion.change(context, name, before, after)
     for table in tables:
-        again = rebuilt(context, table, name, before, after, None, is_rewrite=change.verdict == "rewrite")
+        changed = _changed(table, name, before, after, None)
+        again = rebuilt(context, table, changed, is_rewrite=change.verdict == "rewrite")
         context.effect("also lock", table, ACCESS_EXCLUSIVE, column_name=name, is_rewrite=change.is_rewrite,
                        is_scan=again.is_scan, is_index_rebuild=again.is_index_rebuild, reason=change.reason)  # fmt: skip
         if name in table.columns:

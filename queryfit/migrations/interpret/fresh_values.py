@@ -1,4 +1,4 @@
-"""Values that a transaction added to an enum which was there before: PostgreSQL refuses to use them until it commits."""
+"""Values that a transaction adds to an enum which was there before: PostgreSQL refuses to use them until it commits."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ def refuse_fresh_values(context: Context, node: Any) -> None:
     tree = msgspec.json.decode(msgspec.json.encode(node))
     relations: list[Relation] | None = None
     for use in _uses(context, tree):
-        for enum in fresh.get(use.value, ()):
+        for name in fresh.get(use.value, ()):
             if use.type_name:
-                is_used = context.qualify(use.type_name, context.database.enums) == enum
+                is_used = context.qualify(use.type_name, context.database.enums) == name
             else:
                 if relations is None:
                     relations = list(_relations(context, tree))
-                is_used = use.column is None or _may_be(relations, use.column, enum)
+                is_used = use.column is None or _may_be(relations, use.column, name)
             if is_used:
-                context.refuse(f'unsafe use of new value "{use.value}" of enum type {enum.text}')
+                context.refuse(f'unsafe use of new value "{use.value}" of enum type {name.text}')
                 return
 
 
@@ -55,10 +55,8 @@ def _may_be(relations: Iterable[Relation], column: str, enum: Name) -> bool:
         found = relation.columns.get(column)
         if found is None or found.type is None:
             is_open = is_open or not relation.are_columns_known or found is not None
-        elif found.type.name == enum.name and found.type.schema in {enum.schema, ""}:
-            return True
         else:
-            return False
+            return found.type.name == enum.name and found.type.schema in {enum.schema, ""}
     return is_open
 
 
@@ -85,7 +83,9 @@ def _nodes(node: Any) -> Iterator[dict[str, Any]]:
             pending += node.values()
 
 
-def _uses(context: Context, tree: Any) -> Iterator[_Use]:
+def _uses(  # noqa: C901 -- the places where a constant meets a column
+    context: Context, tree: Any
+) -> Iterator[_Use]:
     """Text constants with what they become."""
     if isinstance(tree, dict) and "selectStmt" in tree and "relation" in tree:
         yield from _inserted(context, tree)
