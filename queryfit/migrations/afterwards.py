@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from queryfit.migrations.files import MigrationFile
-from queryfit.migrations.model import Database, Index, Relation
+from queryfit.migrations.model import BEFORE, Database, Index, Relation
 from queryfit.migrations.steps import Effect, Step
 
 _MAKES = {
@@ -58,7 +58,7 @@ def complete(
     `is_object_new`, `is_name_new`, `name_returns`, `new_relation`, `has_index`, `has_policy` and
     `has_primary_key`. `databases` is the schema after the last file, by group.
     """
-    _doubt(files, steps)
+    blind = _doubt(files, steps)
     names: _Names | None = None
     place = -1
     ends: dict[int, _End] = {}
@@ -74,13 +74,16 @@ def complete(
         if effect.action in _END_FACTS:
             end = ends.get(file.group)
             if end is None:
-                end = ends[file.group] = _End(databases[file.group], effects)
+                end = ends[file.group] = _End(databases[file.group], effects, is_blind=file.group in blind)
             end.tell(effect)
 
 
-def _doubt(files: Sequence[MigrationFile], steps: Sequence[Step]) -> None:
-    """Take back refusals that rest on what exists, where something before may have made or dropped it unseen."""
-    blind: set[int] = set()  # groups of files in which a statement could not be seen or followed
+def _doubt(files: Sequence[MigrationFile], steps: Sequence[Step]) -> set[int]:
+    """Take back refusals that rest on what exists, where something before may have made or dropped it unseen.
+
+    Returns the groups of files in which a statement could not be seen or followed.
+    """
+    blind: set[int] = set()
     refused = -1  # the last file with a refusal: what follows it in the file may be a mere consequence
     for step in steps:
         if step.refusal is not None:
@@ -94,6 +97,7 @@ def _doubt(files: Sequence[MigrationFile], steps: Sequence[Step]) -> None:
             refused = step.file
         elif step.unseen is not None or step.unfollowed is not None:
             blind.add(files[step.file].group)
+    return blind
 
 
 class _Names:
@@ -193,8 +197,9 @@ _END_FACTS = frozenset({"add foreign key", "set row security", "create table", "
 class _End:
     """The schema after the last file."""
 
-    def __init__(self, database: Database, effects: Sequence[Effect]) -> None:
+    def __init__(self, database: Database, effects: Sequence[Effect], *, is_blind: bool) -> None:
         self._database = database
+        self._absent = None if is_blind else False  # what is not seen may have been made by a statement that was not
         self._relations = {relation.text: relation for relation in database.relations.values()}
         self._added = {
             (effect.relation, effect.column_name)
@@ -209,7 +214,8 @@ class _End:
         if effect.action == "add foreign key":
             effect.has_index = self._has_index(effect, relation)
         elif effect.action == "set row security":
-            effect.has_policy = bool(relation.policies) or (None if not relation.is_known else False)
+            is_from_server = relation.is_known and relation.born == BEFORE  # --against knows of no policies
+            effect.has_policy = True if relation.policies else None if is_from_server else self._absent
         else:
             effect.has_primary_key = self._has_primary_key(relation)
 
@@ -221,7 +227,7 @@ class _End:
         if any(_serves(index, columns) for index in self._database.indexes_of(relation)):
             return True
         if relation.are_columns_known or any((relation.text, column) in self._added for column in columns):
-            return False
+            return self._absent
         return None
 
     def _has_primary_key(self, relation: Relation) -> bool | None:
@@ -230,7 +236,7 @@ class _End:
         above = [self._database.relations.get(parent) for parent in relation.parents] if relation.is_partition else []
         if any(parent is None or self._has_primary_key(parent) is not False for parent in above):
             return None
-        return False if relation.are_columns_known else None
+        return self._absent if relation.are_columns_known else None
 
 
 def _serves(index: Index, columns: tuple[str, ...]) -> bool:

@@ -15,8 +15,8 @@
 -- Grant to a group role, and grant that role to those who need it.
 --
 -- ## When to leave it
--- Each role that can connect is trusted with it. USAGE of schemas, types and languages, EXECUTE, and SELECT (reported as
--- info: a public reference table) are common.
+-- Each role that can connect is trusted with it, as with SELECT on a table of reference data. USAGE of schemas, types and
+-- languages, EXECUTE and CONNECT are not reported: everyone has most of them anyway.
 
 with granted as (
     select
@@ -25,7 +25,7 @@ with granted as (
         effect.relation_kind,
         lower(effect.definition) as privileges,
         lower(effect.definition) = 'all' or lower(effect.definition) = 'all privileges' as is_all,
-        effect.is_new
+        effect.other_relation
     from migration_effect as effect
     where effect.action = 'grant' and effect.object_name = 'public'
 ),
@@ -34,30 +34,28 @@ judged as (
         granted.*,
         case
             when relation_kind in ('table', 'partitioned table', 'view', 'materialized view', 'foreign table')
-                then case
-                    when is_all or regexp_matches(privileges, 'insert|update|delete|truncate|references|trigger|maintain')
-                        then 'warning'
-                    when regexp_matches(privileges, 'select') then 'info'
-                end
-            when relation_kind = 'sequence' and (is_all or regexp_matches(privileges, 'update')) then 'warning'
-            when relation_kind in ('schema', 'database', 'tablespace')
-                and (is_all or regexp_matches(privileges, 'create|insert|update|delete|truncate|trigger'))
-                then 'warning'
-        end as severity
+                then true
+            when relation_kind = 'sequence' then is_all or regexp_matches(privileges, 'update')
+            -- of a schema also what is granted on all tables in it, now or later
+            when other_relation is not null and regexp_matches(other_relation, 'function|type') then false
+            when other_relation is not null or relation_kind in ('schema', 'database')
+                then is_all or regexp_matches(privileges, 'create|select|insert|update|delete|truncate|trigger')
+            else false
+        end as is_fault
     from granted
 )
 select
     effect,
-    relation as subject,
-    relation,
+    coalesce(relation, 'default privileges') as subject,
+    coalesce(other_relation || coalesce(' in ' || relation, ''), relation) as relation,
     privileges,
-    severity,
     case
-        when relation_kind in ('sequence', 'schema', 'database', 'tablespace') then relation_kind || ' ' || relation
+        when other_relation is not null then null
+        when relation_kind in ('sequence', 'schema', 'database') then relation_kind || ' ' || relation
         else relation
     end as object
 from judged
-where severity is not null;
+where is_fault;
 
 -- example: everything on a table
 -- given: migration
@@ -97,3 +95,11 @@ grant connect on database shop to public;
 revoke all on orders from public;
 revoke create on schema public from public;
 -- finds: nothing
+
+-- example: on all tables of a schema, and on those to come
+-- given: migration
+grant select on all tables in schema sales to public;
+alter default privileges in schema billing grant insert on tables to public;
+alter default privileges in schema billing grant execute on functions to public;
+-- finds: sales
+-- finds: billing

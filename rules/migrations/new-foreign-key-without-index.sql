@@ -1,6 +1,6 @@
 -- rule: new-foreign-key-without-index
 -- title: New foreign key without an index on its columns
--- severity: warning
+-- severity: info
 -- reads: migration_effect
 -- message: Each delete in {referenced_relation} will read the whole of {relation} to look for rows that point to it; build
 --     an index on ({columns}).
@@ -17,8 +17,8 @@
 -- order, and more may follow.
 --
 -- ## When to leave it
--- Rows of the referenced table are never deleted and their keys never change, as with a small lookup table. On a table
--- that is still empty it is only an info.
+-- Rows of the referenced table are never deleted and their keys never change, as with a small lookup table. The migration
+-- itself harms nobody, so this is advice (info); on a live server `foreign-key-without-index` weighs what it costs.
 
 select
     min(effect.effect) as effect,
@@ -32,7 +32,6 @@ select
         else '"' || replace(replace(effect.columns, '"', '""'), ', ', '", "') || '"'
     end as quoted,
     min(effect.other_relation) as referenced_relation,
-    case when bool_and(effect.is_new) then 'info' else 'warning' end as severity,
     case when bool_and(effect.is_new) or bool_or(effect.is_partitioned) then '' else 'concurrently ' end as concurrently
 from migration_effect as effect
 where effect.action = 'add foreign key'
