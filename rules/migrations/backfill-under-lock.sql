@@ -48,24 +48,46 @@ held as (
         and effect.action <> 'drop table'
         and step.transaction in (select filled.transaction from filled)
     group by step.transaction
+),
+
+-- one finding a transaction: the worst statement first
+told as (
+    select
+        filled.effect,
+        filled.relation,
+        filled.action,
+        held.relation as locked,
+        held.line_locked,
+        coalesce(filled.has_where is false and filled.action in ('update', 'delete'), false) as is_whole,
+        count(*) over (partition by filled.transaction) as statements,
+        row_number() over (
+            partition by filled.transaction
+            order by coalesce(filled.has_where is false and filled.action in ('update', 'delete'), false) desc, filled.effect
+        ) as place
+    from filled
+    join held on held.transaction = filled.transaction and held.step < filled.step
 )
 
 select
-    filled.effect,
-    filled.relation as subject,
-    held.relation as locked,
-    held.line_locked,
+    told.effect,
+    told.relation as subject,
+    told.locked,
+    told.line_locked,
     case
-        when filled.action in ('update', 'delete') and filled.has_where is false
-            then 'every row of ' || filled.relation || ' is ' || filled.action || 'd'
-        when filled.action = 'update' then 'rows of ' || filled.relation || ' are updated'
-        when filled.action = 'delete' then 'rows of ' || filled.relation || ' are deleted'
-        when filled.action = 'merge' then 'rows are merged into ' || filled.relation
-        else filled.relation || ' is filled by a query'
+        when told.is_whole then 'every row of ' || told.relation || ' is ' || told.action || 'd'
+        when told.action = 'update' then 'rows of ' || told.relation || ' are updated'
+        when told.action = 'delete' then 'rows of ' || told.relation || ' are deleted'
+        when told.action = 'merge' then 'rows are merged into ' || told.relation
+        else told.relation || ' is filled by a query'
+    end
+    || case
+        when told.statements > 2 then ' and ' || told.statements - 1 || ' more such statements are done'
+        when told.statements = 2 then ' and one more such statement is done'
+        else ''
     end as work,
-    case when filled.has_where is false and filled.action in ('update', 'delete') then 'error' else 'warning' end as severity
-from filled
-join held on held.transaction = filled.transaction and held.step < filled.step;
+    case when told.is_whole then 'error' else 'warning' end as severity
+from told
+where told.place = 1;
 
 -- example: a new column filled in the transaction that adds it
 -- given: migration, in a transaction
@@ -78,6 +100,13 @@ update orders set state = 'old';
 alter table orders add column state text;
 delete from sessions where seen < '2020-01-01';
 -- finds: public.sessions
+
+-- example: several statements are one fault, told at the worst
+-- given: migration, in a transaction
+alter table orders add column state text;
+update lines set state = 'old' where state is null;
+update orders set state = 'old';
+-- finds: public.orders
 
 -- example: each statement alone
 -- given: migration

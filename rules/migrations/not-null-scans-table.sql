@@ -1,7 +1,7 @@
 -- rule: not-null-scans-table
 -- title: NOT NULL tested on all rows under an exclusive lock
 -- severity: error
--- reads: migration_effect, migration_step
+-- reads: migration_effect
 -- message: Reads and writes of {relation} {wait} while every row is tested for nulls in {column}; {cure}.
 -- repair: not-null-by-check
 -- since: 0.1
@@ -34,13 +34,12 @@ select
     coalesce(effect.column_name, effect.columns) as column,
     case when effect.is_scan then 'wait' else 'may wait' end as wait,
     case
-        when effect.action <> 'set not null' or step.server_version >= 18
+        when effect.action <> 'set not null'
             then 'add it as a constraint NOT VALID and validate that in a transaction of its own'
         else 'let a CHECK prove it first, added NOT VALID and validated in a transaction of its own'
     end as cure,
     case when effect.is_scan then 'error' else 'warning' end as severity
 from migration_effect as effect
-join migration_step as step on step.step = effect.step
 where
     (
         (effect.action in ('set not null', 'add not null') and effect.is_scan is not false)

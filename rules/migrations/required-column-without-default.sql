@@ -1,7 +1,7 @@
 -- rule: required-column-without-default
 -- title: NOT NULL column added without a default
 -- severity: error
--- reads: migration_effect
+-- reads: migration_effect, migration_step
 -- message: Adding {column} NOT NULL without a default fails as soon as {relation} holds a row; give it a default, or add it
 --     nullable, fill it, and set NOT NULL then.
 -- fix: alter table {relation} add column {column_sql} {type};
@@ -21,7 +21,16 @@
 -- the application write it, fill the old rows in batches, and set NOT NULL behind a validated CHECK.
 --
 -- ## When to leave it
--- When the table is surely empty everywhere.
+-- When the table is surely empty everywhere. Where the same file empties it first (TRUNCATE, DELETE without WHERE), it is
+-- not reported.
+
+with emptied as (
+    select step.file, effect.relation, min(effect.step) as first_step
+    from migration_effect as effect
+    join migration_step as step on step.step = effect.step
+    where effect.action = 'truncate' or (effect.action = 'delete' and effect.has_where is false)
+    group by step.file, effect.relation
+)
 
 select
     effect.effect,
@@ -35,8 +44,11 @@ select
     end as column_sql,
     'filled_not_null' as "check"
 from migration_effect as effect
+join migration_step as step on step.step = effect.step
+left join emptied
+    on emptied.file = step.file and emptied.relation = effect.relation and emptied.first_step < effect.step
 where
-    effect.action = 'add column' and effect.object_name = 'not null'
+    emptied.first_step is null and effect.action = 'add column' and effect.object_name = 'not null'
     and effect.is_default is not true and effect.new_name is null
     and not effect.is_new and effect.is_present
     and coalesce(effect.row_count, 1) > 0;
@@ -75,6 +87,16 @@ create table orders (id bigint, state text not null);
 -- next file
 alter table orders add column if not exists state text not null;
 -- finds: nothing
+
+-- example: the table is emptied first
+-- given: migration
+delete from sessions;
+alter table sessions add column user_id bigint not null;
+truncate tokens;
+alter table tokens add column user_id bigint not null;
+delete from orders where id < 0;
+alter table orders add column user_id bigint not null;
+-- finds: public.orders (user_id)
 
 -- example: nullable
 -- given: migration
