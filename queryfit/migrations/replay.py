@@ -366,6 +366,8 @@ def _one_by_one(sql: str, whole: ddl.Unparsed) -> list[_Entry]:
     end = sql.find("\0")
     if end >= 0:  # no server takes it; what stands before is sent
         return [*_entries(sql[:end]), _Entry("unparsed", ddl.NOTHING, 0, end, len(sql), whole.message)]
+    if whole.is_final:
+        return [_Entry("unparsed", ddl.NOTHING, 0, 0, len(sql), whole.message)]
     try:
         pieces = split(sql, with_parser=False, only_slices=True)
     except (ParseError, ValueError):  # it does not even lex: a quote that nobody closes

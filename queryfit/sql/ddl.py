@@ -891,12 +891,16 @@ def decode(kind: str, raw: Raw) -> Any:
 
 
 class Unparsed(Exception):  # noqa: N818 -- what it says of a text, caught where it is read
-    """A text that PostgreSQL's parser refuses: its message, and the place in characters where it gave up."""
+    """A text that PostgreSQL's parser refuses: its message, and the place in characters where it gave up.
 
-    def __init__(self, message: str, location: int) -> None:
+    `is_final`: not even a part of the text may reach the scanner.
+    """
+
+    def __init__(self, message: str, location: int, *, is_final: bool = False) -> None:
         super().__init__(message)
         self.message = message
         self.location = location
+        self.is_final = is_final
 
 
 MAX_CHAIN = 5_000
@@ -907,6 +911,10 @@ _SHORT_TEXT = 2 * MAX_CHAIN  # each level of a chain takes at least two characte
 _SIGNS = "+-*/%^<>=|~!@#&?`:"
 _LONGEST_SCAN = 16_000_000  # a token takes some 30 times its length
 _QUOTED = re.compile(r"""'[^']*'|"[^"]*\"""")
+_MOST_COMMENTS = 500  # the scanner takes time by the square of it
+_COMMENTS_NEST = "comments nest"
+_COMMENT = re.compile(r"/\*|\*/")
+_LONGEST_MESSAGE = 200
 _WORDS = ("is", "null", "at", "collate", "operator", "union", "except", "intersect", "join")
 
 
@@ -919,31 +927,20 @@ def refusal(sql: str) -> str | None:
             sql.encode()
         except UnicodeEncodeError:
             return "the text is not valid Unicode"
-    if len(sql) < _SHORT_TEXT or _links(sql) <= MAX_CHAIN:
+    return None if len(sql) < _SHORT_TEXT else _refusal_of_long(sql)
+
+
+def _refusal_of_long(sql: str) -> str | None:
+    if sql.count("/*") > _MOST_COMMENTS and _comment_depth(sql) > _MOST_COMMENTS:
+        return f"{_COMMENTS_NEST} more than {_MOST_COMMENTS} levels deep"
+    if _links(sql) <= MAX_CHAIN:
         return None
     try:
         pieces = split(sql, with_parser=False, only_slices=True)
     except ParseError:
         return None  # it does not even lex
-    for piece in pieces:
-        if piece.stop - piece.start >= _SHORT_TEXT and (reason := _too_deep(sql[piece])) is not None:
-            return reason
-    return None
-
-
-def _too_deep(statement: str) -> str | None:
-    if _links(statement) <= MAX_CHAIN:
-        return None
-    is_plain = not any(mark in statement for mark in ("\\", "$", "--", "/*"))
-    if is_plain and _links(_QUOTED.sub("", statement)) <= MAX_CHAIN:  # most of a bulk load is in its strings
-        return None
-    if len(statement) > _LONGEST_SCAN:
-        return f"the statement has {len(statement)} characters and more operators than can be followed"
-    from queryfit.sql.parse import chain  # noqa: PLC0415 -- it loads pglast's classes, which nothing else here needs
-
-    if chain(scan(statement)) > MAX_CHAIN:
-        return f"the statement chains more than {MAX_CHAIN} operators"
-    return None
+    long = (sql[piece] for piece in pieces if piece.stop - piece.start >= _SHORT_TEXT)
+    return next((reason for reason in map(_too_deep, long) if reason is not None), None)
 
 
 def _links(sql: str) -> int:
@@ -959,12 +956,15 @@ def statements(sql: str) -> list[Statement]:
     """The statements of a script. Raises Unparsed."""
     reason = refusal(sql)
     if reason is not None:
-        raise Unparsed(reason, 0)
+        raise Unparsed(reason, 0, is_final=reason.startswith(_COMMENTS_NEST))
     try:
         parsed = parse_sql_json(sql)
     except ParseError as error:
         message, location = (*error.args, 0)[:2]
-        raise Unparsed(str(message), int(location or 0)) from None
+        text = str(message)
+        raise Unparsed(
+            text if len(text) <= _LONGEST_MESSAGE else text[:_LONGEST_MESSAGE] + " …", location or 0
+        ) from None
     except (MemoryError, UnicodeError, ValueError) as error:
         raise Unparsed(f"the parser gave up: {type(error).__name__}", 0) from None
     found = []

@@ -58,7 +58,7 @@ def read_block(body: str) -> Block:
         function = msgspec.json.decode(parsed)[0]["PLpgSQL_function"]
     except ParseError as error:
         message = str(error.args[0])
-        is_sure = "syntax error" in message or "unexpected end" in message
+        is_sure = any(words in message for words in _SURE)
         return Block(refusal=message) if is_sure else Block(unseen=f"the block cannot be read: {message}")
     except (RecursionError, MemoryError, ValueError, IndexError, KeyError, UnicodeError):
         return Block(unseen="the block cannot be read")
@@ -73,6 +73,7 @@ def read_block(body: str) -> Block:
 MOST_NESTED = 20_000
 """Words that open a part of a block: the parser nests one C frame and more for each, if they nest."""
 
+_SURE = ("syntax error", "unexpected end", "missing ")
 _LIMIT = "Not implemented"  # the parser outside a server knows no types of schemas
 _TYPES = re.compile(
     r"""(?<=\s)(?:"[^"]+"|[a-z_]\w*)(?:\.(?:"[^"]+"|[a-z_]\w*)){1,2}(%(?:row)?type)?(?=(?:\[\])*\s*(?:;|:?=|default\b|not\s+null\b))""",

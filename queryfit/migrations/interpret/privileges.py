@@ -32,7 +32,6 @@ KINDS: dict[str, str] = {
 """What the parser calls a kind of object, and `relation_kind` does."""
 
 _LOCKS_SINCE = 18
-_RELATIONS = frozenset({"OBJECT_TABLE", "OBJECT_VIEW", "OBJECT_MATVIEW", "OBJECT_SEQUENCE", "OBJECT_FOREIGN_TABLE"})
 
 
 def grant(context: Context, statement: GrantStmt) -> None:

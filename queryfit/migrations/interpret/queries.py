@@ -118,14 +118,14 @@ class _Reader:
             name = table.get("ctename", "")
             aliases = [part.get("String", {}).get("sval", "") for part in table.get("aliascolnames", [])]
             query = table.get("ctequery", {})
-            if clause.get("recursive"):
+            first = query.get("SelectStmt", {}).get("larg") if clause.get("recursive") else None
+            if first and f"'relname': {name!r}" in str(query):
                 # the first arm says what the columns are; the second reads the table itself
-                first = query.get("SelectStmt", {}).get("larg")
-                known[name] = (
-                    _renamed(_Reader(self._context)._select(first, outer, known), aliases) if first else None  # noqa: SLF001 -- the same class
-                )
-            columns = _renamed(self.query(query, outer, known), aliases)
-            known[name] = columns
+                columns = _renamed(_Reader(self._context).query({"SelectStmt": first}, outer, known), aliases)
+                known[name] = columns
+                self.query(query, outer, known)
+            else:
+                known[name] = _renamed(self.query(query, outer, known), aliases)
         return known
 
     # FROM

@@ -1,0 +1,268 @@
+# ruff: noqa: E501 - tables of statements
+"""Functions, CALL, and the statements inside DO blocks."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from queryfit.migrations.interpret.blocks import RUN_TIME, read_block
+from queryfit.migrations.replay import Run
+from tests.migrations.replaying import last_effects, last_step, relation, replayed
+
+
+def inside(body: str) -> list[str]:
+    """The statements that a block runs."""
+    block = read_block(body)
+    assert block.refusal is None, block.refusal
+    return [inner.control or inner.sql for inner in block.statements]
+
+
+def nested(run: Run, sql: str) -> list[tuple[str, str, bool]]:
+    return [(step.kind, sql[step.start : step.end], step.is_conditional) for step in run.steps if step.is_nested]
+
+
+def test_statements_of_a_block_are_steps_with_their_own_places() -> None:
+    sql = """select 1;
+do $$
+declare n int;
+begin
+  alter table orders add column extra int;
+  if not exists (select from pg_class) then
+    create index on orders (extra);
+  end if;
+  perform setval('orders_id_seq', 1);
+  begin
+    create type mood as enum ('a');
+  exception when duplicate_object then
+    drop table backup;
+  end;
+end $$;
+select 2"""
+    run = replayed(sql)
+    assert nested(run, sql) == [
+        ("AlterTableStmt", "alter table orders add column extra int", False),
+        ("IndexStmt", "create index on orders (extra)", True),
+        ("SelectStmt", "setval('orders_id_seq', 1)", False),
+        ("CreateEnumStmt", "create type mood as enum ('a')", True),
+        ("DropStmt", "drop table backup", True),
+    ]
+    assert [(step.line, step.column) for step in run.steps if step.is_nested] == [
+        (5, 3),
+        (7, 5),
+        (9, 11),
+        (11, 5),
+        (13, 5),
+    ]
+    assert [effect.action for effect in run.effects] == [
+        "add column",
+        "create index",
+        "select",
+        "create type",
+        "drop table",
+    ]
+
+
+def test_the_same_statement_twice_on_one_line_has_two_places() -> None:
+    sql = "do $$ begin drop table a; if true then drop table b; end if; drop table a; end $$"
+    starts = [step.start for step in replayed(sql).steps[1:]]
+    assert starts == sorted(set(starts))
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("begin execute 'drop table a'; end", ["drop table a"]),
+        ("begin execute 'drop ' || 'table ' || 'a'; end", ["drop table a"]),
+        ("begin execute format('drop table %I', 'A b'); end", ['drop table "A b"']),
+        ("begin execute format('drop table %I.%I', 'x', 'y'); end", ["drop table x.y"]),
+        ("begin execute format('alter table t alter a set default %L', 'it''s'); end",
+         ["alter table t alter a set default 'it''s'"]),
+        ("begin execute format('select %2$s, %1$s, 100%%', 'a', 1); end", ["select 1, a, 100%"]),
+        ("begin execute 'drop table ' || quote_ident('A'); end", ['drop table "A"']),
+        ("declare k constant text := 'a'; begin execute 'drop table ' || k; end", ["drop table a"]),
+        ("declare k text := 'a'; begin execute 'drop table ' || k; end", ["drop table a"]),
+        ("declare t text; begin foreach t in array array['a', 'b'] loop execute format('drop table %I', t); end loop; end",
+         ["drop table a", "drop table b"]),
+        ("declare t text; l text[] := array['a', 'b']; begin foreach t in array l loop execute 'drop table ' || t; end loop; end",
+         ["drop table a", "drop table b"]),
+        ("declare t text; begin foreach t in array '{a,b}'::text[] loop execute 'drop table ' || t; end loop; end",
+         ["drop table a", "drop table b"]),
+        ("begin if true then drop table a; elsif false then drop table b; else drop table c; end if; end",
+         ["drop table a", "drop table b", "drop table c"]),
+        ("begin case 1 when 1 then drop table a; else drop table b; end case; end", ["drop table a", "drop table b"]),
+        ("begin for i in 1..3 loop drop table a; end loop; while true loop drop table b; end loop; end",
+         ["drop table a", "drop table b"]),
+        ("begin drop table a; commit; drop table b; rollback; end", ["drop table a", "commit", "drop table b", "rollback"]),
+        ("begin call p(); end", ["call p()"]),
+        ("declare x shop.mood; r shop.orders%rowtype; begin drop table a; end", ["drop table a"]),
+        ("begin raise notice 'x'; null; end", []),
+    ],
+)  # fmt: skip
+def test_what_a_block_runs(body: str, expected: list[str]) -> None:
+    assert inside(body) == expected
+    assert read_block(body).unseen is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "declare r record; begin for r in select relname from pg_class loop execute format('drop table %I', r.relname); end loop; end",
+        "declare k text := 'a'; begin k := 'b'; execute 'drop table ' || k; end",
+        "declare k text := 'a'; begin select 'c' into k; execute 'drop table ' || k; end",
+        "begin execute (select 'drop table a'); end",
+        "begin execute format('drop table %I', current_user); end",
+        "begin execute format('%10s', 'a'); end",
+        "declare t text; begin foreach t in array (select array_agg(x) from y) loop execute t; end loop; end",
+    ],
+)  # fmt: skip
+def test_what_is_put_together_at_run_time_is_said_to_be_unseen(body: str) -> None:
+    assert [sql for sql in inside(body) if not sql.startswith("select 'c'")] == []
+    assert replayed(f"do $$ {body} $$").steps[0].unseen == RUN_TIME
+
+
+def test_a_static_statement_in_a_loop_over_rows_is_seen() -> None:
+    run = replayed("do $$ declare r record; begin for r in select 1 loop delete from t; end loop; end $$")
+    assert [(step.kind, step.is_conditional) for step in run.steps[1:]] == [("DeleteStmt", True)]
+    assert run.steps[0].unseen is None
+
+
+def test_a_block_of_another_language_is_unseen() -> None:
+    assert last_step(replayed("do language plpython3u $$ import os $$")).unseen == "a block in plpython3u"
+
+
+def test_a_block_that_does_not_parse_is_refused() -> None:
+    run = replayed("do $$ begin drop table a; drop tabel b; end $$")
+    assert [(step.kind, step.refusal) for step in run.steps] == [("DoStmt", 'syntax error at or near "tabel"')]
+    assert (last_step(replayed("do $$ begin if true the null; end $$")).refusal or "").startswith('missing "THEN"')
+
+
+def test_a_string_to_execute_that_does_not_parse_is_refused_where_it_runs() -> None:
+    run = replayed("do $$ begin drop table a; execute 'drop tabel b'; end $$")
+    assert [(step.kind, step.refusal) for step in run.steps[1:]] == [
+        ("DropStmt", None), ("unparsed", 'syntax error at or near "tabel"'),
+    ]  # fmt: skip
+
+
+def test_a_body_in_plain_quotes_has_the_place_of_the_block() -> None:
+    sql = "select 1; do 'begin execute ''drop table a''; end'"
+    run = replayed(sql)
+    assert [(step.kind, step.start) for step in run.steps[1:]] == [("DoStmt", 10), ("DropStmt", 10)]
+
+
+def test_statements_of_a_block_are_in_one_transaction() -> None:
+    run = replayed("do $$ begin drop table a; drop table b; end $$; drop table c")
+    block, first, second, after = run.steps
+    assert block.transaction is None
+    assert first.transaction == second.transaction is not None
+    assert after.transaction is None
+
+
+def test_no_block_runs_what_a_transaction_refuses() -> None:
+    step = last_step(replayed("do $$ begin create index concurrently on t (id); end $$"))
+    assert step.refused_in_transaction == "CREATE INDEX CONCURRENTLY"
+    assert step.refusal is not None
+
+
+def test_a_block_alone_may_commit() -> None:
+    run = replayed("do $$ begin drop table a; commit; drop table b; end $$")
+    assert run.steps[0].refusal is None
+    assert run.steps[1].transaction != run.steps[2].transaction
+    assert replayed("begin; do $$ begin commit; end $$").steps[1].refusal == "invalid transaction termination"
+
+
+def test_set_local_in_a_block_ends_with_it() -> None:
+    run = replayed("do $$ begin set local lock_timeout = 5; drop table a; end $$; select 1")
+    assert [step.lock_timeout_ms for step in run.steps] == [None, None, 5, None]
+
+
+def test_a_conditional_statement_is_not_surely_refused() -> None:
+    run = replayed("create table a (id int); do $$ begin if false then create table a (id int); end if; end $$")
+    assert (last_step(run).is_conditional, last_step(run).refusal) == (True, None)
+
+
+def test_blocks_within_blocks() -> None:
+    run = replayed("do $a$ begin execute 'do $b$ begin drop table x; end $b$'; end $a$")
+    assert [step.kind for step in run.steps] == ["DoStmt", "DoStmt", "DropStmt"]
+
+
+def test_a_call_is_unseen() -> None:
+    step = last_step(replayed("call shop.archive(1)"))
+    assert step.unseen == "what the procedure shop.archive does"
+
+
+def test_a_function_of_the_migrations_may_do_anything_when_it_is_called() -> None:
+    made = "create function f() returns void language plpgsql as 'begin end';"
+    assert last_step(replayed(made + "select f()")).unseen == "what f() does"
+    assert last_step(replayed(made + "select * from f()")).unseen == "what f() does"
+    assert last_step(replayed("select now(), lower('A'), f()")).unseen is None
+    immutable = "create function g() returns int immutable language sql as 'select 1';"
+    assert last_step(replayed(immutable + "select g()")).unseen is None
+
+
+def test_a_function_is_made_and_replaced() -> None:
+    run = replayed(
+        "create function f(int) returns int language sql as 'select 1';"
+        "create or replace function f(int) returns int language sql as 'select 2';"
+        "create function f(text) returns int language sql as 'select 3'"
+    )
+    assert [effect.action for effect in run.effects] == ["create function", "replace function", "create function"]
+    assert [effect.relation for effect in run.effects] == ["public.f"] * 3
+
+
+@pytest.mark.parametrize(
+    ("statement", "refusal"),
+    [
+        ("create function f(a int) returns int language sql as 'select 1'", 'function "f" already exists with same argument types'),
+        ("create or replace function f(int) returns text language sql as 'select 1'", "cannot change return type of existing function"),
+        ("create or replace procedure f(int) language sql as 'select 1'", "cannot change routine kind"),
+        ("create or replace function f(int) returns int language sql as 'select 2'", None),
+        ("create function f(int, int) returns int language sql as 'select 2'", None),
+        ("create function other.f(int) returns int language sql as 'select 2'", None),
+    ],
+)  # fmt: skip
+def test_a_function_that_is_there(statement: str, refusal: str | None) -> None:
+    run = replayed("create function f(int) returns int language sql as 'select 1'; " + statement)
+    assert last_step(run).refusal == refusal
+
+
+@pytest.mark.parametrize(
+    ("options", "definition", "is_validated"),
+    [
+        ("", None, None),
+        ("security definer", "security definer", False),
+        ("security definer set search_path = ''", "security definer", True),
+        ("security definer set search_path from current", "security definer", True),
+        ("security definer set work_mem = '1GB'", "security definer", False),
+        ("security invoker set search_path = ''", None, None),
+    ],
+)
+def test_security_definer_with_and_without_search_path(
+    options: str, definition: str | None, is_validated: bool | None
+) -> None:
+    (effect,) = last_effects(replayed(f"create function f() returns int language sql {options} as 'select 1'"))
+    assert (effect.definition, effect.is_validated) == (definition, is_validated)
+
+
+def test_alter_function_is_held_against_the_function() -> None:
+    run = replayed(
+        "create function f() returns int language sql set search_path = '' as 'select 1'; alter function f() security definer"
+    )
+    (effect,) = last_effects(run)
+    assert (effect.action, effect.definition, effect.is_validated) == ("alter object", "security definer", True)
+    (effect,) = last_effects(replayed("alter function f() security definer"))
+    assert (effect.definition, effect.is_validated, effect.is_known) == ("security definer", False, False)
+
+
+def test_a_block_changes_the_schema() -> None:
+    run = replayed("create table t (id int); do $$ begin execute 'alter table t add column extra text'; end $$")
+    assert list(relation(run, "t").columns) == ["id", "extra"]
+
+
+@given(st.text(alphabet="begin end;if then loop execute '|$()x \n", max_size=80))
+@settings(max_examples=200, deadline=None)
+def test_any_body_is_read(body: str) -> None:
+    block = read_block(body)
+    for inner in block.statements:
+        assert -1 <= inner.start <= inner.end <= len(body)
