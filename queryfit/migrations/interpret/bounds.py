@@ -75,7 +75,12 @@ def excluded_by_siblings(database: Database, parent: Relation, partition: Relati
     parts: list[Condition] = []
     for name in sorted(parent.children):
         sibling = database.relations.get(name)
-        if sibling is not None and sibling is not partition and sibling.bound is not None and not sibling.bound.is_default:
+        if (
+            sibling is not None
+            and sibling is not partition
+            and sibling.bound is not None
+            and not sibling.bound.is_default
+        ):
             parts.append(_negated(_bound(parent, sibling.bound)))
     return ("and", *parts)
 
@@ -143,13 +148,20 @@ def overlap(parent: Relation, one: PartitionBoundSpec, other: PartitionBoundSpec
     if one.is_default or other.is_default:
         return one.is_default and other.is_default
     keys = parent.partition_key
-    kind = parent.columns[keys[0]].type if len(keys) == 1 and keys[0] is not None and keys[0] in parent.columns else None
+    kind = (
+        parent.columns[keys[0]].type if len(keys) == 1 and keys[0] is not None and keys[0] in parent.columns else None
+    )
     if parent.partition_strategy == "list":
         values = [_value(tree(datum), kind) for datum in one.listdatums]
         others = [_value(tree(datum), kind) for datum in other.listdatums]
         return any(_compare(value, another) == 0 for value in values for another in others)
     if parent.partition_strategy == "range" and len(keys) == 1:
-        edges = [_edge(tree(part[0]), kind) for bound in (one, other) for part in (bound.lowerdatums, bound.upperdatums) if part]
+        edges = [
+            _edge(tree(part[0]), kind)
+            for bound in (one, other)
+            for part in (bound.lowerdatums, bound.upperdatums)
+            if part
+        ]
         if len(edges) == 4:  # noqa: PLR2004 -- two edges of each
             return _below(edges[0], edges[3]) and _below(edges[2], edges[1])
     return False

@@ -158,7 +158,8 @@ def mark_not_null(
 ) -> None:
     """A column becomes NOT NULL; from 18 on by a constraint of its own."""
     if context.version >= NOT_NULLS_ARE_CONSTRAINTS and not has_not_null(relation, column.name):
-        if not name:
+        name = name or _name_above(context, relation, column.name)
+        if not name or name in relation.constraints:
             name = naming.constraint_name(
                 context.database,
                 relation.name.schema,
@@ -173,6 +174,16 @@ def mark_not_null(
         )
     column.is_not_null_validated = is_validated if not column.is_not_null else column.is_not_null_validated
     column.is_not_null = True
+
+
+def _name_above(context: Context, relation: Relation, column: str) -> str:
+    """What a parent calls its NOT NULL of the column: children take the name over."""
+    for parent in relation.parents:
+        above = context.database.relations.get(parent)
+        constraint = not_null_of(above, column) if above is not None else None
+        if constraint is not None and not constraint.is_no_inherit:
+            return constraint.name
+    return ""
 
 
 def has_not_null(relation: Relation, column: str) -> bool:
@@ -294,7 +305,7 @@ def _index(
     included = names(constraint.including)
     name = _name(context, relation, constraint) or ""
     plain = [key for key in keys if key is not None]
-    _refuse_index(context, relation, kind, keys, included, name)
+    _refuse_index(context, relation, kind, keys, included, name, is_only=is_only and not is_new_table)
     is_not_null_scan: bool | None = False
     if kind == "primary key" and not is_new_table:
         is_not_null_scan = _not_null_scan(relation, plain)
@@ -331,32 +342,41 @@ def _index(
         is_scan=is_not_null_scan and not is_partitioned if is_not_null_scan is not None else None,
         reason="checks that no row holds a null" if is_not_null_scan else None,
     )
+    nullable = [name for name in plain if name in relation.columns and not relation.columns[name].is_not_null]
     if kind == "primary key":
         _mark_key(context, relation, plain)
     context.database.constrain(
         relation,
         Constraint(index.name.name, kind, tuple(plain), is_deferrable=constraint.deferrable, index=index.name),
     )
-    if is_partitioned and not is_only and not is_new_table:
-        _build_below(context, relation, index, kind, plain)
+    if relation.children and not is_only and not is_new_table:
+        _go_below(context, relation, index, kind, plain, is_checked=kind == "primary key" and bool(nullable))
 
 
-def _build_below(
-    context: Context, relation: Relation, index: Index, kind: indexes.ConstraintKind, columns: Sequence[str]
+def _go_below(
+    context: Context,
+    relation: Relation,
+    index: Index,
+    kind: indexes.ConstraintKind,
+    columns: Sequence[str],
+    *,
+    is_checked: bool,
 ) -> None:
-    """A partitioned table's key is built in each partition; a primary key makes its columns NOT NULL there too."""
-    is_strong = kind == "primary key" or context.version >= NOT_NULLS_ARE_CONSTRAINTS
+    """A primary key makes its columns NOT NULL in children too; a partitioned table's key is built in each partition."""
+    is_strong = is_checked or context.version >= NOT_NULLS_ARE_CONSTRAINTS
     level = ACCESS_EXCLUSIVE if is_strong else SHARE
     scans = {}
     for child in context.database.descendants(relation):
         if kind == "primary key":
-            scans[child.name] = not _is_surely_not_null(child, columns)
+            scans[child.text] = not _is_surely_not_null(child, columns) and _holds_rows(child)
             _mark_key(context, child, columns)
-    first = len(context.effects)
-    indexes.build_below(context, index, relation, level)
-    for effect in context.effects[first:]:
-        child_scan = [is_scan for name, is_scan in scans.items() if name.text == effect.relation]
-        effect.is_scan = bool(child_scan) and child_scan[0] and effect.relation_kind == "table"
+        if relation.kind != "partitioned table" and is_strong:
+            context.effect("also lock", child, level, is_scan=scans.get(child.text, False))
+    if relation.kind == "partitioned table":
+        first = len(context.effects)
+        indexes.build_below(context, index, relation, level)
+        for effect in context.effects[first:]:
+            effect.is_scan = scans.get(effect.relation or "", False)
 
 
 def _mark_key(context: Context, relation: Relation, columns: Sequence[str]) -> None:
@@ -382,16 +402,34 @@ def _refuse_index(
     keys: Sequence[str | None],
     included: Sequence[str],
     name: str,
+    *,
+    is_only: bool,
 ) -> None:
     indexes.refuse_missing(context, relation, [*keys, *included])
     if kind == "primary key" and primary_key(relation) is not None:
         context.refuse(f'multiple primary keys for table "{relation.name.name}" are not allowed')
     if name and context.database.exists(Name(relation.name.schema, name)):
         context.refuse(f'relation "{name}" already exists')
+    if is_only and kind == "primary key":
+        _refuse_only(context, relation, [key for key in keys if key is not None])
     if relation.kind == "partitioned table":
         if kind == "exclusion" and context.version < 17:  # noqa: PLR2004 -- the version that allows it
             context.refuse("exclusion constraints are not supported on partitioned tables")
         indexes.refuse_key(context, relation, keys, kind.upper())
+
+
+def _refuse_only(context: Context, relation: Relation, columns: Sequence[str]) -> None:
+    """A primary key of a parent alone needs NOT NULL: in the parent before 18, in its children since."""
+    children = list(context.database.descendants(relation))
+    places = children if context.version >= NOT_NULLS_ARE_CONSTRAINTS else [relation] if children else []
+    for place in places:
+        for name in columns:
+            if name in place.columns and not place.columns[name].is_not_null:
+                context.refuse(
+                    f'column "{name}" of table "{place.name.name}" is not marked NOT NULL'
+                    if place is not relation
+                    else "constraint must be added to child tables too"
+                )
 
 
 def primary_key(relation: Relation) -> Constraint | None:
@@ -599,7 +637,8 @@ def _refuse_foreign_key(
                 f'cannot add NOT VALID foreign key on partitioned table "{table}" referencing relation '
                 f'"{referenced.name.name}"'
             )
-    if referenced.persistence == "temporary" and relation.persistence != "temporary":
+    kinds = {"permanent": ("permanent",), "unlogged": ("permanent", "unlogged"), "temporary": ("temporary",)}
+    if referenced.is_known and relation.is_known and referenced.persistence not in kinds[relation.persistence]:
         context.refuse(f"constraints on {relation.persistence} tables may reference only {relation.persistence} tables")
     if relation is referenced and is_new_table:
         return  # its keys may come later in the same statement
@@ -609,10 +648,40 @@ def _refuse_foreign_key(
         context.refuse(f'there is no primary key for referenced table "{referenced.name.name}"')
     elif not indexes.refuse_missing(context, referenced, target) and len(target) != len(columns):
         context.refuse("number of referencing and referenced columns for foreign key disagree")
+    elif _differ(relation, columns, referenced, target):
+        context.refuse(
+            f'foreign key constraint cannot be implemented: types of "{table}" and "{referenced.name.name}" differ'
+        )
     elif not _is_key(context, referenced, target):
         context.refuse(
             f'there is no unique constraint matching given keys for referenced table "{referenced.name.name}"'
         )
+
+
+_FAMILIES = [
+    {"int2", "int4", "int8"},
+    {"text", "varchar", "bpchar"},
+    {"uuid"},
+    {"bool"},
+    {"date", "timestamp", "timestamptz"},
+    {"bytea"},
+    {"jsonb"},
+]
+"""Built-in types that have an operator `=` among themselves, and none with those of another family."""
+
+
+def _differ(relation: Relation, columns: Sequence[str], referenced: Relation, target: Sequence[str]) -> bool:
+    """A column can surely not be compared with the one that it references."""
+    for column, other in zip(columns, target, strict=True):
+        one = relation.columns[column].type if column in relation.columns else None
+        two = referenced.columns[other].type if other in referenced.columns else None
+        if one is None or two is None or one.dimensions or two.dimensions:
+            continue
+        families = [next((place for place, family in enumerate(_FAMILIES) if kind.name in family), None)
+                    for kind in (one, two) if kind.schema == "pg_catalog"]  # fmt: skip
+        if len(families) == 2 and None not in families and families[0] != families[1]:  # noqa: PLR2004 -- both
+            return True
+    return False
 
 
 def _is_key(context: Context, relation: Relation, columns: Sequence[str]) -> bool:
@@ -788,7 +857,6 @@ def _changes(constraint: Constraint, change: dict[str, Any]) -> bool:
 
 
 def _drop(context: Context, relation: Relation, action: AlterTableCmd, statement: AlterTableStmt) -> None:
-    del statement
     if _missing(context, relation, action, "drop constraint"):
         return
     constraint = relation.constraints.get(action.name)
@@ -829,8 +897,16 @@ def _drop(context: Context, relation: Relation, action: AlterTableCmd, statement
     if constraint.referenced is not None and constraint.referenced != relation.name:
         referenced = context.database.relations.get(constraint.referenced)
         if referenced is not None:
-            context.effect("also lock", referenced, ACCESS_EXCLUSIVE, other_relation=relation.text)
-    _drop_below(context, relation, constraint)
+            for table in (referenced, *context.database.descendants(referenced)):
+                if table is referenced or table.is_partition:
+                    context.effect("also lock", table, ACCESS_EXCLUSIVE, other_relation=relation.text)
+    is_only = statement.relation is not None and not statement.relation.inh
+    if not is_only or constraint.kind not in {"check", "not null"}:
+        _drop_below(context, relation, constraint)
+    else:
+        for name in sorted(relation.children):  # they keep it as their own
+            if (child := context.database.relations.get(name)) is not None:
+                context.effect("also lock", child, ACCESS_EXCLUSIVE, object_name=constraint.name)
     drop_state(context, relation, constraint)
 
 

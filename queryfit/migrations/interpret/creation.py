@@ -132,6 +132,13 @@ def _define_column(
         if not existing.is_inherited and relation.of_type is None:
             context.refuse(f'column "{column.name}" specified more than once')
             return
+        if (
+            definition.typeName is not None
+            and None not in (column.type, existing.type)
+            and column.type != existing.type
+        ):
+            context.refuse(f'column "{column.name}" has a type conflict')
+            return
         if column.default is not None or found.is_written:
             existing.default, existing.default_expression = column.default, column.default_expression
         existing.generated = column.generated or existing.generated
@@ -237,9 +244,12 @@ def _like_columns(context: Context, relation: Relation, source: Relation, option
     if not source.are_columns_known:
         relation.are_columns_known = False
     for column in source.columns.values():
-        if column.name in relation.columns:
-            context.refuse(f'column "{column.name}" specified more than once')
-            return
+        if (existing := relation.columns.get(column.name)) is not None:
+            if not existing.is_inherited:
+                context.refuse(f'column "{column.name}" specified more than once')
+                return
+            existing.is_not_null = existing.is_not_null or column.is_not_null
+            continue
         made = _copy(column, is_inherited=False)
         if not options & _DEFAULTS:
             made.default, made.default_expression = None, ddl.NOTHING
@@ -273,7 +283,7 @@ def _like_rest(context: Context, relation: Relation, source: Relation, options: 
             database.constrain(relation, copied)
     if options & _INDEXES:
         ordered = sorted(
-            (index for index in database.indexes_of(source) if index.is_valid),
+            database.indexes_of(source),
             key=lambda index: (
                 (source.constraints[index.constraint].kind != "primary key")
                 if index.constraint in source.constraints

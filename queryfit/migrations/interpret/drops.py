@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from queryfit.migrations.context import Context
-from queryfit.migrations.interpret import constraints, naming
+from queryfit.migrations.interpret import constraints, indexes, naming, partitions
 from queryfit.migrations.interpret.naming import is_gone
 from queryfit.migrations.model import Function, Index, Name, Relation, Type
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE, Action
@@ -87,6 +87,7 @@ def _drop_relations(context: Context, statement: DropStmt, kind: str) -> None:
     if context.step.refusal is not None:
         return
     going = _going(context, named, is_cascade=is_cascade)
+    _refuse_partitions(context, named, going, is_cascade=is_cascade)
     for relation in named.values():
         is_table = action == "drop table"
         context.effect(
@@ -137,6 +138,21 @@ def _going(context: Context, named: dict[Name, Relation], *, is_cascade: bool) -
     return going
 
 
+def _refuse_partitions(
+    context: Context, named: dict[Name, Relation], going: dict[Name, Relation], *, is_cascade: bool
+) -> None:
+    """A foreign key to a partitioned table holds each of its partitions."""
+    for relation in named.values():
+        if not relation.is_partition or is_cascade:
+            continue
+        for above in partitions.ancestors(context, relation):
+            for other, constraint in context.database.referencing(above.name):
+                if other.name not in going and above.name not in going:
+                    _needs(
+                        context, relation, f"constraint {constraint.name} on table {other.name.name}", is_cascade=False
+                    )
+
+
 def _needs(context: Context, relation: Relation, what: str, *, is_cascade: bool) -> None:
     if not is_cascade:
         context.refuse(f"cannot drop {relation.kind} {relation.name.name} because other objects depend on it: {what}")
@@ -175,6 +191,10 @@ def drop_relations(context: Context, going: dict[Name, Relation], named: dict[Na
             locked.add(name)
             is_table = relation.kind in {"table", "partitioned table"}
             context.effect("also lock", relation, ACCESS_EXCLUSIVE, is_lossy=is_table, is_breaking=True)
+    for name in going:
+        for sequence in database.owned_sequences(name):
+            if sequence.name not in locked:
+                context.effect("also lock", sequence, ACCESS_EXCLUSIVE)
     for name, relation in going.items():
         _loosen(context, name, relation, going, locked)
     for name, relation in going.items():
@@ -187,8 +207,10 @@ def _loosen(context: Context, name: Name, relation: Relation, going: dict[Name, 
     database = context.database
     others: list[Relation | None] = []
     for constraint in relation.constraints.values():
-        if constraint.referenced is not None:
-            others.append(database.relations.get(constraint.referenced))
+        referenced = database.relations.get(constraint.referenced) if constraint.referenced is not None else None
+        if referenced is not None and not constraints.is_inherited(context, relation, constraint):
+            others.append(referenced)
+            others += [table for table in database.descendants(referenced) if table.is_partition]
     for parent in relation.parents:
         above = database.relations.get(parent)
         if above is None or not relation.is_partition:
@@ -256,6 +278,8 @@ def _drop_indexes(context: Context, statement: DropStmt) -> None:
             effect.is_known = False
             database.gone.add(name)
             continue
+        if statement.concurrent:
+            indexes.on_index(context, name, "also lock", ACCESS_EXCLUSIVE)
         _drop_index(context, statement, index, relation, level)
 
 

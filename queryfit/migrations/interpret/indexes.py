@@ -190,6 +190,9 @@ def create(context: Context, statement: IndexStmt) -> None:
         if statement.if_not_exists:
             context.effect("create index", relation, level, object_name=place.text, columns=shown,
                            is_unique=statement.unique, is_concurrent=statement.concurrent, is_present=False)  # fmt: skip
+            if relation.kind == "partitioned table" and statement.relation.inh:
+                for child in database.descendants(relation):
+                    context.effect("also lock", child, level)
             return
         context.refuse(f'relation "{statement.idxname}" already exists')
     is_only = not statement.relation.inh
@@ -198,7 +201,7 @@ def create(context: Context, statement: IndexStmt) -> None:
         "columns": shown,
         "is_unique": statement.unique,
         "is_concurrent": statement.concurrent,
-        "is_index_build": not statement.concurrent and not (is_only and relation.kind == "partitioned table"),
+        "is_index_build": not statement.concurrent and relation.kind != "partitioned table",
         "definition": statement.accessMethod or "btree",
     }
     if step.refusal is not None:
@@ -352,8 +355,13 @@ def reindex(context: Context, statement: ReindexStmt) -> None:
         is_rebuilt = relation_or_none is None or relation_or_none.kind != "partitioned table"
         context.effect("reindex", relation_or_none, level, object_name=name, is_concurrent=is_concurrent,
                        is_index_rebuild=is_rebuilt)  # fmt: skip
-        if own_index is not None and is_concurrent:
-            own_index.is_valid = True
+        rebuilt = [own_index] if own_index is not None else []
+        if own_index is None and relation_or_none is not None:
+            rebuilt = database.indexes_of(relation_or_none)
+        for index in rebuilt if is_rebuilt else ():
+            on_index(context, index.name, "also lock", ACCESS_EXCLUSIVE)
+            if is_concurrent or index.relation == (relation_or_none.name if relation_or_none is not None else None):
+                index.is_valid = True
 
 
 def _is_below(context: Context, index: Index, top: Name) -> bool:

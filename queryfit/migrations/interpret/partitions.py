@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from queryfit.migrations.context import Context
-from queryfit.migrations.interpret import bounds, constraints, indexes
-from queryfit.migrations.model import Relation
+from queryfit.migrations.interpret import bounds, constraints, indexes, naming
+from queryfit.migrations.model import Constraint, Relation
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
 from queryfit.sql.ddl import AlterTableCmd, AlterTableStmt, PartitionBoundSpec
-
-BY_CONSTRAINTS = 18
 
 
 def announce(context: Context, relation: Relation, parent: Relation, bound: PartitionBoundSpec) -> None:
@@ -229,7 +227,37 @@ def _detach(context: Context, relation: Relation, action: AlterTableCmd, stateme
             context.effect("also lock", default, ACCESS_EXCLUSIVE)
     if step.refusal is not None:
         return
+    _lock_keys(context, relation, partition)
+    if command.concurrent:
+        _keep_bound(context, partition, relation)
     detach_state(context, partition, relation)
+
+
+def _lock_keys(context: Context, relation: Relation, partition: Relation) -> None:
+    """Foreign keys to the parent are looked up for rows of the partition; its own ones become its own."""
+    database = context.database
+    for above in (relation, *ancestors(context, relation)):
+        for other, _ in database.referencing(above.name):
+            if other is not partition:
+                context.effect("also lock", other, ACCESS_EXCLUSIVE, other_relation=partition.text,
+                               is_scan=other.kind != "partitioned table",
+                               reason="no row may reference the partition")  # fmt: skip
+    for constraint in relation.constraints.values():
+        referenced = database.relations.get(constraint.referenced) if constraint.referenced is not None else None
+        if referenced is not None:
+            context.effect("also lock", referenced, SHARE_ROW_EXCLUSIVE, other_relation=partition.text)
+
+
+def _keep_bound(context: Context, partition: Relation, relation: Relation) -> None:
+    """DETACH CONCURRENTLY leaves the bound behind as a CHECK."""
+    keys = [key for key in relation.partition_key if key is not None]
+    if not keys:
+        return
+    name = naming.constraint_name(
+        context.database, partition.name.schema, partition.name.name, keys[0] if len(keys) == 1 else "", "check",
+        partition.constraints,
+    )  # fmt: skip
+    context.database.constrain(partition, Constraint(name, "check", tuple(keys)))
 
 
 def detach_state(context: Context, partition: Relation, relation: Relation) -> None:

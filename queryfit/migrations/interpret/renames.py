@@ -476,6 +476,7 @@ def _set_schema_of_relation(context: Context, statement: AlterObjectSchemaStmt) 
     if context.step.refusal is not None:
         return
     for sequence in database.owned_sequences(name):
+        context.effect("also lock", sequence, ACCESS_EXCLUSIVE)
         database.move(sequence, Name(new.schema, sequence.name.name))
     database.move(relation, new)
     for index in database.indexes_of(relation):

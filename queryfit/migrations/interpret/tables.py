@@ -100,8 +100,13 @@ def _persistence(context: Context, relation: Relation, action: AlterTableCmd, st
         and (bool(relation.indexes) or None if not relation.are_columns_known else bool(relation.indexes)),
         reason=f"the table is written anew as {'a logged' if is_logged else 'an unlogged'} one" if is_rewrite else None,
     )
-    if context.step.refusal is None:
-        relation.persistence = wanted
+    if context.step.refusal is not None:
+        return
+    if relation.persistence != wanted and relation.kind != "partitioned table":
+        for sequence in context.database.owned_sequences(relation.name):
+            context.effect("also lock", sequence, ACCESS_EXCLUSIVE)
+            sequence.persistence = wanted  # type: ignore[assignment]
+    relation.persistence = wanted  # type: ignore[assignment]
 
 
 def _refuse_persistence(context: Context, relation: Relation, *, is_logged: bool) -> None:
@@ -367,7 +372,8 @@ def truncate(context: Context, statement: TruncateStmt) -> None:
     further: list[Relation] = []
     while pending:
         relation = pending.pop()
-        for other, constraint in context.database.referencing(relation.name):
+        holders = [relation, *(partitions.ancestors(context, relation) if relation.is_partition else ())]
+        for other, constraint in (pair for above in holders for pair in context.database.referencing(above.name)):
             if other.name in all_of_them:
                 continue
             if not is_cascade:
@@ -401,7 +407,8 @@ def move_all(context: Context, statement: AlterTableMoveAllStmt) -> None:
     moved = [
         relation
         for relation in context.database.relations.values()
-        if relation.kind in wanted
+        if _place(statement.orig_tablespacename) != _place(statement.new_tablespacename)
+        and relation.kind in wanted
         and relation.is_known
         and _place(relation.tablespace) == _place(statement.orig_tablespacename)
     ]
@@ -409,7 +416,7 @@ def move_all(context: Context, statement: AlterTableMoveAllStmt) -> None:
         context.effect(action, relation, ACCESS_EXCLUSIVE, new_name=statement.new_tablespacename,
                        is_rewrite=relation.kind != "partitioned table")  # fmt: skip
         relation.tablespace = statement.new_tablespacename
-    if not moved:
+    if not moved and not context.database.is_complete:
         context.effect(action, None, ACCESS_EXCLUSIVE, new_name=statement.new_tablespacename, is_rewrite=None)
 
 
