@@ -20,7 +20,7 @@ from queryfit.evidence.session import Lines, Session, loaded_session
 from queryfit.findings import Finding, NotChecked, Report, identity
 from queryfit.migrations.comments import Comment, read_suppressions, suppress
 from queryfit.migrations.files import MigrationFile
-from queryfit.migrations.fixing import Judged, Planned
+from queryfit.migrations.mending import Judged, Planned, end_of
 from queryfit.migrations.model import Database
 from queryfit.migrations.repairs import REPAIRS, Site
 from queryfit.migrations.replay import NEWEST, Run, replay
@@ -222,7 +222,8 @@ class _Maker:
         repair = REPAIRS.get(rule.repair or "")
         if repair is None:
             return None
-        source = self._files[step.file].text[step.start : step.end]
+        file = self._files[step.file]
+        source = file.text[step.start : end_of(file.sql, step)]
         mended = repair(Site(source, step, [effect] if effect is not None else [], self._version))
         return mended.text if mended is not None else None
 

@@ -41,7 +41,7 @@ def parsed(source: str) -> Any:
 class Alteration:
     """ALTER TABLE as text: its head up to the first action, and where each action stands.
 
-    `changed` holds new texts of actions by their place (None: taken out), `added` further actions.
+    `changed` holds new texts of actions by their place; None: it is taken out.
     """
 
     source: str
@@ -51,7 +51,6 @@ class Alteration:
     commands: list[ddl.AlterTableCmd]
     constraints: list[ddl.Constraint | None]
     changed: dict[int, str | None] = field(default_factory=dict)
-    added: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, source: str) -> Alteration | None:
@@ -90,18 +89,20 @@ class Alteration:
 
     @property
     def text(self) -> str:
-        """The statement with its changes; empty where no action is left."""
-        if not self.added and None not in self.changed.values():
-            text = self.source
-            for place in sorted(self.changed, reverse=True):
-                start, end = self.spans[place]
-                text = f"{text[:start]}{self.changed[place]}{text[end:]}"
-            return text
-        actions = [self.changed.get(place, self.action(place)) for place in range(len(self.spans))]
-        left = [action for action in actions if action is not None] + self.added
-        if len(left) == 1:
-            return f"{self.head} {left[0]}"
-        return self.head + ",".join(f"\n    {action}" for action in left) if left else ""
+        """The statement with its changes; empty where no action is left. All that stands between actions stays."""
+        left = [place for place in range(len(self.spans)) if self.changed.get(place, "") is not None]
+        if not left:
+            return ""
+        spans = self.spans
+        edits = [(*spans[place], new) for place, new in self.changed.items() if new is not None]
+        # an action goes with the comma before it; those before the first that stays with the one behind
+        edits += [(spans[place][0], spans[place + 1][0], "") for place in range(left[0])]
+        gone = set(range(left[0] + 1, len(spans))).difference(left)
+        edits += [(spans[place - 1][1], spans[place][1], "") for place in gone]
+        text = self.source
+        for start, end, new in sorted(edits, reverse=True):
+            text = text[:start] + new + text[end:]
+        return text
 
     def constraint(self, effect: Effect) -> int | None:
         """Which action adds the effect's constraint."""
@@ -119,6 +120,10 @@ class Alteration:
             if command.subtype == subtype and command.name == column:
                 return place
         return None
+
+    def named(self, subtype: str, name: str | None) -> int | None:
+        """The action of that kind that names a constraint."""
+        return self.column_action(subtype, bare(name)) if name else None
 
 
 def _name(tokens: list[Token]) -> tuple[int, int] | None:

@@ -6,50 +6,27 @@ A repair stays only if judging the mended files says that it helped: the finding
 from __future__ import annotations
 
 import difflib
-import re
+import os
+import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from queryfit.errors import QueryfitError
-from queryfit.migrations import runners
 from queryfit.migrations.files import MigrationFile
-from queryfit.migrations.following import Following, following
-from queryfit.migrations.masking import mask
-from queryfit.migrations.repairs import REPAIRS, Repair, Site, ended
+from queryfit.migrations.following import Following, alone, following
+from queryfit.migrations.mending import TIMEOUT, Judged, Mended, Planned, mended, with_text
 from queryfit.migrations.replay import Run
-from queryfit.migrations.steps import Effect, Step
 
-_PASSES = 6
-_END_OF_TRANSACTION = re.compile(r"(?:commit|end)\b", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """A finding that a repair can mend."""
-
-    finding: str  # its id
-    rule: str
-    repair: str
-    step: Step
-    effect: Effect | None
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What judging some files said: by file and rule, what stands against them, and what can be mended."""
-
-    faults: frozenset[tuple[str, str, str]]  # file, rule, subject
-    planned: Sequence[Planned]
-    run: Run
+_PASSES = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A file as it was and as it shall be; `before` is null for one that is new."""
+    """A file as it was and as it shall be; `before` is null for one that is new, `path` for standard input."""
 
-    path: Path
+    path: Path | None
     name: str
     before: str | None
     after: str
@@ -64,112 +41,219 @@ class Outcome:
     left: list[str] = field(default_factory=list)  # sentences
 
 
-def mend(
-    files: Sequence[MigrationFile], judge: Callable[[Sequence[MigrationFile]], Judged], *, version: int
-) -> Outcome:
+Judge = Callable[[Sequence[MigrationFile]], Judged]
+
+
+def mend(files: Sequence[MigrationFile], judge: Judge, *, version: int) -> Outcome:
     """Mend what can be mended mechanically. Nothing is written; `judge` says what is wrong with some files."""
-    outcome = Outcome()
-    present = list(files)
-    given_up: set[str] = set()
-    first = judged = judge(present)
-    for _ in range(_PASSES):
+    return _Mender(files, judge, version).outcome()
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """What would become of one file: it and those that follow it, for what it was done, or why it cannot be."""
+
+    files: list[MigrationFile]
+    beside: list[Following]
+    planned: Sequence[Planned]
+
+
+class _Mender:
+    """Repairs all files at once; where that does not help a file, its statements one by one."""
+
+    def __init__(self, files: Sequence[MigrationFile], judge: Judge, version: int) -> None:
+        self._files = files
+        self._judge = judge
+        self._version = version
+        self._present = list(files)
+        self._beside: list[Following] = []
+        self._created: set[Path] = set()
+        self._given_up: set[str] = set()
+        self._one_by_one: set[str] = set()
+        self._as_read: dict[Path | None, bool] = {}
+        self._outcome = Outcome()
+
+    def outcome(self) -> Outcome:
+        first = judged = self._judge(self._present)
+        timeouts = {planned.rule for planned in judged.planned if planned.repair == TIMEOUT}
+        for _ in range(_PASSES):
+            tries = self._tries(judged)
+            if not tries:
+                break
+            judged = self._best(judged, tries, timeouts)
+        self._outcome.mended = max(len(first.faults) - len(judged.faults), len(first.faults - judged.faults))
+        self._outcome.changes = list(self._changes())
+        return self._outcome
+
+    def _tries(self, judged: Judged) -> dict[int, _Try]:
+        """By the place of a file, what would be done with it. What cannot be mended is given up here."""
         by_file: dict[int, list[Planned]] = defaultdict(list)
         for planned in judged.planned:
-            if planned.finding not in given_up and _may_change(present[planned.step.file], outcome, given_up, planned):
+            if planned.finding not in self._given_up and self._may_change(planned):
                 by_file[planned.step.file].append(planned)
-        if not by_file:
-            break
-        tried = present
-        for place in sorted(by_file, reverse=True):
-            mended = _mended(place, present, judged.run, by_file[place], version)
-            if isinstance(mended, str):
-                _give_up(outcome, given_up, by_file[place], f"{present[place].name}: {mended}")
-                continue
-            candidate = [*tried[:place], *mended, *tried[place + 1 :]]
-            after = judge(candidate)
-            wanted = {(present[place].name, planned.rule) for planned in by_file[place]}
-            if _helped(judged.faults, after.faults, wanted):
-                tried = candidate
+        tries: dict[int, _Try] = {}
+        paths: set[Path | None] = set()
+        for place, every in by_file.items():
+            file = self._present[place]
+            if file.path is not None and file.path in paths:
+                continue  # its way forth and its way back are one text: one after the other
+            # the timeout comes last, when it is known what is built CONCURRENTLY
+            chosen = [one for one in every if one.repair != TIMEOUT] or every
+            if file.name in self._one_by_one:
+                step = min(one.step.number for one in chosen)
+                kind = next(one.repair for one in chosen if one.step.number == step)
+                chosen = [one for one in chosen if one.step.number == step and one.repair == kind]
+            found = self._try(place, judged.run, chosen)
+            if isinstance(found, str):
+                self._reject(place, chosen, found)
             else:
-                rules = ", ".join(sorted({planned.rule for planned in by_file[place]}))
-                _give_up(
-                    outcome, given_up, by_file[place], f"{present[place].name}: the repair of {rules} does not fit here"
-                )
-        if tried is present:
-            continue
-        present = tried
-        judged = judge(present)
-    outcome.mended = len(first.faults - judged.faults)
-    outcome.changes = list(_changes(files, present))
-    return outcome
+                tries[place] = found
+                paths.add(file.path)
+        return tries
 
+    def _try(self, place: int, run: Run, planned: Sequence[Planned]) -> _Try | str:
+        made = mended(place, self._present, run, planned, self._version)
+        if isinstance(made, str):
+            return made
+        if not made.later:
+            return _Try([made.file], [], planned)
+        return self._as_one(place, run, made, planned) or self._with_followers(made, planned)
 
-def _may_change(file: MigrationFile, outcome: Outcome, given_up: set[str], planned: Planned) -> bool:
-    reason = None
-    if file.is_applied:
-        reason = f"{file.name} has been applied: it is not rewritten; mend it by a new migration"
-    elif planned.step.is_nested:
-        reason = f"{file.name}:{planned.step.line}: inside a DO block nothing is rewritten"
-    if reason:
-        _give_up(outcome, given_up, [planned], reason)
-    return reason is None
+    def _as_one(self, place: int, run: Run, made: Mended, planned: Sequence[Planned]) -> _Try | None:
+        """The file without its transaction, where nothing in it needs one: each of its statements was mended."""
+        file = self._present[place]
+        steps = {step.number for step in run.steps if step.file == place and not step.is_nested}
+        is_one = all(one.refuses_transaction for one in made.later) and len(made.later) == 1
+        if not is_one or steps - {one.step.number for one in planned} or file.transactions != "file":
+            return None
+        # the statement takes the place of what it was made of
+        step = planned[0].step
+        text = f"{file.text[: step.start]}{made.later[0].text}{file.text[step.end :]}"
+        switched = alone(file, text)
+        if switched is None:
+            return None
+        text, beside = switched
+        if beside and beside[0].path.exists():
+            return None
+        each = with_text(file, text)
+        if beside:
+            each = replace(each, transactions="each")
+        return _Try([each], beside, planned)
 
-
-def _give_up(outcome: Outcome, given_up: set[str], planned: Iterable[Planned], reason: str) -> None:
-    given_up.update(one.finding for one in planned)
-    if reason not in outcome.left:
-        outcome.left.append(reason)
-
-
-def _helped(
-    before: frozenset[tuple[str, str, str]], after: frozenset[tuple[str, str, str]], wanted: set[tuple[str, str]]
-) -> bool:
-    """Fewer faults, of the rules that were to be mended; what is new would be the repair's fault."""
-    gone = {(file, rule) for file, rule, _ in before - after}
-    return bool(gone & wanted) and not {(rule, subject) for _, rule, subject in after - before} - {
-        (rule, subject) for _, rule, subject in before
-    }
-
-
-def _mended(
-    place: int, files: Sequence[MigrationFile], run: Run, planned: Sequence[Planned], version: int
-) -> list[MigrationFile] | str:
-    """The file with one repair for each of its statements, and the files that follow it; or why not."""
-    file = files[place]
-    edits: list[tuple[int, int, str]] = []
-    later: list[tuple[str, bool]] = []
-    by_step: dict[int, list[Planned]] = defaultdict(list)
-    for one in planned:
-        by_step[one.step.number].append(one)
-    for group in by_step.values():
-        step = group[0].step
-        # one kind of repair a statement and pass: the next pass sees the statement that it leaves
-        kind = min((one.repair for one in group), key=list(REPAIRS).index)
-        effects = [one.effect for one in group if one.repair == kind and one.effect is not None]
-        source = file.text[step.start : step.end]
-        repair = REPAIRS[kind](Site(source, step, effects, version))
-        if repair is None:
-            return f"line {step.line}: the repair {kind} does not fit this statement"
-        edits.append(_replacement(file.text, step, repair))
-        if repair.afterwards:
-            behind = _behind_commit(file.text, run, step, place)
-            if behind is not None:
-                edits.append((behind, behind, "".join(f"\n{ended(part)}" for part in repair.afterwards)))
-            else:
-                later += [(part, repair.refuses_transaction) for part in repair.afterwards]
-    text = file.text
-    for start, end, new in sorted(edits, key=lambda edit: (edit[0], edit[1]), reverse=True):
-        text = text[:start] + new + text[end:]
-    mended = [with_text(file, text)]
-    if later:
-        created = following(file, later, {other.path for other in files if other.path})
+    def _with_followers(self, made: Mended, planned: Sequence[Planned]) -> _Try | str:
+        if not made.file.sql.strip().strip(";"):
+            return "all of it would move to a file of its own; switch the runner's transaction off for it instead"
+        created = following(made.file, made.later, self._created)
         if isinstance(created, str):
             return created
-        mended += [_created(file, one) for one in created]
-    if not mended[0].sql.strip() and len(mended) > 1:
-        # nothing is left of it: what it said stands in the next file
-        return "all of it would move to a file of its own; switch the runner's transaction off for it instead"
-    return mended
+        if any(one.path.exists() for one in created):
+            return f"{created[0].path.name} is there already"
+        files = [_created(made.file, one) for one in created if one.is_run]
+        return _Try([made.file, *files], [one for one in created if not one.is_run], planned)
+
+    def _best(self, judged: Judged, tries: dict[int, _Try], timeouts: set[str]) -> Judged:
+        """Take over all tries that help; a file whose try does not help is taken apart, or given up."""
+        while tries:
+            candidate = self._with(tries)
+            after = self._judge(candidate)
+            blamed = self._blamed(judged, after, tries, timeouts)
+            if not blamed:
+                self._present = candidate
+                for one in tries.values():
+                    self._beside += one.beside
+                    self._created.update(file.path for file in one.files[1:] if file.path is not None)
+                return after
+            for place in blamed:
+                self._reject(place, tries.pop(place).planned, None)
+        return judged
+
+    def _blamed(self, before: Judged, after: Judged, tries: dict[int, _Try], timeouts: set[str]) -> set[int]:
+        """The files whose repair does not help: their findings stay, or new ones come."""
+        known = {(rule, subject) for _, rule, subject in before.faults}
+        # a statement that moved asks for its timeout later
+        new = {fault for fault in after.faults if fault[1:] not in known and fault[1] not in timeouts}
+        gone = before.faults - after.faults
+        names = {file.name: place for place, one in tries.items() for file in one.files}
+        blamed = {names[file] for file, _, _ in new if file in names}
+        for place, one in tries.items():
+            rules = {planned.rule for planned in one.planned}
+            if not any(file == one.files[0].name and rule in rules for file, rule, _ in gone):
+                blamed.add(place)
+        if not blamed and new:  # it shows only in a file that nobody touched
+            return set(tries) if len(tries) == 1 else set(sorted(tries)[len(tries) // 2 :])
+        return blamed
+
+    def _reject(self, place: int, planned: Sequence[Planned], reason: str | None) -> None:
+        """Go on with the statements of a file one by one, or give the findings up where it is only one."""
+        file = self._present[place]
+        if len({(one.step.number, one.repair) for one in planned}) > 1 and file.name not in self._one_by_one:
+            self._one_by_one.add(file.name)
+            return
+        lines = sorted({one.step.line for one in planned})
+        rules = ", ".join(sorted({one.rule for one in planned}))
+        self._give_up(planned, f"{file.name}:{lines[0]}: {reason or f'the repair of {rules} does not fit here'}")
+
+    def _give_up(self, planned: Iterable[Planned], reason: str) -> None:
+        self._given_up.update(one.finding for one in planned)
+        if reason not in self._outcome.left:
+            self._outcome.left.append(reason)
+
+    def _may_change(self, planned: Planned) -> bool:
+        file = self._present[planned.step.file]
+        reason = None
+        if file.is_applied:
+            reason = f"{file.name} has been applied: it is not rewritten; mend it by a new migration"
+        elif file.path not in self._created and not self._is_as_read(file):
+            reason = f"{file.name} is not UTF-8, or was changed meanwhile: it is left as it is"
+        elif planned.step.is_nested and planned.repair != TIMEOUT:
+            reason = f"{file.name}:{planned.step.line}: inside a DO block nothing is rewritten"
+        if reason:
+            self._give_up([planned], reason)
+        return reason is None
+
+    def _is_as_read(self, file: MigrationFile) -> bool:
+        if file.path not in self._as_read:
+            original = next(one for one in self._files if one.path == file.path)
+            self._as_read[file.path] = _is_as_read(original)
+        return self._as_read[file.path]
+
+    def _with(self, tries: dict[int, _Try]) -> list[MigrationFile]:
+        """All files, with the tries in the places of the files that they change, and new ones where they run."""
+        candidate: list[MigrationFile] = []
+        waiting: list[MigrationFile] = []
+        for place, file in enumerate(self._present):
+            if waiting and (file.group != waiting[0].group or file.path not in self._created):
+                candidate += waiting
+                waiting = []
+            changed = tries.get(place)
+            if changed is None:
+                same = next(
+                    (one.files[0] for one in tries.values() if file.path and one.files[0].path == file.path), None
+                )
+                candidate.append(with_text(file, same.text) if same is not None else file)
+                continue
+            first, *more = changed.files
+            candidate.append(first)
+            waiting += more
+        return candidate + waiting
+
+    def _changes(self) -> Iterator[Change]:
+        old = {file.path: file.text for file in self._files}
+        seen: set[Path | None] = set()
+        for file in self._present:
+            if file.path not in seen and old.get(file.path) != file.text:
+                seen.add(file.path)
+                yield Change(file.path, file.name, old.get(file.path), file.text)
+        for one in self._beside:
+            yield Change(one.path, one.path.name, None, one.text)
+
+
+def _is_as_read(file: MigrationFile) -> bool:
+    """The file on disk still says what was read of it, in UTF-8: it can be written back."""
+    try:
+        return file.path is None or file.path.read_bytes() == file.text.encode()
+    except (OSError, UnicodeEncodeError):
+        return False
 
 
 def _created(file: MigrationFile, one: Following) -> MigrationFile:
@@ -178,77 +262,19 @@ def _created(file: MigrationFile, one: Following) -> MigrationFile:
         folder = folder.rpartition("/")[0]
     base = one.path.relative_to(one.root).as_posix()
     like = replace(
-        file,
-        path=one.path,
-        name=f"{folder}/{base}" if folder else base,
-        transactions=one.transactions,
-        is_linted=one.is_run,
-        version=None,
-    )
-    return with_text(like, one.text) if one.is_run else replace(like, text=one.text, sql="")
-
-
-def with_text(file: MigrationFile, text: str) -> MigrationFile:
-    """The file with another text, of which its runner sends as much as before."""
-    sql = text
-    if runners.has_sections(file.runner):
-        sql = runners.fill(file.runner, runners.sections(file.runner, sql, downs=file.is_down), [])
-    sql, _ = mask(sql, is_psql=runners.RUNNERS[file.runner].is_psql, is_flyway=file.runner == "flyway")
-    return replace(file, text=text, sql=sql)
-
-
-def _replacement(text: str, step: Step, repair: Repair) -> tuple[int, int, str]:
-    """The edit that puts the repaired statement in its place; the line goes where nothing is left."""
-    if repair.replacement:
-        return step.start, step.end, repair.replacement
-    end = step.end
-    while end < len(text) and text[end] in " \t":
-        end += 1
-    if end < len(text) and text[end] == ";":
-        end += 1
-    if text[end : end + 1] == "\n" and text[: step.start].endswith("\n"):
-        end += 1
-    return step.start, end, ""
-
-
-def _behind_commit(text: str, run: Run, step: Step, place: int) -> int | None:
-    """Where in the file what runs after the commit of this one can stand; None where there is no place."""
-    last = step
-    if step.transaction is not None:
-        ends = (
-            other
-            for other in run.steps
-            if other.file == place
-            and other.number > step.number
-            and other.kind == "TransactionStmt"
-            and other.transaction == step.transaction
-            and _END_OF_TRANSACTION.match(text, other.start)
-        )
-        found = next(ends, None)
-        if found is None:
-            return None
-        last = found
-    end = last.end
-    while end < len(text) and text[end] in " \t\n":
-        end += 1
-    return end + 1 if text[end : end + 1] == ";" else last.end
-
-
-def _changes(before: Sequence[MigrationFile], after: Sequence[MigrationFile]) -> Iterator[Change]:
-    old = {file.path: file.text for file in before if file.path}
-    for file in after:
-        if file.path is not None and old.get(file.path) != file.text:
-            yield Change(file.path, file.name, old.get(file.path), file.text)
+        file, path=one.path, name=f"{folder}/{base}" if folder else base, transactions=one.transactions, version=None,
+        notes=(),
+    )  # fmt: skip
+    return replace(with_text(like, one.text), transactions=one.transactions)
 
 
 def difference(changes: Iterable[Change]) -> str:
     """The changes as a unified diff."""
     parts = []
     for change in changes:
-        before = (change.before or "").splitlines(keepends=True)
         lines = difflib.unified_diff(
-            before,
-            change.after.splitlines(keepends=True),
+            _lines(change.before or ""),
+            _lines(change.after),
             "/dev/null" if change.before is None else f"a/{change.name}",
             f"b/{change.name}",
         )
@@ -256,20 +282,45 @@ def difference(changes: Iterable[Change]) -> str:
     return "".join(parts)
 
 
-def write(changes: Iterable[Change]) -> None:
+def _lines(text: str) -> list[str]:
+    """Lines as patch sees them: only line feeds end them."""
+    return [line + "\n" for line in text.split("\n")[:-1]] + ([last] if (last := text.rpartition("\n")[2]) else [])
+
+
+def write(changes: Sequence[Change]) -> None:
     """Write all changes, or none where one cannot be written. Raises QueryfitError."""
     written: list[tuple[Path, Path]] = []
+    folders: list[Path] = []
     try:
         for change in changes:
-            change.path.parent.mkdir(parents=True, exist_ok=True)
-            beside = change.path.with_name(f".{change.path.name}.queryfit")
-            written.append((beside, change.path))
-            beside.write_text(change.after, encoding="utf-8", newline="")
-            if change.path.exists():
-                beside.chmod(change.path.stat().st_mode)
+            assert change.path is not None
+            path = Path(os.path.realpath(change.path))  # a link stays a link
+            if not path.parent.is_dir():
+                path.parent.mkdir()
+                folders.append(path.parent)
+            if path.exists() and not os.access(path, os.W_OK):
+                raise PermissionError(13, "Permission denied", str(change.path))
+            handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+            written.append((Path(name), path))
+            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+                file.write(change.after)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).chmod(path.stat().st_mode & 0o7777 if path.exists() else 0o666 & ~_umask())
         for beside, path in written:
             beside.replace(path)
     except OSError as error:
         for beside, _ in written:
             beside.unlink(missing_ok=True)
-        raise QueryfitError(f"cannot write {error.filename or 'a file'}: {error.strerror or error}") from None
+        for folder in folders:
+            folder.rmdir()
+        raise QueryfitError(
+            f"cannot write {error.filename or 'a file'}: {error.strerror or error}",
+            hint="nothing was written; --diff shows what would be",
+        ) from None
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,4 +1,4 @@
-"""The file after a migration, for what has to wait until that one is committed: its name, and what its runner wants."""
+"""The files after a migration, for what has to wait until that one is committed: names, and what their runner wants."""
 
 from __future__ import annotations
 
@@ -7,14 +7,38 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from queryfit.migrations import runners
 from queryfit.migrations.files import MigrationFile
-from queryfit.migrations.repairs import ended
+from queryfit.migrations.repairs import Later, ended
 from queryfit.migrations.runners import Transactions
 
 _NUMBERED = re.compile(r"(V?)(\d+)([_-]+.*?|)((?:\.up)?\.sql|)", re.IGNORECASE)
+_FLYWAY = re.compile(r"(V[0-9][0-9._]*?)(__.*)(\.sql)", re.IGNORECASE)
 _FOLDERS = {"diesel", "prisma"}  # a migration is a folder
-_ONE_EACH = {"golang-migrate", "prisma"}  # a file of several statements is a transaction block
 _NO_WAY_BACK = "-- Nothing to undo: the migration before this one does.\n"
+# they number their migrations, and two with one number would clash
+_BY_NUMBER = {"dbmate", "goose", "golang-migrate", "supabase", "sqlx", "atlas", "tern", "diesel", "prisma"}
+_LISTED = {
+    "sqitch": "sqitch.plan",
+    "drizzle": "its journal",
+    "rails": "the Rails migrations",
+    "node-pg-migrate": "no switch for one file",
+}
+_ALONE = {
+    "atlas": "-- atlas:txmode none\n\n",
+    "goose": "-- +goose NO TRANSACTION\n",
+    "sqlx": "-- no-transaction\n",
+    "tern": "---- tern: disable-tx ----\n",
+}
+_SECTIONS = {
+    "goose": ("-- +goose Up\n", "\n-- +goose Down\n"),
+    "dbmate": ("-- migrate:up\n", "\n-- migrate:down\n"),
+    "sql-migrate": ("-- +migrate Up\n", "\n-- +migrate Down\n"),
+    "tern": ("", "\n---- create above / drop below ----\n\n"),
+}
+_ALONE_ONE_WAY = {"dbmate": ("migrate:up", "migrate:up transaction:false"),
+                  "sql-migrate": ("+migrate Up", "+migrate Up notransaction")}  # fmt: skip
+_MOST_TRIES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,79 +53,164 @@ class Following:
     is_run: bool = True  # False: a way back, or settings
 
 
-def following(
-    file: MigrationFile, statements: Sequence[tuple[str, bool]], taken: Collection[Path]
-) -> list[Following] | str:
+def following(file: MigrationFile, later: Sequence[Later], taken: Collection[Path]) -> list[Following] | str:
     """The files that run right after `file` with these statements, or why there can be none.
 
-    Each statement comes with whether it refuses a transaction block.
+    `taken` are paths that are not to be used, such as those of files that are only planned.
     """
     if file.path is None:
         return "what has to follow after a commit needs a file of its own, and standard input has none"
-    refuses = any(refused for _, refused in statements)
-    if refuses and file.runner == "psql":
+    if file.runner in _LISTED:
+        return f"what has to follow after a commit is a migration of its own: {file.runner} has {_LISTED[file.runner]}"
+    if file.is_down:
+        return "what has to follow after a commit has no place on the way back"
+    if any(one.refuses_transaction for one in later) and file.runner == "psql":
         return "a statement has to run outside of a transaction, and the runner's is not known to have an exception"
+    groups = list(_groups(file.runner, later))
     is_folder = file.runner in _FOLDERS and file.path.parent.name != ""
-    place = file.path.parent if is_folder else file.path
-    texts = [[text] for text, _ in statements] if file.runner in _ONE_EACH else [[text for text, _ in statements]]
+    places = _places(file, file.path.parent if is_folder else file.path, len(groups), taken)
+    if isinstance(places, str):
+        return places
     made: list[Following] = []
-    for number, group in enumerate(texts, 1):
-        target = _next(place, number)
-        if target is None:
-            return f"there is no room for a migration between {place.name} and the next one"
-        if is_folder:
-            made += _in_folder(file, target, group, refuses=refuses)
-        else:
-            made.append(
-                Following(
-                    target, target.parent, _text(file, group, refuses=refuses), _transactions(file, refuses=refuses)
-                )
-            )
-    if any(one.path in taken or one.path.exists() for one in made):
-        return f"{made[0].path.name} is there already"
+    for target, group in zip(places, groups, strict=True):
+        path = target / file.path.name if is_folder else target
+        root = target.parent
+        made += _file(file, path, root, group, is_folder=is_folder)
     return made
 
 
-def _next(place: Path, number: int) -> Path | None:
-    """The name of the migration that comes `number` places after: the version counts on, where that one is free."""
-    found = _NUMBERED.fullmatch(place.name)
-    if found is None:
-        return place.with_name(f"{place.stem}_{number + 1}{place.suffix}")
+def alone(file: MigrationFile, text: str) -> tuple[str, list[Following]] | None:
+    """A file's text with the runner's transaction switched off for it, and what has to lie beside it.
+
+    None where its runner has no such switch.
+    """
+    if file.path is None:
+        return None
+    end = "\r\n" if "\r\n" in text else "\n"
+    if file.runner in _ALONE:
+        return _ALONE[file.runner].strip("\n") + end + text, []
+    if file.runner in _ALONE_ONE_WAY:
+        old, new = _ALONE_ONE_WAY[file.runner]
+        return text.replace(old, new, 1), []
+    if file.runner == "diesel":
+        return text, [_switch(file.path.parent, file.path.parent.parent)]
+    if file.runner == "flyway":
+        return text, _flyway_switch(file.path, text)
+    return None
+
+
+def _groups(runner: str, later: Sequence[Later]) -> Iterator[list[Later]]:
+    """Statements of one file each."""
+    each = runners.RUNNERS[runner]
+    group: list[Later] = []
+    for one in later:
+        if group:
+            is_other = group[-1].refuses_transaction != one.refuses_transaction
+            is_batch = one.refuses_transaction and "batch" in {each.transactions, each.outside}
+            if is_other or is_batch:
+                yield group
+                group = []
+        group.append(one)
+    if group:
+        yield group
+
+
+def _places(file: MigrationFile, place: Path, count: int, taken: Collection[Path]) -> list[Path] | str:
+    """Names for `count` migrations that come one after the other, and before the one that comes next now."""
+    no_room = f"there is no room for a migration between {place.name} and the next one"
+    others = {other.name for other in place.parent.iterdir()} if place.parent.is_dir() else set()
+    ends = [_key(file, name) for name in others if name.endswith(".sql") or file.runner in _FOLDERS]
+    begin = _key(file, place.name)
+    planned = {path.parent.name if file.runner in _FOLDERS else path.name for path in taken}
+    end = min((key for key in ends if key > begin), default=None)
+    found: list[Path] = []
+    for number in range(1, _MOST_TRIES):
+        name = _name(file.runner, place.name, number)
+        if name is None:
+            return no_room
+        if name in planned:
+            continue
+        key = _key(file, name)
+        if name in others or key <= begin or (end is not None and key >= end) or _clashes(file.runner, name, others):
+            return no_room
+        found.append(place.with_name(name))
+        if len(found) == count:
+            return found
+    return no_room
+
+
+def _key(file: MigrationFile, name: str) -> tuple[object, ...]:
+    if file.runner in _FOLDERS:
+        return (*runners.order(file.runner, f"{name}/up.sql"), name)
+    key = runners.order(file.runner, name)
+    return key if file.runner == "flyway" else (*key, name)
+
+
+def _name(runner: str, name: str, number: int) -> str | None:
+    """The name of the migration that comes `number` places after."""
+    if runner == "flyway":
+        versioned = _FLYWAY.fullmatch(name)
+        if versioned is None:
+            return None
+        version, words, ending = versioned.groups()
+        return f"{version}{'.' if '.' in version else '_'}{number}{words}_after{ending}"
+    suffix = f"_after{number if number > 1 else ''}"
+    found = _NUMBERED.fullmatch(name)
+    if found is None or runner not in _BY_NUMBER:
+        stem, dot, ending = name.partition(".")
+        return f"{stem}{suffix}{dot}{ending}"
     letter, digits, words, ending = found.groups()
     version = str(int(digits) + number).zfill(len(digits))
-    if len(version) > len(digits):
-        return None
-    for other in place.parent.iterdir() if place.parent.is_dir() else ():
-        also = _NUMBERED.match(other.name)
-        if also and also[2].lstrip("0") == version.lstrip("0"):
-            return None
-    return place.with_name(f"{letter}{version}{words or '_'}_after{number if number > 1 else ''}{ending}")
+    return None if len(version) > len(digits) and digits[0] == "0" else f"{letter}{version}{words}{suffix}{ending}"
 
 
-def _transactions(file: MigrationFile, *, refuses: bool) -> Transactions:
-    if not refuses:
-        return file.transactions
-    return "batch" if file.transactions == "batch" else "each"
+def _clashes(runner: str, name: str, others: Collection[str]) -> bool:
+    """Another migration has the same number."""
+    if runner not in _BY_NUMBER:
+        return False
+    number = _NUMBERED.match(name)
+    return number is not None and any(
+        (also := _NUMBERED.match(other)) is not None and int(also[2]) == int(number[2]) for other in others
+    )
 
 
-def _text(file: MigrationFile, group: Sequence[str], *, refuses: bool) -> str:
-    body = "".join(f"{ended(text)}\n" for text in group)
-    if file.runner == "goose":
-        alone = "-- +goose NO TRANSACTION\n" if refuses else ""
-        return f"{alone}-- +goose Up\n{body}\n-- +goose Down\n{_NO_WAY_BACK}"
-    if file.runner == "dbmate":
-        return f"-- migrate:up{' transaction:false' if refuses else ''}\n{body}\n-- migrate:down\n{_NO_WAY_BACK}"
-    if file.runner == "sqlx" and refuses:
-        return f"-- no-transaction\n{body}"
-    return body
-
-
-def _in_folder(file: MigrationFile, folder: Path, group: Sequence[str], *, refuses: bool) -> Iterator[Following]:
-    assert file.path is not None
-    root, how = folder.parent, _transactions(file, refuses=refuses)
-    yield Following(folder / file.path.name, root, _text(file, group, refuses=refuses), how, is_folder=True)
+def _file(
+    file: MigrationFile, path: Path, root: Path, group: Sequence[Later], *, is_folder: bool
+) -> Iterator[Following]:
+    """A file with a group of statements, and what lies beside it."""
+    refuses = any(one.refuses_transaction for one in group)
+    each = runners.RUNNERS[file.runner]
+    how = each.outside if refuses and each.transactions == "file" else file.transactions
+    if file.runner == "prisma":
+        how = "batch"
+    text = _text(file.runner, group, refuses=refuses)
+    yield Following(path, root, text, how, is_folder=is_folder)
     if file.runner == "diesel":
-        yield Following(folder / "down.sql", root, _NO_WAY_BACK, how, is_folder=True, is_run=False)
+        yield Following(path.parent / "down.sql", root, _NO_WAY_BACK, how, is_folder=True, is_run=False)
         if refuses:
-            switch = "run_in_transaction = false\n"
-            yield Following(folder / "metadata.toml", root, switch, how, is_folder=True, is_run=False)
+            yield _switch(path.parent, root)
+    if file.runner == "flyway" and refuses:
+        yield from _flyway_switch(path, text)
+
+
+def _switch(folder: Path, root: Path) -> Following:
+    """Diesel's."""
+    text = "run_in_transaction = false\n"
+    return Following(folder / "metadata.toml", root, text, "each", is_folder=True, is_run=False)
+
+
+def _flyway_switch(path: Path, text: str) -> list[Following]:
+    """Flyway's, where it does not see by itself that no statement can run in a transaction."""
+    if runners.transactions_of("flyway", text) == "each":
+        return []
+    conf = path.with_name(f"{path.name}.conf")
+    return [Following(conf, path.parent, "executeInTransaction=false\n", "each", is_run=False)]
+
+
+def _text(runner: str, group: Sequence[Later], *, refuses: bool) -> str:
+    body = "".join(f"{ended(one.text)}\n" for one in group)
+    begin, back = _SECTIONS.get(runner, ("", ""))
+    if refuses and runner in _ALONE_ONE_WAY:
+        begin = begin.replace(*_ALONE_ONE_WAY[runner])
+    head = _ALONE.get(runner, "") if refuses else ""
+    return f"{head}{begin}{body}{back}{_NO_WAY_BACK if back else ''}"

@@ -13,9 +13,20 @@ from pglast.parser import ParseError, scan
 
 from queryfit.migrations.alteration import Alteration, bare, parsed
 from queryfit.migrations.steps import Effect, Step
+from queryfit.sql import ddl
 from queryfit.sql.names import quote_identifier
 
-_LOCK_TIMEOUT = "5s"
+LOCK_TIMEOUT = "5s"
+_NOT_NULL_NOT_VALID = 18  # since when a NOT NULL can be added NOT VALID
+_LONGEST_NAME = 63
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """A statement that follows after a commit."""
+
+    text: str
+    refuses_transaction: bool = False  # it cannot run in a transaction block
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +34,12 @@ class Repair:
     """A mended statement: what stands in its place (empty: nothing), and what follows after a commit."""
 
     replacement: str
-    afterwards: tuple[str, ...] = ()
-    refuses_transaction: bool = False  # what follows cannot run in a transaction block
+    afterwards: tuple[Later, ...] = ()
 
     @property
     def text(self) -> str:
         """All of it, as it is shown."""
-        return "\n".join(ended(part) for part in (self.replacement, *self.afterwards) if part)
+        return "\n".join(ended(part) for part in (self.replacement, *(one.text for one in self.afterwards)) if part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +71,7 @@ def concurrently(site: Site) -> Repair | None:
     """Build, drop, rebuild or refresh CONCURRENTLY; outside of the transaction where there is one."""
     word = site.words("concurrently")
     if site.step.kind == "AlterTableStmt":  # detach partition
-        mended = f"{site.source.rstrip()} {word}"
+        mended = f"{site.source} {word}"
     else:
         after = {"IndexStmt": "INDEX", "DropStmt": "INDEX", "RefreshMatViewStmt": "VIEW", "ReindexStmt": None}
         if site.step.kind not in after:
@@ -78,8 +88,8 @@ def concurrently(site: Site) -> Repair | None:
         if place is None or (site.step.kind == "DropStmt" and _names_several(site.source)):
             return None
         mended = f"{site.source[: place + 1]} {word}{site.source[place + 1 :]}"
-    if site.is_in_transaction:
-        return Repair("", (mended,), refuses_transaction=True)
+    if site.is_in_transaction and site.step.kind != "RefreshMatViewStmt":
+        return Repair("", (Later(mended, refuses_transaction=True),))
     return Repair(mended)
 
 
@@ -94,15 +104,18 @@ def not_valid(site: Site) -> Repair | None:
     table = Alteration.of(site.source)
     if table is None:
         return None
-    validations = []
-    for effect in site.effects:
-        place = table.constraint(effect)
-        if place is None or effect.object_name is None:
-            return None
-        table.changed[place] = f"{table.action(place)} {site.words('not valid')}"
-        name = quote_identifier(bare(effect.object_name))
-        validations.append(f"{table.head} {site.words('validate constraint')} {name}")
-    return Repair(table.text, tuple(validations))
+    validations = [later for effect in site.effects for later in _made_not_valid(site, table, effect)]
+    return Repair(table.text, tuple(validations)) if validations else None
+
+
+def _made_not_valid(site: Site, table: Alteration, effect: Effect) -> list[Later]:
+    """Make a constraint NOT VALID, and return its validation; nothing where a column's definition holds it."""
+    place = table.constraint(effect)
+    if place is None or effect.object_name is None:
+        return []
+    table.changed[place] = f"{table.action(place)} {site.words('not valid')}"
+    name = quote_identifier(bare(effect.object_name))
+    return [Later(f"{table.head} {site.words('validate constraint')} {name}")]
 
 
 def not_null_by_check(site: Site) -> Repair | None:
@@ -110,28 +123,29 @@ def not_null_by_check(site: Site) -> Repair | None:
     table = Alteration.of(site.source)
     if table is None:
         return None
-    later: list[str] = []
+    validations: list[Later] = []
+    rest: list[Later] = []
     for effect in site.effects:
+        if effect.action == "add not null":
+            validations += _made_not_valid(site, table, effect)
+            continue
         place = table.column_action("AT_SetNotNull", effect.column_name)
         if place is None or effect.column_name is None or effect.relation is None:
-            return None
-        column = quote_identifier(effect.column_name)
-        name = quote_identifier(f"{bare(effect.relation)}_{effect.column_name}_not_null"[:63])
-        action = table.action(place)
-        table.changed[place] = None
-        validate = f"{table.head} {site.words('validate constraint')} {name}"
-        if site.version >= 18:  # noqa: PLR2004 -- PostgreSQL 18
-            table.added.append(
-                f"{site.words('add constraint')} {name} {site.words('not null')} {column} {site.words('not valid')}"
-            )
-            later.append(validate)
             continue
-        table.added.append(
-            f"{site.words('add constraint')} {name} {site.words('check')} ({column} {site.words('is not null')})"
-            f" {site.words('not valid')}"
-        )
-        later += [validate, f"{table.head} {action}", f"{table.head} {site.words('drop constraint')} {name}"]
-    return Repair(table.text, tuple(later))
+        column = quote_identifier(effect.column_name)
+        name = quote_identifier(f"{bare(effect.relation)}_{effect.column_name}_not_null"[:_LONGEST_NAME])
+        action = table.action(place)
+        add = f"{site.words('add constraint')} {name}"
+        if site.version >= _NOT_NULL_NOT_VALID:
+            table.changed[place] = f"{add} {site.words('not null')} {column} {site.words('not valid')}"
+        else:
+            test = f"{site.words('check')} ({column} {site.words('is not null')})"
+            table.changed[place] = f"{add} {test} {site.words('not valid')}"
+            rest.append(Later(f"{table.head} {action}"))
+            rest.append(Later(f"{table.head} {site.words('drop constraint')} {name}"))
+        validations.append(Later(f"{table.head} {site.words('validate constraint')} {name}"))
+    # all rows are read before the first of the stronger locks: those are kept to the end of the transaction
+    return Repair(table.text, (*validations, *rest)) if validations else None
 
 
 def using_index(site: Site) -> Repair | None:
@@ -139,53 +153,70 @@ def using_index(site: Site) -> Repair | None:
     table = Alteration.of(site.source)
     if table is None:
         return None
-    built: list[str] = []
-    attached: list[str] = []
+    later: list[Later] = []
     for effect in site.effects:
         place = table.constraint(effect)
-        if place is None or effect.object_name is None:
-            return None
-        constraint = table.constraints[place]
-        if constraint is None:
-            return None
-        plain = not (constraint.deferrable or constraint.options or constraint.without_overlaps or constraint.including
-                     or constraint.indexspace or constraint.nulls_not_distinct)  # fmt: skip
-        if not plain or not constraint.keys:
-            return None
+        constraint = table.constraints[place] if place is not None else None
+        if place is None or constraint is None or effect.object_name is None or not _is_plain(constraint):
+            continue
         name = quote_identifier(bare(effect.object_name))
         keys = ", ".join(quote_identifier(key.text) for key in constraint.keys)
         kind = site.words("primary key" if effect.action == "add primary key" else "unique")
-        built.append(
-            f"{site.words('create unique index concurrently')} {name} {site.words('on')} {table.relation} ({keys})"
-        )
-        attached.append(f"{table.head} {site.words('add constraint')} {name} {kind} {site.words('using index')} {name}")
+        build = f"{site.words('create unique index concurrently')} {name} {site.words('on')} {table.relation} ({keys})"
+        later.append(Later(build, refuses_transaction=True))
+        attach = f"{table.head} {site.words('add constraint')} {name} {kind} {site.words('using index')} {name}"
+        later.append(Later(attach))
         table.changed[place] = None
-    rest = [table.text] if table.text else []
-    if site.is_in_transaction:
-        return Repair(table.text, (*built, *attached), refuses_transaction=True)
-    first, *others = [*rest, *built, *attached]
-    return Repair(first, tuple(others), refuses_transaction=True)
+    if not later:
+        return None
+    if site.is_in_transaction or table.text:
+        return Repair(table.text, tuple(later))
+    return Repair(later[0].text, tuple(later[1:]))
+
+
+def _is_plain(constraint: ddl.Constraint) -> bool:
+    """An index over these columns says all that the constraint does."""
+    return bool(constraint.keys) and not (
+        constraint.deferrable
+        or constraint.options
+        or constraint.without_overlaps
+        or constraint.including
+        or constraint.indexspace
+        or constraint.nulls_not_distinct
+    )
 
 
 def validate_later(site: Site) -> Repair | None:
     """Validate in a transaction of its own, so that the lock of the ADD is gone while the rows are read."""
-    if not site.is_in_transaction:
+    table = Alteration.of(site.source)
+    if table is None:
         return None
-    return Repair("", (site.source,))
+    later = []
+    for effect in site.effects:
+        place = table.named("AT_ValidateConstraint", effect.object_name)
+        if place is not None:
+            later.append(Later(f"{table.head} {table.action(place)}"))
+            table.changed[place] = None
+    if not later or (not table.text and not site.is_in_transaction):
+        return None
+    return Repair(table.text, tuple(later))
 
 
 def lock_timeout(site: Site) -> Repair | None:
-    """Wait for the lock only for some seconds: who queues behind it waits as long."""
+    """Wait for the lock only for some seconds: who queues behind it waits as long.
+
+    This is what is shown of it; in a file it stands before the first statement that needs it (`timeouts`).
+    """
     local = " local" if site.is_in_transaction else ""
-    return Repair(f"{site.words(f'set{local} lock_timeout')} = '{_LOCK_TIMEOUT}';\n{site.source}")
+    return Repair(f"{site.words(f'set{local} lock_timeout')} = '{LOCK_TIMEOUT}';\n{site.source}")
 
 
 REPAIRS: dict[str, Callable[[Site], Repair | None]] = {
     "concurrently": concurrently,
-    "lock-timeout": lock_timeout,
     "not-null-by-check": not_null_by_check,
     "not-valid": not_valid,
     "using-index": using_index,
     "validate-later": validate_later,
+    "lock-timeout": lock_timeout,
 }
-"""By the name that a rule file gives as its `repair`."""
+"""By the name that a rule file gives as its `repair`, in the order in which they are tried."""
