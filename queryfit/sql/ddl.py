@@ -943,6 +943,30 @@ def _refusal_of_long(sql: str) -> str | None:
     return next((reason for reason in map(_too_deep, long) if reason is not None), None)
 
 
+def _comment_depth(sql: str) -> int:
+    """How deep comments nest at most; strings are taken for comments where they look like some."""
+    depth = deepest = 0
+    for mark in _COMMENT.findall(sql):
+        depth = depth + 1 if mark == "/*" else max(depth - 1, 0)
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _too_deep(statement: str) -> str | None:
+    if _links(statement) <= MAX_CHAIN:
+        return None
+    is_plain = not any(mark in statement for mark in ("\\", "$", "--", "/*"))
+    if is_plain and _links(_QUOTED.sub("", statement)) <= MAX_CHAIN:  # most of a bulk load is in its strings
+        return None
+    if len(statement) > _LONGEST_SCAN:
+        return f"the statement has {len(statement)} characters and more operators than can be followed"
+    from queryfit.sql.parse import chain  # noqa: PLC0415 -- it loads pglast's classes, which nothing else here needs
+
+    if chain(scan(statement)) > MAX_CHAIN:
+        return f"the statement chains more than {MAX_CHAIN} operators"
+    return None
+
+
 def _links(sql: str) -> int:
     """At least as many as a text has operators that may chain."""
     found = sum(map(sql.count, _SIGNS))
