@@ -188,7 +188,13 @@ class Function(Struct):
     language: str = "sql"
     is_security_definer: bool = False
     has_search_path: bool = False
+    has_settings: bool = False  # SET of anything
+    is_strict: bool = False
+    is_set: bool = False  # RETURNS SETOF
+    body: str = ""
+    sql_body: Raw = NOTHING  # written as SQL instead of as a text
     is_procedure: bool = False
+    may_change_schema: bool = True  # when it runs; False: no word of its body says so
     born: Born = BEFORE
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import msgspec
 from msgspec import Raw
 
 from queryfit.migrations import builtin
 from queryfit.migrations.context import Context
-from queryfit.migrations.model import DefaultKind, Name
-from queryfit.sql.ddl import NOTHING, tree
+from queryfit.migrations.model import DefaultKind, Function, Name
+from queryfit.sql.ddl import NOTHING, Unparsed, statements, tree
 
 _ORDER: dict[str, int] = {"constant": 0, "stable": 1, "unknown": 2, "volatile": 3}
 _KINDS: dict[str, DefaultKind] = {
@@ -55,12 +56,13 @@ CONSTANT = Volatility("constant")
 
 
 def volatility(  # noqa: C901 -- one walk
-    context: Context, expression: Raw
+    context: Context, expression: Raw, depth: int = 0
 ) -> Volatility:
     """How volatile an expression is by the functions that it calls: built-in ones and those of the migrations.
 
-    Operators, and the functions behind casts, are stable at most. Constants such as `'now'::timestamptz` are evaluated
-    where the expression is read: constant. `unknown`: it calls a function that nobody made so far.
+    A call of a plain SQL function counts as its body does, which PostgreSQL puts in its place. Operators, and the
+    functions behind casts, are stable at most. Constants such as `'now'::timestamptz` are evaluated where the
+    expression is read: constant. `unknown`: it calls a function that nobody made so far.
     """
     if expression is NOTHING:
         return CONSTANT
@@ -79,7 +81,7 @@ def volatility(  # noqa: C901 -- one walk
         for kind, value in node.items():
             found = CONSTANT
             if kind == "FuncCall":
-                found = _of_call(context, value)
+                found = _of_call(context, value, depth)
             elif kind == "SQLValueFunction":
                 found = Volatility("stable", "the time or user of the session")
             if _ORDER[found.kind] > _ORDER[worst.kind]:
@@ -89,14 +91,14 @@ def volatility(  # noqa: C901 -- one walk
     return worst
 
 
-def _of_call(context: Context, call: dict[str, Any]) -> Volatility:
+def _of_call(context: Context, call: dict[str, Any], depth: int) -> Volatility:
     parts = [part["String"].get("sval", "") for part in call.get("funcname", []) if "String" in part]
     if not parts:
         return Volatility("unknown")
-    return Volatility(of_function(context, parts, len(call.get("args", []))), f"{parts[-1]}()")
+    return Volatility(of_function(context, parts, len(call.get("args", [])), depth), f"{parts[-1]}()")
 
 
-def of_function(context: Context, parts: list[str], arguments: int) -> DefaultKind:
+def of_function(context: Context, parts: list[str], arguments: int, depth: int = 0) -> DefaultKind:
     """How volatile a function is, by its name as it is written and the number of its arguments.
 
     Where several functions fit, the most volatile one counts; `pg_catalog` comes first, as it does on a search path.
@@ -112,8 +114,57 @@ def of_function(context: Context, parts: list[str], arguments: int) -> DefaultKi
         overloads = functions.get(Name(place, name))
         if overloads:
             fitting = [one for one in overloads if len(one.arguments) == arguments] or overloads
-            return max((_KINDS[one.volatility] for one in fitting), key=_ORDER.__getitem__)
+            return max((_of_model(context, one, depth) for one in fitting), key=_ORDER.__getitem__)
     return _EXTENSIONS.get(name, "unknown")
+
+
+def _of_model(context: Context, function: Function, depth: int) -> DefaultKind:
+    """How volatile a function of the migrations is; one in SQL that only says so may come down to less."""
+    if (
+        function.volatility != "volatile"
+        or function.language != "sql"
+        or function.is_security_definer
+        or function.has_settings
+        or function.is_set
+        or depth >= _DEEPEST
+    ):
+        return _KINDS[function.volatility]
+    expression = _inlined(function)
+    if expression is NOTHING or b'"SubLink"' in bytes(expression):
+        return "volatile"
+    kind = volatility(context, expression, depth + 1).kind
+    if function.is_strict and kind != "volatile":
+        return "unknown"  # put in place only where its expression is strict too
+    return kind
+
+
+def _inlined(function: Function) -> Raw:
+    """The expression of a function that is one SELECT of one expression and nothing else, or RETURN of one."""
+    node: Any
+    if function.sql_body is not NOTHING:
+        node = tree(function.sql_body)
+        for key in ("List", "List"):
+            items = node.get(key, {}).get("items", []) if isinstance(node, dict) else []
+            node = items[0] if len(items) == 1 else node
+        returned = node.get("ReturnStmt", {}).get("returnval")
+        if returned is not None:
+            return Raw(msgspec.json.encode(returned))
+        select = node.get("SelectStmt", {})
+    else:
+        try:
+            found = statements(function.body)
+        except Unparsed:
+            return NOTHING
+        if len(found) != 1 or found[0].kind != "SelectStmt":
+            return NOTHING
+        select = tree(found[0].raw)
+    if not select.keys() <= _PLAIN_SELECT or len(select.get("targetList", [])) != 1:
+        return NOTHING
+    return Raw(msgspec.json.encode(select["targetList"][0].get("ResTarget", {}).get("val")))
+
+
+_DEEPEST = 5
+_PLAIN_SELECT = {"targetList", "limitOption", "op"}
 
 
 def _built_in(name: str, arguments: int) -> DefaultKind | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,8 @@ from queryfit.sql.ddl import (
     names,
 )
 
+_WORD = re.compile(r"\w+")
+_CHANGES = frozenset("create alter drop truncate execute call comment grant revoke reindex refresh lock cluster".split())
 _INPUTS = frozenset({"FUNC_PARAM_DEFAULT", "FUNC_PARAM_IN", "FUNC_PARAM_INOUT", "FUNC_PARAM_VARIADIC"})
 _VOLATILITIES: dict[str, Any] = {"immutable": "immutable", "stable": "stable", "volatile": "volatile"}
 
@@ -37,7 +40,10 @@ def create_function(context: Context, statement: CreateFunctionStmt) -> None:
     )
     if statement.returnType is not None and statement.returnType.setof:
         function.returns = None
+        function.is_set = True
+    function.sql_body = statement.sql_body
     _take(function, statement.options)
+    function.may_change_schema = _may_change_schema(context, function, statement)
     overloads = functions.setdefault(name, [])
     found = next((other for other in overloads if _is_same(other.arguments, function.arguments)), None)
     if found is not None:
@@ -58,8 +64,38 @@ def create_function(context: Context, statement: CreateFunctionStmt) -> None:
         name.text,
         "function",
         definition="security definer" if function.is_security_definer else None,
-        is_validated=function.has_search_path if function.is_security_definer else None,
+        # a body in the form of the standard is bound when it is made, whatever the path is later
+        is_validated=function.has_search_path or _has_standard_body(statement)
+        if function.is_security_definer
+        else None,
         is_new=found is None,
+    )
+
+
+def _has_standard_body(statement: CreateFunctionStmt) -> bool:
+    return bytes(statement.sql_body) != b"null"
+
+
+def _may_change_schema(context: Context, function: Function, statement: CreateFunctionStmt) -> bool:
+    """Whether a run of the function can make, change or drop objects: anything but SQL and PL/pgSQL may."""
+    if function.language not in {"sql", "plpgsql"}:
+        return True
+    if _has_standard_body(statement):
+        return False
+    body = ""
+    for node in statement.options:
+        chosen = node.DefElem
+        if chosen is not None and chosen.defname == "as" and chosen.arg is not None and chosen.arg.List is not None:
+            body = " ".join(names(chosen.arg.List.items)).lower()
+    words = set(_WORD.findall(body))
+    return (
+        not body
+        or not words.isdisjoint(_CHANGES)
+        or any(
+            name.name in words
+            for name, others in context.database.functions.items()
+            if any(other.may_change_schema for other in others)
+        )
     )
 
 
@@ -101,7 +137,12 @@ def _take(function: Function, options: list[Node]) -> None:
                 function.volatility = _VOLATILITIES.get(chosen.arg.text if chosen.arg is not None else "", "volatile")
             case "security":
                 function.is_security_definer = _is_true(chosen)
+            case "as":
+                function.body = chosen.arg.List.items[0].text if chosen.arg is not None and chosen.arg.List else ""
+            case "strict":
+                function.is_strict = _is_true(chosen)
             case "set":
+                function.has_settings = True
                 setting = chosen.arg.VariableSetStmt if chosen.arg is not None else None
                 if setting is not None and setting.kind == "VAR_RESET_ALL":
                     function.has_search_path = False
