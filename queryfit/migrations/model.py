@@ -194,7 +194,7 @@ class Function(Struct):
     body: str = ""
     sql_body: Raw = NOTHING  # written as SQL instead of as a text
     is_procedure: bool = False
-    may_change_schema: bool = True  # when it runs; False: no word of its body says so
+    may_write: bool = True  # rows or objects, when it runs; False: no word of its body says so
     born: Born = BEFORE
 
 

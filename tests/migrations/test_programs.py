@@ -193,12 +193,22 @@ def test_a_call_is_unseen() -> None:
 
 
 def test_a_function_of_the_migrations_may_do_anything_when_it_is_called() -> None:
-    made = "create function f() returns void language plpgsql as 'begin end';"
+    made = "create function f() returns void language plpgsql as 'begin delete from t; end';"
     assert last_step(replayed(made + "select f()")).unseen == "what f() does"
     assert last_step(replayed(made + "select * from f()")).unseen == "what f() does"
     assert last_step(replayed("select now(), lower('A'), f()")).unseen is None
     immutable = "create function g() returns int immutable language sql as 'select 1';"
     assert last_step(replayed(immutable + "select g()")).unseen is None
+
+
+def test_a_function_whose_body_changes_nothing_hides_nothing() -> None:
+    harmless = "create function h(p text) returns text language plpgsql as 'begin return p || gen_random_uuid(); end';"
+    assert last_step(replayed(harmless + "update t set id = h(id) where id is null")).unseen is None
+    assert last_step(replayed(harmless + "select h('a')")).unseen is None
+    through = "create function f() returns void language plpgsql as 'begin execute x; end';" + (
+        "create function h() returns void language plpgsql as 'begin perform f(); end';"
+    )
+    assert last_step(replayed(through + "select h()")).unseen == "what h() does"
 
 
 def test_a_function_is_made_and_replaced() -> None:

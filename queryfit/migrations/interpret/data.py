@@ -241,7 +241,7 @@ def called(context: Context, parts: list[str]) -> None:
     if not functions or (len(parts) > 1 and parts[0] == "pg_catalog"):
         return
     found = functions.get(context.qualify(parts, functions))
-    if found and any(function.volatility == "volatile" for function in found):
+    if found and any(function.volatility == "volatile" and function.may_write for function in found):
         context.step.unseen = context.step.unseen or f"what {name}() does"
 
 

@@ -20,7 +20,12 @@ from queryfit.sql.ddl import (
 )
 
 _WORD = re.compile(r"\w+")
-_CHANGES = frozenset("create alter drop truncate execute call comment grant revoke reindex refresh lock cluster".split())
+_CHANGES = frozenset(
+    """
+    create alter drop truncate execute call comment grant revoke reindex refresh lock cluster insert update delete merge
+    copy
+    """.split()
+)
 _INPUTS = frozenset({"FUNC_PARAM_DEFAULT", "FUNC_PARAM_IN", "FUNC_PARAM_INOUT", "FUNC_PARAM_VARIADIC"})
 _VOLATILITIES: dict[str, Any] = {"immutable": "immutable", "stable": "stable", "volatile": "volatile"}
 
@@ -43,7 +48,7 @@ def create_function(context: Context, statement: CreateFunctionStmt) -> None:
         function.is_set = True
     function.sql_body = statement.sql_body
     _take(function, statement.options)
-    function.may_change_schema = _may_change_schema(context, function, statement)
+    function.may_write = _may_write(context, function, statement)
     overloads = functions.setdefault(name, [])
     found = next((other for other in overloads if _is_same(other.arguments, function.arguments)), None)
     if found is not None:
@@ -76,8 +81,8 @@ def _has_standard_body(statement: CreateFunctionStmt) -> bool:
     return bytes(statement.sql_body) != b"null"
 
 
-def _may_change_schema(context: Context, function: Function, statement: CreateFunctionStmt) -> bool:
-    """Whether a run of the function can make, change or drop objects: anything but SQL and PL/pgSQL may."""
+def _may_write(context: Context, function: Function, statement: CreateFunctionStmt) -> bool:
+    """Whether a run of the function can change rows or objects: anything but SQL and PL/pgSQL may."""
     if function.language not in {"sql", "plpgsql"}:
         return True
     if _has_standard_body(statement):
@@ -94,7 +99,7 @@ def _may_change_schema(context: Context, function: Function, statement: CreateFu
         or any(
             name.name in words
             for name, others in context.database.functions.items()
-            if any(other.may_change_schema for other in others)
+            if any(other.may_write for other in others)
         )
     )
 
