@@ -38,7 +38,7 @@ left join defaults on defaults.step = effect.step
 where
     effect.action = 'detach partition' and effect.lock_level = 8 and effect.is_concurrent is not true
     and not effect.is_new and effect.is_present
-    and step.server_version >= 14 and defaults.step is null;
+    and step.server_version >= 14 and defaults.step is null and effect.is_default is not true;
 
 -- example: a plain detach
 -- given: migration
@@ -67,6 +67,14 @@ create table orders_2020 partition of orders for values from ('2020-01-01') to (
 create table orders_other partition of orders default;
 -- next file
 alter table orders detach partition orders_2020;
+-- finds: nothing
+
+-- example: nor the DEFAULT partition itself
+-- given: migration
+create table orders (id bigint, day date not null) partition by range (day);
+create table orders_other partition of orders default;
+-- next file
+alter table orders detach partition orders_other;
 -- finds: nothing
 
 -- example: a partitioned table that is new

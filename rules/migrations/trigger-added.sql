@@ -1,22 +1,23 @@
 -- rule: trigger-added
 -- title: Trigger added to a table in use
 -- severity: info
--- reads: migration_effect, migration_step
--- message: Adding {trigger} asks for SHARE ROW EXCLUSIVE on {relation}: it waits for running writes, and all later ones wait
---     behind it; set a short lock_timeout and try again where it fails.
--- repair: lock-timeout
+-- reads: migration_effect
+-- message: From its commit on, every such write of {relation} runs {trigger} as well; adding it stops all writes (SHARE ROW
+--     EXCLUSIVE) to the end of the transaction, so keep both the function and the transaction short.
 -- since: 0.1
 --
 -- ## Why it matters
--- `create trigger` is quick, but it waits until every transaction that has written to the table has ended, and meanwhile
--- all new writes queue behind it. In a transaction the lock is then kept to the end. From its commit on, the trigger runs
--- for every write.
+-- `create trigger` itself is quick, but it waits until every transaction that has written to the table has ended, all new
+-- writes queue behind it, and the lock is kept to the end of the transaction. After that each row, or each statement, pays
+-- for the function, also in bulk loads.
 --
 -- ## What to do
--- Run it with a short `lock_timeout` and a second try, alone or as the last statement of its transaction.
+-- Make it the last statement of a short transaction, with a short `lock_timeout` and a second try. Use `when (…)` and
+-- `update of …` so that it runs only for what it is about, and a statement trigger with transition tables where rows come
+-- in bulk.
 --
 -- ## When to leave it
--- When the table is new. With a `lock_timeout` in force it is not reported.
+-- When the trigger is wanted and quick: this is information. New tables are not reported.
 
 select
     effect.effect,
@@ -24,21 +25,18 @@ select
     effect.relation,
     effect.object_name as trigger
 from migration_effect as effect
-join migration_step as step on step.step = effect.step
 where
     effect.action = 'create trigger' and effect.relation_kind <> 'view'
-    and not effect.is_new and effect.is_present
-    and coalesce(step.lock_timeout_ms, 0) = 0;
+    and not effect.is_new and effect.is_present;
 
 -- example: on a table in use
 -- given: migration
 create trigger orders_touch before update on orders for each row execute function touch();
 -- finds: public.orders.orders_touch
 
--- example: with a short lock_timeout
+-- example: a function alone is no trigger
 -- given: migration
-set lock_timeout = '2s';
-create trigger orders_touch before update on orders for each row execute function touch();
+create function touch() returns trigger language plpgsql as 'begin return new; end';
 -- finds: nothing
 
 -- example: a new table

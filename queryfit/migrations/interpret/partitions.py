@@ -218,13 +218,20 @@ def _detach(context: Context, relation: Relation, action: AlterTableCmd, stateme
             context.refuse("cannot detach partitions concurrently when a default partition exists")
     if partition.is_known and relation.is_known and relation.name not in partition.parents:
         context.refuse(f'relation "{partition.name.name}" is not a partition of relation "{relation.name.name}"')
-    context.effect("detach partition", relation, level, other_relation=partition.text, is_concurrent=command.concurrent)
+    context.effect(
+        "detach partition",
+        relation,
+        level,
+        other_relation=partition.text,
+        is_concurrent=command.concurrent,
+        is_default=relation.default_partition == partition.name,
+    )
     for table in (partition, *context.database.descendants(partition)):
         context.effect("also lock", table, ACCESS_EXCLUSIVE if not command.concurrent else SHARE_UPDATE_EXCLUSIVE)
     if relation.default_partition is not None and relation.default_partition != partition.name:
         default = context.database.relations.get(relation.default_partition)
         if default is not None:
-            context.effect("also lock", default, ACCESS_EXCLUSIVE)
+            context.effect("also lock", default, ACCESS_EXCLUSIVE, is_default=True)
     if step.refusal is not None:
         return
     _lock_keys(context, relation, partition)
