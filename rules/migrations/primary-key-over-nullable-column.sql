@@ -5,6 +5,7 @@
 -- message: The index is there, but {columns} {state}: reads and writes of {relation} wait while every row is tested for
 --     nulls; make it NOT NULL behind a validated CHECK first.
 -- fix: alter table {relation} add constraint {check} check ({condition}) not valid;
+--     -- in a transaction of its own:
 --     alter table {relation} validate constraint {check};
 --     alter table {relation} {set_not_null};
 --     alter table {relation} drop constraint {check};

@@ -19,7 +19,10 @@ with told as (
     -- rules of their own say it better
     select effect.step
     from migration_effect as effect
-    where effect.action = 'replace view'
+    where
+        effect.action = 'replace view'
+        or (effect.is_partitioned and effect.is_concurrent and effect.action in ('create index', 'drop index'))
+        or (effect.is_partitioned and effect.is_validated is false and effect.action = 'add foreign key')
 )
 select step.step, step.statement as subject, step.refusal as reason
 from migration_step as step

@@ -7,6 +7,7 @@
 -- fix: alter table {relation} add column {column_sql} {type};
 --     -- fill it in batches, have every writer set it, and then:
 --     alter table {relation} add constraint {check} check ({column_sql} is not null) not valid;
+--     -- in a transaction of its own:
 --     alter table {relation} validate constraint {check};
 --     alter table {relation} alter column {column_sql} set not null;
 --     alter table {relation} drop constraint {check};
