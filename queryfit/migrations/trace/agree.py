@@ -17,7 +17,9 @@ _QUERIES = frozenset({
     "replace view", "create materialized view", "refresh materialized view", "create rule", "create function",
     "replace function", "create policy",
 })  # fmt: skip
-_REFERENCES = frozenset({"add foreign key", "validate constraint", "attach partition", "add column"})
+_REFERENCES = frozenset(
+    {"add foreign key", "validate constraint", "attach partition", "add column", "alter column type"}
+)
 
 Kind = Literal["refusal", "lock", "rewrite", "scan", "index build", "index rebuild"]
 
@@ -51,11 +53,11 @@ def agree(steps: Sequence[Step], effects: Iterable[Effect], observed: Observed) 
         return []
     by_relation: dict[str, list[Effect]] = {}
     for effect in effects:
-        if effect.relation is not None:
+        if effect.relation is not None and effect.is_present:
             by_relation.setdefault(effect.relation, []).append(effect)
     found = _locks(by_relation, observed)
     names = (by_relation.keys() | observed.rewritten | observed.scanned | {*observed.built.values()}
-             | {*observed.rebuilt.values()}) - observed.new  # fmt: skip
+             | {*observed.rebuilt.values()}) - observed.new - observed.empty  # fmt: skip
     for name in sorted(names):
         found += _work(name, by_relation.get(name, []), by_relation, observed)
     return found
@@ -78,9 +80,11 @@ def _locks(by_relation: dict[str, list[Effect]], observed: Observed) -> list[Dis
         said = max((effect.lock_level for effect in by_relation.get(name, ())), default=0)
         got = observed.locks.get(name, 0)
         held = observed.held.get(name, 0)
-        table = observed.indexes.get(name)
+        table = observed.parts.get(name)
+        if observed.kinds.get(name) == "S" and got < SHARE and name not in by_relation:
+            continue  # nextval
         if table is not None and name not in by_relation:
-            # a lock on an index goes without saying where its table is locked as strongly
+            # a lock on an index or sequence goes without saying where its table is locked as strongly
             at_table = max((effect.lock_level for effect in by_relation.get(table, ())), default=0)
             if got < SHARE or at_table >= got:
                 continue

@@ -7,6 +7,7 @@ be until the end; one that is held for an instant can still be missed.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -16,6 +17,7 @@ import psycopg
 from queryfit.migrations.trace.look import WAITS, levels
 
 QUIET_WAIT_S = 0.002
+LONGEST_STAND_S = 2.0  # whatever it waits for that is not seen, nobody stands in its way for longer
 _WEAKER = ("SHARE UPDATE EXCLUSIVE", "ACCESS SHARE")
 
 
@@ -31,6 +33,7 @@ class Watcher:
         self.tables = tables
         self.seen: dict[int, int] = {}
         self.standing: list[psycopg.Connection[Any]] = []
+        self.until = 0.0
 
     def __enter__(self) -> Self:
         names = ", ".join(self.tables)
@@ -40,6 +43,7 @@ class Watcher:
             if names:
                 connection.execute(f"lock table only {names} in {mode} mode".encode())
             self.standing.append(connection)
+        self.until = time.monotonic() + LONGEST_STAND_S
         return self
 
     def __exit__(
@@ -55,7 +59,7 @@ class Watcher:
             self.seen[relation] = self.seen.get(relation, 0) | bits
         if not self.standing:
             return 0.0
-        if any(not row[2] for row in rows):
+        if any(not row[2] for row in rows) or time.monotonic() > self.until:
             self._step_aside()
             return 0.0
         return QUIET_WAIT_S

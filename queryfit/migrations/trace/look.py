@@ -28,10 +28,13 @@ select c.oid::int8,
        c.relfilenode::int8,
        pg_catalog.pg_stat_get_{scope}numscans(c.oid),
        pg_catalog.pg_stat_get_{scope}blocks_fetched(c.oid),
-       i.indrelid::int8
+       coalesce(i.indrelid, d.refobjid)::int8,
+       case when c.relkind in ('r', 'm') then pg_catalog.pg_relation_size(c.oid) end
 from pg_catalog.pg_class as c
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
 left join pg_catalog.pg_index as i on i.indexrelid = c.oid
+left join pg_catalog.pg_depend as d
+    on c.relkind = 'S' and d.objid = c.oid and d.classid = 1259 and d.refclassid = 1259 and d.deptype in ('a', 'i')
 where c.oid >= {first} and c.relkind <> 't' and n.nspname not like 'pg\\_toast%%'
 """
 _LOCKS = """
@@ -39,6 +42,7 @@ select l.relation::int8, l.mode
 from pg_catalog.pg_locks as l
 where l.pid = {process_id} and l.locktype = 'relation' and l.relation >= {first}
 """
+# Every kind of lock: CREATE INDEX CONCURRENTLY waits for transactions (virtualxid), not for relations.
 WAITS = "select relation::int8, mode, granted from pg_catalog.pg_locks where pid = {process_id}"
 
 
@@ -52,7 +56,8 @@ class Relation:
     file: int  # 0 where it has none
     scans: int
     pages: int
-    table: int | None  # of an index
+    table: int | None  # of an index or an owned sequence
+    size_bytes: int | None  # of tables and materialized views
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,7 @@ def strongest(bits: int) -> int:
     return bits.bit_length() - 1 if bits else 0
 
 
-def difference(session: Session, before: View, after: View, taken: Mapping[int, int] | None = None) -> dict[str, Any]:
+def difference(before: View, after: View, taken: Mapping[int, int] | None = None) -> dict[str, Any]:
     """What happened between two views, as the fields of Observed; `taken` overrides the locks of `after`."""
     names = {oid: relation.name for oid, relation in before.relations.items()}
     locks: dict[str, int] = {}
@@ -109,7 +114,7 @@ def difference(session: Session, before: View, after: View, taken: Mapping[int, 
         pages += max(read, 0)
         if old.kind in "rm":
             if new.file != old.file:
-                (rewritten if _has_rows(session, oid) else emptied).add(old.name)
+                (rewritten if new.size_bytes else emptied).add(old.name)
             if new.scans > old.scans and read > 0:
                 scanned.add(old.name)
     rebuilt, built = _indexes(before, after, emptied)
@@ -122,7 +127,8 @@ def difference(session: Session, before: View, after: View, taken: Mapping[int, 
         "scanned": frozenset(scanned),
         "rebuilt": rebuilt,
         "built": built,
-        "indexes": {
+        "empty": frozenset(r.name for r in before.relations.values() if r.size_bytes == 0),
+        "parts": {
             relation.name: names[relation.table]
             for relation in before.relations.values()
             if relation.table in names and relation.name in locks
@@ -153,10 +159,6 @@ def _indexes(before: View, after: View, emptied: set[str]) -> tuple[dict[str, st
         else:
             built[index.name] = table.name
     return rebuilt, built
-
-
-def _has_rows(session: Session, oid: int) -> bool:
-    return bool(session.rows(f"select coalesce(pg_catalog.pg_relation_size({oid}), 0) > 0")[0][0])
 
 
 def locks_seen(is_alone: bool, is_watched: bool) -> LocksSeen:

@@ -44,7 +44,8 @@ class Observed:
     scanned: frozenset[str] = frozenset()  # read from the first page on
     rebuilt: Mapping[str, str] = field(default_factory=dict)  # index that was there and has a new file -> its table
     built: Mapping[str, str] = field(default_factory=dict)  # new index -> its table, where that was there and has pages
-    indexes: Mapping[str, str] = field(default_factory=dict)  # every index named in `locks` -> its table
+    parts: Mapping[str, str] = field(default_factory=dict)  # index or owned sequence named in `locks` -> its table
+    empty: frozenset[str] = frozenset()  # tables without a page before it: work on them does not show
     new: frozenset[str] = frozenset()  # relations that were not there before
     pages: int = 0  # of the relations above, read from the buffer cache or below
     duration_ms: float = 0.0

@@ -169,7 +169,7 @@ class Tracer:
             return replace(blank, error=failure, note=note, locks_seen="none")
         try:
             after = look(session, self.first_oid)
-            return replace(blank, note=note, **difference(session, before, after))
+            return replace(blank, note=note, **difference(before, after))
         except psycopg.Error as error:  # the migration's own settings are for our questions, too
             return replace(blank, note=f"what it did could not be read: {error}", locks_seen="none")
 
@@ -193,7 +193,7 @@ class Tracer:
         return replace(
             blank,
             locks_seen=locks_seen(is_alone=True, is_watched=watcher is not None),
-            **difference(session, before, after, taken),
+            **difference(before, after, taken),
         )
 
     def _shared(self, session: Session, is_shared: bool) -> View:

@@ -10,7 +10,7 @@ from tests.migrations.corpus.case import SHOP, Case, each, rows
 FUNCTIONS = (
     "create function fixed() returns int immutable language sql as 'select 1'",
     "create function steady() returns int stable language sql as 'select 1'",
-    "create function fickle() returns int language sql as 'select 1'",
+    "create function fickle() returns int language plpgsql as 'begin return 1; end'",
     "create function fickle_text() returns text volatile language plpgsql as 'begin return 1; end'",
     "create function fixed_text(text) returns text immutable language sql as 'select $1'",
     "create sequence counter",
