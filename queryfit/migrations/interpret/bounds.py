@@ -377,4 +377,4 @@ def _compare(one: Any, other: Any) -> int | None:
         return 0 if one == other else None
     if isinstance(one, datetime) and (one.tzinfo is None) != (other.tzinfo is None):
         return None
-    return (one > other) - (one < other)
+    return int(one > other) - int(one < other)

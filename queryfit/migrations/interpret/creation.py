@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Raw
 
 from queryfit.migrations.context import Context
-from queryfit.migrations.interpret import added_columns, constraints, indexes, partitions, views
+from queryfit.migrations.interpret import added_columns, constraint_state, constraints, indexes, partitions, views
 from queryfit.migrations.model import Column, Constraint, Index, Name, Relation, RelationKind
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
 from queryfit.migrations.type_names import type_text
@@ -65,7 +65,7 @@ def create_table(context: Context, statement: CreateStmt, kind: RelationKind = "
     effect.columns = ", ".join(relation.columns) or None
     _inherit_constraints(context, relation, parents)
     for column, its_name in not_null:
-        constraints.mark_not_null(context, relation, column, its_name)
+        constraint_state.mark_not_null(context, relation, column, its_name)
     _add_constraints(context, relation, pending)
     for clause, source in likes:
         _like_rest(context, relation, source, clause.options)
@@ -210,7 +210,7 @@ def _inherit_constraints(context: Context, relation: Relation, parents: list[Rel
         for constraint in parent.constraints.values():
             if constraint.is_no_inherit or constraint.kind not in {"check", "not null"}:
                 continue
-            if constraint.kind == "not null" and constraints.has_not_null(relation, constraint.columns[0]):
+            if constraint.kind == "not null" and constraint_state.has_not_null(relation, constraint.columns[0]):
                 continue
             context.database.constrain(
                 relation,
@@ -268,7 +268,7 @@ def _like_rest(context: Context, relation: Relation, source: Relation, options: 
     database = context.database
     for constraint in list(source.constraints.values()):
         is_copied = constraint.kind == "not null" or (constraint.kind == "check" and bool(options & _CONSTRAINTS))
-        if constraint.kind == "not null" and constraints.has_not_null(relation, constraint.columns[0]):
+        if constraint.kind == "not null" and constraint_state.has_not_null(relation, constraint.columns[0]):
             continue
         if is_copied:
             copied = Constraint(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from queryfit.migrations.context import Context
-from queryfit.migrations.interpret import constraints, indexes, naming, partitions
+from queryfit.migrations.interpret import constraint_state, indexes, naming, partitions
 from queryfit.migrations.interpret.naming import is_gone
 from queryfit.migrations.model import Function, Index, Name, Relation, Type
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE, Action
@@ -208,7 +208,7 @@ def _loosen(context: Context, name: Name, relation: Relation, going: dict[Name, 
     others: list[Relation | None] = []
     for constraint in relation.constraints.values():
         referenced = database.relations.get(constraint.referenced) if constraint.referenced is not None else None
-        if referenced is not None and not constraints.is_inherited(context, relation, constraint):
+        if referenced is not None and not constraint_state.is_inherited(context, relation, constraint):
             others.append(referenced)
             others += [table for table in database.descendants(referenced) if table.is_partition]
     for parent in relation.parents:
@@ -221,7 +221,7 @@ def _loosen(context: Context, name: Name, relation: Relation, going: dict[Name, 
     for other, constraint in list(database.referencing(name)):
         if other.name not in going:
             others.append(other)
-            constraints.drop_state(context, other, constraint)
+            constraint_state.drop_state(context, other, constraint)
     for other_or_none in others:
         if other_or_none is not None and other_or_none.name not in locked and other_or_none.name not in going:
             locked.add(other_or_none.name)
@@ -302,7 +302,7 @@ def _drop_index(context: Context, statement: DropStmt, index: Index, relation: R
         return
     for other, key in keys:
         context.effect("also lock", other, ACCESS_EXCLUSIVE, object_name=key.name)
-        constraints.drop_state(context, other, key)
+        constraint_state.drop_state(context, other, key)
     children = list(database.descendants(relation)) if relation.kind == "partitioned table" else []
     parents = {index.name}
     for child in children:
@@ -413,7 +413,7 @@ def _drop_types(context: Context, statement: DropStmt) -> None:
 def forget_type(context: Context, name: Name) -> None:
     database = context.database
     for kind in (database.domains, database.enums, database.types):
-        kind.pop(name, None)  # type: ignore[attr-defined]
+        kind.pop(name, None)
     relation = database.relations.get(name)
     if relation is not None and relation.kind == "composite type":
         database.forget(name)
@@ -437,13 +437,13 @@ def forget_column(context: Context, relation: Relation, column: str) -> None:
     relation.columns.pop(column, None)
     for constraint in list(relation.constraints.values()):
         if column in constraint.columns:
-            constraints.drop_state(context, relation, constraint)
+            constraint_state.drop_state(context, relation, constraint)
     for index in database.indexes_of(relation):
         if index_reads(index, column):
             database.forget_index(index.name)
     for other, key in list(database.referencing(relation.name)):
         if column in key.referenced_columns:
-            constraints.drop_state(context, other, key)
+            constraint_state.drop_state(context, other, key)
     for sequence in database.owned_sequences(relation.name, column):
         database.forget(sequence.name)
     for view in list(database.views_on(relation.name, column)):

@@ -16,7 +16,7 @@ from queryfit.migrations.steps import (
     SHARE,
     SHARE_UPDATE_EXCLUSIVE,
 )
-from queryfit.sql.ddl import NOTHING, AlterTableCmd, IndexElem, IndexStmt, Node, ReindexStmt, names
+from queryfit.sql.ddl import NOTHING, AlterTableCmd, IndexElem, IndexStmt, Node, ReindexStmt, names, tree
 
 ConstraintKind = Literal["primary key", "unique", "exclusion"]
 _LABELS: dict[ConstraintKind | None, str] = {"primary key": "pkey", "unique": "key", "exclusion": "excl", None: "idx"}
@@ -148,7 +148,7 @@ def _same(one: Index, other: Index) -> bool:
 
 def _plain(parts: Sequence[Raw]) -> list[Any]:
     """Expressions without the places where they are written."""
-    return [_without_places(naming.tree(part)) for part in parts]
+    return [_without_places(tree(part)) for part in parts]
 
 
 def _without_places(node: Any) -> Any:

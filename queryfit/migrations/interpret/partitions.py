@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from queryfit.migrations.context import Context
-from queryfit.migrations.interpret import bounds, constraints, indexes, naming
+from queryfit.migrations.interpret import bounds, foreign_keys, indexes, naming
 from queryfit.migrations.model import Constraint, Relation
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
 from queryfit.sql.ddl import AlterTableCmd, AlterTableStmt, PartitionBoundSpec
@@ -91,7 +91,7 @@ def settle(context: Context, partition: Relation, parent: Relation, *, is_new_ta
         referenced = database.relations.get(constraint.referenced)
         is_added = False
         for table in (partition, *database.descendants(partition)):
-            is_added = constraints.inherit_foreign_key(context, table, constraint) or is_added
+            is_added = foreign_keys.inherit_foreign_key(context, table, constraint) or is_added
         if referenced is not None and (is_added or is_new_table):
             context.effect("also lock", referenced, SHARE_ROW_EXCLUSIVE, other_relation=partition.text)
     partition.triggers |= parent.triggers

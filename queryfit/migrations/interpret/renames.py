@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from queryfit.migrations.context import Context
-from queryfit.migrations.interpret import constraints, indexes, naming
+from queryfit.migrations.interpret import constraint_state, indexes, naming
 from queryfit.migrations.interpret.naming import is_gone
 from queryfit.migrations.model import Database, Name, Relation, Type
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE, Action
@@ -233,7 +233,7 @@ def _rename_constraint(context: Context, statement: RenameStmt) -> None:
             database.move_index(index, place)
             constraint.index = place
             return
-    if constraints.is_inherited(context, relation, constraint):
+    if constraint_state.is_inherited(context, relation, constraint):
         context.refuse(f'cannot rename inherited constraint "{old}"')
         return
     _rename_state(context, relation, constraint, new)
@@ -316,10 +316,10 @@ def move_type(context: Context, old: Name, new: Name) -> None:
     """A type gets another name or schema, in every column, domain and function that has it."""
     database = context.database
     for held in (database.domains, database.enums, database.types):
-        found = held.pop(old, None)  # type: ignore[attr-defined]
+        found = held.pop(old, None)
         if found is not None:
             found.name = new
-            held[new] = found  # type: ignore[index]
+            held[new] = found  # type: ignore[assignment]
     relation = database.relations.get(old)
     if relation is not None and relation.kind == "composite type":
         database.move(relation, new)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from queryfit.migrations.context import Context
-from queryfit.migrations.interpret import columns, constraints, creation, drops, indexes, partitions, renames
+from queryfit.migrations.interpret import columns, constraint_actions, creation, drops, indexes, partitions, renames
 from queryfit.migrations.interpret.naming import is_gone
 from queryfit.migrations.model import Name, Relation, RelationKind
 from queryfit.migrations.steps import (
@@ -16,7 +16,7 @@ from queryfit.migrations.steps import (
     SHARE_UPDATE_EXCLUSIVE,
 )
 from queryfit.migrations.steps import Action as ActionName
-from queryfit.sql.ddl import AlterTableCmd, AlterTableMoveAllStmt, AlterTableStmt, TruncateStmt
+from queryfit.sql.ddl import NOTHING, AlterTableCmd, AlterTableMoveAllStmt, AlterTableStmt, TruncateStmt
 
 Handler = Callable[[Context, Any], None]
 Action = Callable[[Context, Relation, AlterTableCmd, AlterTableStmt], None]
@@ -217,7 +217,7 @@ def _refuse_identity_index(context: Context, relation: Relation, name: str) -> N
     why = ""
     if not index.is_unique:
         why = "it is not unique"
-    elif index.predicate is not indexes.NOTHING:
+    elif index.predicate is not NOTHING:
         why = "it is partial"
     elif None in index.columns:
         why = "it has an expression"
@@ -391,11 +391,11 @@ def truncate(context: Context, statement: TruncateStmt) -> None:
         context.effect(
             "truncate", relation, ACCESS_EXCLUSIVE, is_lossy=True, is_cascade=is_cascade, is_reversible=False
         )
-    for relation in dict.fromkeys(table.name for table in below):
-        if relation not in {table.name for table in named}:
-            context.effect("also lock", all_of_them[relation], ACCESS_EXCLUSIVE, is_lossy=True)
-    for relation_further in further:
-        context.effect("truncate", relation_further, ACCESS_EXCLUSIVE, is_lossy=True, is_cascade=True,
+    for name in dict.fromkeys(table.name for table in below):
+        if name not in {table.name for table in named}:
+            context.effect("also lock", all_of_them[name], ACCESS_EXCLUSIVE, is_lossy=True)
+    for table in further:
+        context.effect("truncate", table, ACCESS_EXCLUSIVE, is_lossy=True, is_cascade=True,
                        is_reversible=False, reason="it references a table of the list")  # fmt: skip
 
 
@@ -422,7 +422,7 @@ def move_all(context: Context, statement: AlterTableMoveAllStmt) -> None:
 
 ACTIONS: dict[str, Action] = {
     **columns.ACTIONS,
-    **constraints.ACTIONS,
+    **constraint_actions.ACTIONS,
     **partitions.ACTIONS,
     "AT_ChangeOwner": _owner,
     "AT_SetLogged": _persistence,

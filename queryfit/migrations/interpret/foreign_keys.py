@@ -1,0 +1,208 @@
+"""Foreign keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from queryfit.migrations.context import Context
+from queryfit.migrations.interpret import indexes, naming, texts
+from queryfit.migrations.interpret.constraint_state import (
+    NOT_NULLS_ARE_CONSTRAINTS,
+    copied,
+    given_name,
+    holds_rows,
+    primary_key,
+)
+from queryfit.migrations.model import Constraint, Relation
+from queryfit.migrations.steps import (
+    ACCESS_EXCLUSIVE,
+    SHARE_ROW_EXCLUSIVE,
+)
+from queryfit.sql import ddl
+from queryfit.sql.ddl import names
+
+
+def add_foreign_key(
+    context: Context,
+    relation: Relation,
+    constraint: ddl.Constraint,
+    columns: tuple[str, ...] | None,
+    is_new_table: bool,
+    is_only: bool,
+    is_born_null: bool,
+) -> None:
+    assert constraint.pktable is not None
+    columns = columns or names(constraint.fk_attrs)
+    database = context.database
+    referenced = _referenced(context, constraint.pktable)
+    target = names(constraint.pk_attrs)
+    if not target and (key := primary_key(referenced)) is not None:
+        target = key.columns
+    is_checked = constraint.is_enforced and not constraint.skip_validation
+    is_scan = is_checked and not is_new_table and not is_born_null
+    name = given_name(context, relation, constraint)
+    _refuse_foreign_key(context, relation, referenced, constraint, columns, target, is_new_table, is_only)
+    if not name:
+        name = naming.constraint_name(
+            database, relation.name.schema, relation.name.name, naming.joined(columns), "fkey", relation.constraints
+        )
+    level = ACCESS_EXCLUSIVE if is_new_table else SHARE_ROW_EXCLUSIVE
+    context.effect(
+        "add foreign key",
+        relation,
+        level,
+        object_name=name,
+        columns=", ".join(columns),
+        other_relation=referenced.text,
+        new_name=", ".join(target) or None,
+        definition=texts.item(context, constraint.location),
+        is_validated=is_checked or is_new_table or is_born_null,
+        is_scan=is_scan and holds_rows(relation),
+        reason="every row's reference is looked up" if is_scan else None,
+    )
+    if referenced is not relation:
+        context.effect("also lock", referenced, SHARE_ROW_EXCLUSIVE, other_relation=relation.text)
+    for partition in database.descendants(referenced):
+        if referenced.kind == "partitioned table" and partition is not relation:
+            context.effect("also lock", partition, SHARE_ROW_EXCLUSIVE, other_relation=relation.text)
+    if context.step.refusal is not None:
+        return
+    made = Constraint(
+        name,
+        "foreign key",
+        columns,
+        is_validated=constraint.is_enforced and (is_checked or is_new_table or is_born_null),
+        is_enforced=constraint.is_enforced,
+        is_deferrable=constraint.deferrable,
+        referenced=referenced.name,
+        referenced_columns=target,
+    )
+    database.constrain(relation, made)
+    if relation.kind != "partitioned table" or is_new_table:
+        return
+    for child in database.descendants(relation):
+        context.effect(
+            "also lock",
+            child,
+            SHARE_ROW_EXCLUSIVE,
+            object_name=name,
+            other_relation=referenced.text,
+            is_scan=is_scan and holds_rows(child),
+        )
+        inherit_foreign_key(context, child, made)
+
+
+def _referenced(context: Context, written: ddl.RangeVar) -> Relation:
+    return context.relation(written)
+
+
+def inherit_foreign_key(context: Context, partition: Relation, constraint: Constraint) -> bool:
+    """Give a partition a foreign key of its parent; False where it has the same one already."""
+    for own in partition.constraints.values():
+        if (
+            own.kind == "foreign key"
+            and own.columns == constraint.columns
+            and own.referenced == constraint.referenced
+            and own.referenced_columns == constraint.referenced_columns
+            and (own.is_validated or not constraint.is_validated)
+        ):
+            return False
+    name = constraint.name
+    if name in partition.constraints:
+        name = naming.constraint_name(
+            context.database,
+            partition.name.schema,
+            partition.name.name,
+            naming.joined(constraint.columns),
+            "fkey",
+            partition.constraints,
+        )
+    context.database.constrain(partition, copied(constraint, name))
+    return True
+
+
+def _refuse_foreign_key(
+    context: Context,
+    relation: Relation,
+    referenced: Relation,
+    constraint: ddl.Constraint,
+    columns: Sequence[str],
+    target: Sequence[str],
+    is_new_table: bool,
+    is_only: bool,
+) -> None:
+    indexes.refuse_missing(context, relation, columns)
+    table = relation.name.name
+    if referenced.is_known and referenced.kind not in {"table", "partitioned table"}:
+        context.refuse(f'referenced relation "{referenced.name.name}" is not a table')
+        return
+    if not constraint.is_enforced and context.version < NOT_NULLS_ARE_CONSTRAINTS:
+        context.refuse("FOREIGN KEY … NOT ENFORCED needs PostgreSQL 18")
+    if relation.kind == "partitioned table" and not is_new_table:
+        if is_only:
+            context.refuse(
+                f'cannot use ONLY for foreign key on partitioned table "{table}" referencing relation '
+                f'"{referenced.name.name}"'
+            )
+        if constraint.skip_validation and context.version < NOT_NULLS_ARE_CONSTRAINTS:
+            context.refuse(
+                f'cannot add NOT VALID foreign key on partitioned table "{table}" referencing relation '
+                f'"{referenced.name.name}"'
+            )
+    kinds = {"permanent": ("permanent",), "unlogged": ("permanent", "unlogged"), "temporary": ("temporary",)}
+    if referenced.is_known and relation.is_known and referenced.persistence not in kinds[relation.persistence]:
+        context.refuse(f"constraints on {relation.persistence} tables may reference only {relation.persistence} tables")
+    if relation is referenced and is_new_table:
+        return  # its keys may come later in the same statement
+    if not referenced.are_columns_known:
+        return
+    if not target:
+        context.refuse(f'there is no primary key for referenced table "{referenced.name.name}"')
+    elif not indexes.refuse_missing(context, referenced, target) and len(target) != len(columns):
+        context.refuse("number of referencing and referenced columns for foreign key disagree")
+    elif _differ(relation, columns, referenced, target):
+        context.refuse(
+            f'foreign key constraint cannot be implemented: types of "{table}" and "{referenced.name.name}" differ'
+        )
+    elif not _is_key(context, referenced, target):
+        context.refuse(
+            f'there is no unique constraint matching given keys for referenced table "{referenced.name.name}"'
+        )
+
+
+_FAMILIES = [
+    {"int2", "int4", "int8"},
+    {"text", "varchar", "bpchar"},
+    {"uuid"},
+    {"bool"},
+    {"date", "timestamp", "timestamptz"},
+    {"bytea"},
+    {"jsonb"},
+]
+"""Built-in types that have an operator `=` among themselves, and none with those of another family."""
+
+
+def _differ(relation: Relation, columns: Sequence[str], referenced: Relation, target: Sequence[str]) -> bool:
+    """A column can surely not be compared with the one that it references."""
+    for column, other in zip(columns, target, strict=True):
+        one = relation.columns[column].type if column in relation.columns else None
+        two = referenced.columns[other].type if other in referenced.columns else None
+        if one is None or two is None or one.dimensions or two.dimensions:
+            continue
+        families = [next((place for place, family in enumerate(_FAMILIES) if kind.name in family), None)
+                    for kind in (one, two) if kind.schema == "pg_catalog"]  # fmt: skip
+        if len(families) == 2 and None not in families and families[0] != families[1]:  # noqa: PLR2004 -- both
+            return True
+    return False
+
+
+def _is_key(context: Context, relation: Relation, columns: Sequence[str]) -> bool:
+    wanted = set(columns)
+    for index in context.database.indexes_of(relation):
+        if (
+            (index.is_unique or index.method == "gist")
+            and index.predicate is ddl.NOTHING
+            and set(index.columns) == wanted
+        ):
+            return True
+    return False
