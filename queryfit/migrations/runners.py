@@ -14,8 +14,8 @@ What is said here of a runner was read in its own source or documentation:
 - prisma (issues prisma/prisma#14456, prisma-engines#5767, #5847): the whole script is one simple query; since 7.4 a
   script with CREATE INDEX CONCURRENTLY is split into its statements, unless DROP INDEX CONCURRENTLY is in the way.
 - supabase (`pkg/migration/file.go`, issue supabase/cli#5139, pull requests #5156, #6009, #6276, #6354): a file is one
-  batch in a transaction; statements that PostgreSQL refuses there run alone between batches; a file with its own BEGIN
-  or COMMIT goes statement by statement.
+  batch in a transaction; CONCURRENTLY, VACUUM, CLUSTER and ALTER SYSTEM run alone between batches; a file with its own
+  BEGIN or COMMIT goes statement by statement.
 - diesel (`migrations_internals`, `file_based_migrations.rs`, `migration_harness.rs`): `up.sql` in a transaction unless
   `metadata.toml` says otherwise (one without the key does say otherwise); else as one simple query.
 - sqlx (`sqlx-core/src/migrate/source.rs`, `sqlx-postgres/src/migrate.rs`): one query in a transaction; with a first
@@ -68,7 +68,7 @@ RUNNERS: Final[Mapping[str, Runner]] = {
     "golang-migrate": Runner("batch"),
     "sqitch": Runner("each", is_psql=True),
     "prisma": Runner("batch", outside="pipeline"),
-    "supabase": Runner("pipeline"),
+    "supabase": Runner("file", outside="pipeline"),
     "diesel": Runner("file", outside="batch"),
     "rails": Runner("each", is_psql=True),
     "sqlx": Runner("file", outside="batch"),
@@ -123,10 +123,6 @@ _ALONE: Final[Mapping[str, re.Pattern[str]]] = {
     "sqlx": re.compile(r"\A-- no-transaction"),
     "atlas": re.compile(r"\A--\s*atlas:txmode\s+none\b"),
     "tern": re.compile(r"^---- tern: disable-tx ----", re.MULTILINE),
-    "supabase": re.compile(
-        r"^[ \t]*(?:begin|commit|start[ \t]+transaction)(?:[ \t]+(?:work|transaction))?[ \t]*;",
-        re.IGNORECASE | re.MULTILINE,
-    ),
 }
 """Switches that turn off a runner's own transaction, for the whole file."""
 
@@ -136,6 +132,14 @@ _ALONE_ONE_WAY: Final[Mapping[str, re.Pattern[str]]] = {
 }
 """The same, for the way up or the way down."""
 
+_OWN_TRANSACTION = re.compile(
+    r"^[ \t]*(?:begin|commit|start[ \t]+transaction)(?:[ \t]+(?:work|transaction))?[ \t]*;",
+    re.IGNORECASE | re.MULTILINE,
+)
+_SUPABASE_ALONE = re.compile(
+    r"\bindex\s+concurrently\b|\breindex\b[^;]{0,99}\bconcurrently\b|^[ \t]*(?:vacuum|cluster|alter\s+system)\b",
+    re.IGNORECASE | re.MULTILINE,
+)
 _SQITCH_FOLDER = re.compile(r"^(?:.*/)?(?:deploy|revert|verify)/")
 _CONCURRENTLY = re.compile(r"\bindex\s+concurrently\b", re.IGNORECASE)
 _DROP_CONCURRENTLY = re.compile(r"\bdrop\s+index\s+concurrently\b", re.IGNORECASE)
@@ -254,6 +258,10 @@ def transactions_of(
         is_outside = side_file is not None and _diesel_is_outside(side_file)
     elif runner == "flyway":
         is_outside = _flyway_is_outside(text, side_file)
+    elif runner == "supabase":
+        if _OWN_TRANSACTION.search(text) is not None:
+            return "each"
+        is_outside = _SUPABASE_ALONE.search(text) is not None
     elif runner == "prisma":
         is_outside = is_split and _CONCURRENTLY.search(text) is not None and _DROP_CONCURRENTLY.search(text) is None
     return RUNNERS[runner].outside if is_outside else RUNNERS[runner].transactions
@@ -271,7 +279,7 @@ def _diesel_is_outside(metadata: str) -> bool:
 
 def _flyway_is_outside(text: str, conf: str | None) -> bool:
     if conf is not None:
-        switch = re.search(r"^\s*executeInTransaction\s*=\s*(\w+)", conf, re.MULTILINE)
+        switch = re.search(r"^[ \t]*executeInTransaction\s*=\s*(\w+)", conf, re.MULTILINE)
         if switch is not None:
             return switch.group(1).lower() == "false"
     if _FLYWAY_CANDIDATE.search(text) is None:

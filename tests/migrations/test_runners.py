@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,7 +70,8 @@ def test_an_up_and_its_down_stand_at_the_same_place() -> None:
         ("prisma", "create index concurrently i on t (a); drop index concurrently j;", None, "batch"),
         ("supabase", "create index concurrently i on t (a);", None, "pipeline"),
         ("supabase", "begin;\nselect 1;\ncommit;", None, "each"),
-        ("supabase", "create function f() returns int as $$\nbegin\n  return 1;\nend $$;", None, "pipeline"),
+        ("supabase", "create function f() returns int as $$\nbegin\n  return 1;\nend $$;", None, "file"),
+        ("supabase", "alter table t detach partition p concurrently;", None, "file"),  # not in its list: refused
         ("diesel", "select 1;", None, "file"),
         ("diesel", "select 1;", "run_in_transaction = false", "batch"),
         ("diesel", "select 1;", "run_in_transaction = true", "file"),
@@ -198,3 +201,19 @@ def test_goose_takes_names_from_the_environment() -> None:
     filled = runners.fill("goose", text, notes)
     assert filled == text.replace("${A:-1}", "__A__1_").replace("$B", "_B")
     assert [note.line for note in notes] == [3, 3]
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["reindex ", "\n  ", " ", "index ", "vacuum\n", "begin ", "-- migrate:up ", "--+goose ", "-\t", "-", "/*", "$a$ ",
+     "create index concurrently i;", "create index concurrently ", "-- +migrate Up ", "-- Up Migration\n", "drop  "],
+)  # fmt: skip
+def test_hostile_texts_take_no_more_than_their_length(piece: str) -> None:
+    text = piece * (300_000 // len(piece))
+    start = time.process_time()
+    runners.runner_of_text(text)
+    for runner in runners.RUNNERS:
+        runners.transactions_of(runner, text)
+        runners.sections(runner, text)
+        runners.fill(runner, text, [])
+    assert time.process_time() - start < 3
