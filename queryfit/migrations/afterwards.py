@@ -227,7 +227,7 @@ class _End:
         if any(_serves(index, columns) for index in self._database.indexes_of(relation)):
             return True
         if relation.are_columns_known or any((relation.text, column) in self._added for column in columns):
-            return self._absent
+            return False
         return None
 
     def _has_primary_key(self, relation: Relation) -> bool | None:
