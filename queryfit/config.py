@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -12,7 +12,9 @@ from typing import Any
 
 from queryfit.errors import QueryfitError
 
-_KEYS = {"store", "rules", "baseline", "fail-on", "rule", "ignore", "dsn"}
+_KEYS = {"store", "rules", "baseline", "fail-on", "rule", "ignore", "dsn", "lint"}
+_LINT_KEYS = {"pg-version", "runner", "in-transaction", "history", "style"}
+OLDEST, NEWEST = 13, 18  # major versions of PostgreSQL that lint knows
 _IGNORE_KEYS = {"rule", "subject", "reason", "until"}
 
 
@@ -30,6 +32,17 @@ class Suppression:
 
 
 @dataclass(frozen=True, slots=True)
+class LintConfig:
+    """What holds for every `queryfit lint` that does not say otherwise; null: not set."""
+
+    version: int | None = None  # PostgreSQL's major version
+    runner: str | None = None
+    in_transaction: bool | None = None
+    history: Path | None = None
+    with_style: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """What the configuration file says; paths are relative to its folder."""
 
@@ -41,6 +54,7 @@ class Config:
     fail_on: str | None = None
     rule_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     suppressions: tuple[Suppression, ...] = ()
+    lint: LintConfig = field(default_factory=LintConfig)
 
 
 def default_store() -> Path:
@@ -82,9 +96,7 @@ def _of_tool(path: Path, data: Mapping[str, Any]) -> Any:
 
 def _read(path: Path, data: Mapping[str, Any]) -> Config:
     if unknown := sorted(data.keys() - _KEYS):
-        raise QueryfitError(
-            f"{path} holds {unknown[0]!r}, which is not known", hint=f"known are {', '.join(sorted(_KEYS))}"
-        )
+        raise _unknown(str(path), unknown[0], _KEYS)
     root = path.resolve().parent
 
     def place(key: str) -> Path | None:
@@ -103,12 +115,34 @@ def _read(path: Path, data: Mapping[str, Any]) -> Config:
         fail_on=_of_type(path, data, "fail-on", str),
         rule_settings={name: dict(values) for name, values in settings.items()},
         suppressions=tuple(_suppression(path, entry) for entry in _of_type(path, data, "ignore", list) or ()),
+        lint=_lint(path, root, _of_type(path, data, "lint", dict) or {}),
     )
+
+
+def _lint(path: Path, root: Path, data: Mapping[str, Any]) -> LintConfig:
+    if unknown := sorted(data.keys() - _LINT_KEYS):
+        raise _unknown(f"[lint] in {path}", unknown[0], _LINT_KEYS)
+    version = _of_type(path, data, "pg-version", int)
+    if version is not None and not OLDEST <= version <= NEWEST:
+        raise QueryfitError(f"{path}: pg-version is {version!r}", hint=f"it is a number from {OLDEST} to {NEWEST}")
+    history = _of_type(path, data, "history", str)
+    return LintConfig(
+        version=version,
+        runner=_of_type(path, data, "runner", str),
+        in_transaction=_of_type(path, data, "in-transaction", bool),
+        history=root / Path(history).expanduser() if history else None,
+        with_style=bool(_of_type(path, data, "style", bool)),
+    )
+
+
+def _unknown(where: str, key: str, known: Collection[str]) -> QueryfitError:
+    return QueryfitError(f"{where} holds {key!r}, which is not known", hint=f"known are {', '.join(sorted(known))}")
 
 
 def _of_type(path: Path, data: Mapping[str, Any], key: str, kind: type) -> Any:
     value = data.get(key)
-    if value is not None and not isinstance(value, kind):
+    is_of_kind = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))  # true is an int, too
+    if value is not None and not is_of_kind:
         raise QueryfitError(f"{path}: {key} has to be a {kind.__name__}, not {value!r}")
     return value
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +34,7 @@ STYLE = "style"
 _EACH_COLUMN = "'create column'"  # the rules that name this action need every column of CREATE TABLE
 _OF_ANY_RULE = "the suppression of *"
 _COMMENTS = "migration_suppression"
+_UNSEEN = "unseen-statement"
 _KNOWN = frozenset({"subject", "step", "effect", "severity", "proof", "not_checked_reason", "hint", "file", "line"})
 
 
@@ -61,6 +62,7 @@ class Linted:
     run: Run
     rules: Sequence[Rule]
     planned: Sequence[Planned]  # the findings that can be mended mechanically
+    about: Mapping[str, tuple[Step, Effect | None]]  # by a finding's id, the statement that it is about
 
 
 def lint(files: Sequence[MigrationFile], settings: Settings, *, before: Database | None = None) -> Linted:
@@ -77,6 +79,7 @@ def lint(files: Sequence[MigrationFile], settings: Settings, *, before: Database
     maker = _Maker(files, run, settings.version)
     with loaded_session(evidence(files, run, settings.version)) as session:
         found, not_checked = _found(session, maker, about_steps, settings)
+    not_checked += _unseen(files)
     comments = {
         file.name: read_suppressions(file.text) for file in files if file.is_linted and "queryfit:" in file.text
     }
@@ -111,7 +114,15 @@ def lint(files: Sequence[MigrationFile], settings: Settings, *, before: Database
         sources={file.name: file.text for file in judged},
     )
     ids = {finding.id for finding in report.findings}
-    return Linted(report, run, rules, [planned for planned in maker.planned if planned.finding in ids])
+    return Linted(report, run, rules, [planned for planned in maker.planned if planned.finding in ids], maker.about)
+
+
+def _unseen(files: Sequence[MigrationFile]) -> Iterator[NotChecked]:
+    """What of a file reaches the server without being seen here, or was taken for something else."""
+    for file in files:
+        if file.notes and file.is_linted:
+            for note in file.notes:
+                yield NotChecked(_UNSEEN, f"{file.name}:{note.line}", note.text, None, file.name, note.line)
 
 
 def _order(finding: Finding, order: Mapping[str, int]) -> tuple[Any, ...]:
@@ -138,9 +149,8 @@ def _found(
             continue
         for row in rows:
             if row.get("not_checked_reason"):
-                place = maker.place(row)
-                subject = f"{place[0]}:{place[1]}" if place else str(row["subject"])
-                not_checked.append(NotChecked(rule.name, subject, str(row["not_checked_reason"]), row.get("hint")))
+                reason, hint = str(row["not_checked_reason"]), row.get("hint")
+                not_checked.append(NotChecked(rule.name, str(row["subject"]), reason, hint, *maker.place(row)))
             else:
                 found.append(maker.finding(rule, row))
     return found, not_checked
@@ -151,6 +161,7 @@ class _Maker:
 
     def __init__(self, files: Sequence[MigrationFile], run: Run, version: int) -> None:
         self.planned: list[Planned] = []
+        self.about: dict[str, tuple[Step, Effect | None]] = {}
         self._files = files
         self._run = run
         self._version = version
@@ -158,11 +169,12 @@ class _Maker:
         self._fingerprints: dict[int, str] = {}
         self._times: Counter[str] = Counter()
 
-    def place(self, row: Mapping[str, Any]) -> tuple[str, int] | None:
+    def place(self, row: Mapping[str, Any]) -> tuple[str, int] | tuple[()]:
+        """File and line that a row is about; nothing where it is about none."""
         step = self._step(row, self._effect(row))
         if step is not None:
             return self._files[step.file].name, step.line
-        return (str(row["file"]), int(row.get("line") or 1)) if row.get("file") else None
+        return (str(row["file"]), int(row.get("line") or 1)) if row.get("file") else ()
 
     def finding(self, rule: Rule, row: Mapping[str, Any]) -> Finding:
         effect = self._effect(row)
@@ -182,6 +194,8 @@ class _Maker:
             message = f"{message.rstrip('.')} ({worth})."
         severity = row.get("severity")
         identifier = self._identity(rule.name, origin, subject)
+        if step is not None:
+            self.about[identifier] = step, effect
         if rule.repair and step is not None:
             self.planned.append(Planned(identifier, rule.name, rule.repair, step, effect))
             fix = self._repaired(rule, step, effect) or fix
@@ -309,6 +323,17 @@ def judged(linted: Linted) -> Judged:
     """What a run says, as mending needs it."""
     faults = frozenset((finding.file or "", finding.rule, finding.subject) for finding in linted.report.findings)
     return Judged(faults, linted.planned, linted.run)
+
+
+def measured(linted: Linted, confirms: Callable[[str, Step, Effect | None], bool]) -> Report:
+    """The report, with the proof `measured` where a trace saw what the finding says."""
+
+    def proven(finding: Finding) -> Finding:
+        about = linted.about.get(finding.id)
+        is_seen = about is not None and finding.file is not None and confirms(finding.file, *about)
+        return replace(finding, proof="measured") if is_seen else finding
+
+    return replace(linted.report, findings=[proven(finding) for finding in linted.report.findings])
 
 
 def known_ids(path: Path | None) -> frozenset[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,14 +13,19 @@ from typing import TYPE_CHECKING
 import click
 
 from queryfit.cli import options, reporting
-from queryfit.cli.main import Run
+from queryfit.cli.main import FOUND, Run
 from queryfit.errors import UsageError
 
 if TYPE_CHECKING:
+    from queryfit.config import Config
+    from queryfit.findings import Report
     from queryfit.lint import Linted, Settings
     from queryfit.migrations.files import MigrationFile
+    from queryfit.migrations.fixing import Outcome
     from queryfit.migrations.model import Database
+    from queryfit.migrations.trace.compared import Comparison
     from queryfit.render.look import Look
+    from queryfit.ruleset import Rule
 
 FORMATS = ("terminal", "json", "sarif", "github", "gitlab", "junit", "markdown")
 OLDEST, NEWEST = 13, 18
@@ -37,6 +42,7 @@ class _Where:
     in_transaction: bool | None
     down: bool
     changed_since: str | None
+    stdin_name: str | None
 
     def files(self) -> list[MigrationFile]:
         """The files to judge with those before them. Raises QueryfitError."""
@@ -48,7 +54,7 @@ class _Where:
 
             changed = changed_since(self.changed_since, Path.cwd())
         has_stdin = any(str(path) == "-" for path in self.paths)
-        return find_files(
+        found = find_files(
             self.paths,
             root=Path.cwd(),
             history=self.history,
@@ -58,6 +64,17 @@ class _Where:
             downs=self.down,
             changed=changed,
         )
+        if self.stdin_name is not None:
+            found = [replace(file, name=self.stdin_name) if file.path is None else file for file in found]
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Tracing:
+    """Whether the migrations run for real, and where."""
+
+    is_asked: bool
+    dsn: str | None
 
 
 @click.command("lint", cls=options.Command, context_settings=options.CONTEXT)
@@ -82,6 +99,7 @@ class _Where:
         help=f"Major version of the server, {OLDEST} to {NEWEST}.  [default: the server's, else {NEWEST}]",
     ),
     click.option("--runner", metavar="NAME", help="What runs them.  [default: what names and marks tell, else psql]"),
+    click.option("--stdin-name", metavar="NAME", help="What findings call standard input.  [default: -]"),
     click.option(
         "--in-transaction/--no-in-transaction",
         default=None,
@@ -94,8 +112,12 @@ class _Where:
         "--trace", "is_traced", is_flag=True, help="Run them for real, on an embedded server that is thrown away."
     ),
     click.option("--trace-dsn", metavar="DSN", help="Run them for real, on this throw-away database."),
-    click.option("--fix", "is_fixed", is_flag=True, help="Rewrite the files where the repair is mechanical."),
-    click.option("--diff", "is_diff", is_flag=True, help="Show what --fix would do, and do nothing."),
+    click.option(
+        "--fix", "is_fixed", is_flag=True, help="Rewrite the files where the repair is mechanical; report the rest."
+    ),
+    click.option(
+        "--diff", "is_diff", is_flag=True, help="Show what --fix would do, and do nothing; status 1 if it would do any."
+    ),
     options.format_option(*FORMATS),
     options.output_option,
     options.width_option,
@@ -124,6 +146,7 @@ def command(
     against: str | None,
     version: int | None,
     runner: str | None,
+    stdin_name: str | None,
     in_transaction: bool | None,
     down: bool,
     changed_since: str | None,
@@ -141,40 +164,85 @@ def command(
     rule_folders: tuple[Path, ...],
     config_file: Path | None,
 ) -> int:
-    """Say what migration SQL would do to a server in use: who waits, what breaks, what fails.
+    """Say what migration SQL would do to a server in use: who waits, what breaks,
+    what fails.
 
-    Earlier migrations, the transaction that the runner opens and the types of columns are taken into account.
-    A comment `-- queryfit: ignore rule-name reason` suppresses a finding.
+    Earlier migrations, the transaction that the runner opens and the types of
+    columns are taken into account. In a migration, a comment
+    `-- queryfit: ignore rule-name reason` suppresses a finding;
+    `queryfit rules show NAME` explains one.
 
     queryfit lint migrations/
     queryfit lint migrations/ --changed-since origin/main --format github
     queryfit lint migrations/ --against "service=shop"
     alembic upgrade head --sql | queryfit lint -
-    """
+
+    Exit status: 0 nothing at or above --fail-on, 1 findings, 2 usage,
+    3 could not do it.
+    """  # noqa: D205 -- it is printed as it stands, at 80 columns
     # a history is many small objects that all live to the end: looking for cycles among them takes a third of the time
     gc.disable()
     from queryfit.lint import Settings, known_ids, lint, record  # noqa: PLC0415
 
-    if not paths:
-        raise UsageError("no migrations are named", hint="queryfit lint migrations/, or - for standard input")
+    tracing = _Tracing(is_traced or trace_dsn is not None, trace_dsn)
+    _check_usage(paths, tracing, is_fixed=is_fixed, is_diff=is_diff)
     config = options.configuration(config_file, rule_folders=rule_folders)
     fail_from = reporting.threshold(fail_on or config.fail_on or "warning", fail_on_new=False, config=config)
     reporting.settings_paths(output, write_baseline)
-    files = _Where(paths, history, runner, in_transaction, down, changed_since).files()
-    before = _before(against, files)
+    files = _Where(
+        paths,
+        history or config.lint.history,
+        runner or config.lint.runner,
+        in_transaction if in_transaction is not None else config.lint.in_transaction,
+        down,
+        changed_since,
+        stdin_name,
+    ).files()
+    before = _before(context, against, files, config)
     settings = Settings(
         config=config,
         baseline_ids=known_ids(baseline or config.baseline),
-        version=version or before.version or NEWEST,
-        with_style=with_style,
+        version=version or before.version or config.lint.version or NEWEST,
+        with_style=with_style or config.lint.with_style,
     )
-    if is_fixed or is_diff:
-        return _mend(context, before.files, settings, before.database, is_written=is_fixed, is_shown=is_diff)
-    linted = lint(before.files, settings, before=before.database)
+    look = options.look(output=output, width=width)
+    if is_diff:
+        return _difference(context, before, settings, output)
+    linted_files: Sequence[MigrationFile] = before.files
+    if is_fixed:
+        linted_files = _fix(context, before, settings)
+        if any(file.path is None for file in linted_files):
+            return reporting.status(
+                lint(linted_files, settings, before=before.database).report.findings, fail_from, only_new=False
+            )
+    linted = lint(linted_files, settings, before=before.database)
+    report, comparison = linted.report, None
+    if tracing.is_asked:
+        report, comparison = _traced(context, linted, _in_order(files, linted_files), tracing, settings.version)
     if write_baseline is not None:
-        record(write_baseline, linted.report)
-    options.deliver(_rendered(linted, form, options.look(output=output, width=width), context), output)
-    return reporting.status(linted.report.findings, fail_from, only_new=False)
+        record(write_baseline, report)
+    is_verbose = context.ensure_object(Run).is_verbose
+    if comparison is not None and form not in {"terminal", "json"}:
+        options.say(context, "what the trace saw in full is in the formats terminal and json")
+    options.deliver(_rendered(report, comparison, linted.rules, _Form(form, look, is_verbose)), output)
+    status = reporting.status(report.findings, fail_from, only_new=False)
+    if comparison is not None and fail_from != "never" and any(one.is_failed for one in comparison.statements):
+        return FOUND
+    return status
+
+
+def _check_usage(paths: tuple[Path, ...], tracing: _Tracing, *, is_fixed: bool, is_diff: bool) -> None:
+    if not paths:
+        raise UsageError("no migrations are named", hint="queryfit lint migrations/, or - for standard input")
+    if is_fixed and is_diff:
+        raise UsageError("--fix writes, --diff only shows", hint="give one of them")
+    if is_diff and tracing.is_asked:
+        raise UsageError("--diff runs nothing, so there is nothing to trace", hint="leave out --trace")
+    if is_fixed and any(str(path) == "-" for path in paths):
+        if len(paths) > 1:
+            raise UsageError("standard input is mended alone", hint="queryfit lint - --fix")
+        if tracing.is_asked:
+            raise UsageError("--fix prints standard input mended, and no trace", hint="leave out --trace or --fix")
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,47 +254,121 @@ class _Before:
     version: int | None
 
 
-def _before(against: str | None, files: list[MigrationFile]) -> _Before:
+def _before(context: click.Context, against: str | None, files: list[MigrationFile], config: Config) -> _Before:
     if against is None:
         return _Before(files, None, None)
     from queryfit.migrations.before import schema_of  # noqa: PLC0415
 
-    schema = schema_of(against)
-    return _Before(schema.unapplied(files), schema.database, schema.version)
+    schema = schema_of(against, store=config.store)
+    for note in schema.notes:
+        options.say(context, note)
+    left = schema.unapplied(files)
+    gone = sum(file.is_linted for file in files) - sum(file.is_linted for file in left)
+    if gone:
+        options.say(context, f"{gone} of the files {'has' if gone == 1 else 'have'} been applied there already")
+    return _Before(left, schema.database, schema.version)
 
 
-def _rendered(linted: Linted, form: str, look: Look, context: click.Context) -> str:
-    """The report in the form that was asked for."""
-    if form in {"json", "sarif"}:
-        return reporting.rendered(linted.report, form, look, rules=linted.rules, most_rows=0, is_verbose=False)
-    if form == "terminal":
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How a report is shown."""
+
+    name: str
+    look: Look
+    is_verbose: bool
+
+
+def _rendered(report: Report, comparison: Comparison | None, rules: Sequence[Rule], form: _Form) -> str:
+    """The report in the form that was asked for, with the trace where that form has a place for it."""
+    if form.name == "json" and comparison is not None:
+        from queryfit.render import json, trace  # noqa: PLC0415
+        from queryfit.render.values import to_json  # noqa: PLC0415
+
+        return to_json({**json.document(report), "trace": trace.document(comparison)})
+    if form.name in {"json", "sarif"}:
+        return reporting.rendered(report, form.name, form.look, rules=rules, most_rows=0, is_verbose=False)
+    if form.name == "terminal":
         from queryfit.render import source  # noqa: PLC0415
 
-        return source.render(linted.report, look, is_verbose=context.ensure_object(Run).is_verbose)
-    module = import_module(f"queryfit.render.{_MODULES.get(form, form)}")
-    return str(module.render(linted.report))
+        text = source.render(report, form.look, is_verbose=form.is_verbose)
+        if comparison is None:
+            return text
+        from queryfit.render import trace  # noqa: PLC0415
+
+        return f"{trace.render(comparison, form.look)}\n\n{text}"
+    module = import_module(f"queryfit.render.{_MODULES.get(form.name, form.name)}")
+    return str(module.render(report))
 
 
-def _mend(
-    context: click.Context,
-    files: Sequence[MigrationFile],
-    settings: Settings,
-    before: Database | None,
-    *,
-    is_written: bool,
-    is_shown: bool,
-) -> int:
-    """Mend what is mechanical: show the difference, or write the files, all or none."""
+def _in_order(files: Sequence[MigrationFile], linted: Sequence[MigrationFile]) -> list[MigrationFile]:
+    """All files for a trace: those that a server has run already are the history of those to run."""
+    left = {id(file): file for file in linted}
+    if all(id(file) in left for file in files):
+        return list(linted)
+    applied = [replace(file, is_linted=False) for file in files if id(file) not in left]
+    paths = {file.path for file in linted}
+    return [*(file for file in applied if file.path not in paths), *linted]
+
+
+def _traced(
+    context: click.Context, linted: Linted, files: Sequence[MigrationFile], tracing: _Tracing, version: int
+) -> tuple[Report, Comparison]:
+    """Run the files for real: the report with what that proved, and what was seen."""
+    from queryfit.lint import measured  # noqa: PLC0415
+    from queryfit.migrations.trace.compared import compare  # noqa: PLC0415
+
+    comparison = compare(files, dsn=tracing.dsn)
+    for note in comparison.notes:
+        options.say(context, note)
+    if comparison.version != version:
+        options.say(
+            context, f"the trace ran on PostgreSQL {comparison.version}, what was found is about PostgreSQL {version}"
+        )
+        return linted.report, comparison
+    return measured(linted, comparison.confirms), comparison
+
+
+def _mend(before: _Before, settings: Settings) -> Outcome:
+    gc.enable()  # they are linted again and again
     from queryfit.lint import judged, lint  # noqa: PLC0415
-    from queryfit.migrations.fixing import difference, mend, write  # noqa: PLC0415
+    from queryfit.migrations.fixing import mend  # noqa: PLC0415
 
-    outcome = mend(files, lambda candidate: judged(lint(candidate, settings, before=before)), version=settings.version)
-    if is_shown:
-        options.deliver(difference(outcome.changes), None)
-    if is_written and not is_shown:
+    return mend(
+        before.files,
+        lambda candidate: judged(lint(candidate, settings, before=before.database)),
+        version=settings.version,
+    )
+
+
+def _difference(context: click.Context, before: _Before, settings: Settings, output: Path | None) -> int:
+    """Print what --fix would change."""
+    from queryfit.migrations.fixing import difference  # noqa: PLC0415
+
+    outcome = _mend(before, settings)
+    options.deliver(difference(outcome.changes), output)
+    _tell(context, outcome, "would mend")
+    return FOUND if outcome.changes else 0
+
+
+def _fix(context: click.Context, before: _Before, settings: Settings) -> list[MigrationFile]:
+    """Mend what is mechanical and write the files, all or none; the mended script where it is standard input."""
+    from queryfit.migrations.fixing import write  # noqa: PLC0415
+
+    outcome = _mend(before, settings)
+    is_stdin = any(file.path is None for file in before.files)
+    if is_stdin:
+        text = next(file.text for file in outcome.files if file.path is None)
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    else:
         write(outcome.changes)
+    _tell(context, outcome, "mended")
+    return outcome.files
+
+
+def _tell(context: click.Context, outcome: Outcome, verb: str) -> None:
     for sentence in outcome.left:
         options.say(context, sentence)
-    verb = "would mend" if is_shown else "mended"
-    options.say(context, f"{verb} {outcome.mended} findings in {len(outcome.changes)} files")
-    return 0
+    findings = f"{outcome.mended} {'finding' if outcome.mended == 1 else 'findings'}"
+    count = len(outcome.changes)
+    options.say(context, f"{verb} {findings} in {count} {'file' if count == 1 else 'files'}")

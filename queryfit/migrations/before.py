@@ -33,6 +33,7 @@ class Schema:
     database: Database
     version: int
     applied: Mapping[str, frozenset[str]]  # versions by the runner's table
+    notes: Sequence[str] = ()  # what could not be read of it, as sentences
 
     def unapplied(self, files: Sequence[MigrationFile]) -> list[MigrationFile]:
         """The files that the server has not run.

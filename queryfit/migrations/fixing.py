@@ -36,6 +36,7 @@ class Change:
 class Outcome:
     """All changes, how many findings they mend, and why others could not be mended."""
 
+    files: list[MigrationFile] = field(default_factory=list)  # all of them as they shall be
     changes: list[Change] = field(default_factory=list)
     mended: int = 0
     left: list[str] = field(default_factory=list)  # sentences
@@ -82,6 +83,7 @@ class _Mender:
                 break
             judged = self._best(judged, tries, timeouts)
         self._outcome.mended = max(len(first.faults) - len(judged.faults), len(first.faults - judged.faults))
+        self._outcome.files = self._present
         self._outcome.changes = list(self._changes())
         return self._outcome
 
