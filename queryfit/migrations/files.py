@@ -184,6 +184,7 @@ class _Reader:
         self._told = options.runner or folder.runner()
         self._runner = self._told or self._runner_of_marks() or "psql"
         self._plan = folder.plan() if self._runner == "sqitch" else {}
+        self._settings = folder.flyway_settings() if self._runner == "flyway" else ""
         self._is_split = self._runner != "prisma" or folder.splits_scripts()
 
     def history(self) -> list[MigrationFile]:
@@ -267,13 +268,11 @@ class _Reader:
         )
 
     def _side_file(self, name: str) -> str | None:
-        """The text of the file that steers this one's transaction."""
-        if not self._folder.side_files:
-            return None
+        """The text of what steers this file's transaction from outside; null where there is nothing."""
         beside = f"{name.rpartition('/')[0]}/metadata.toml" if self._runner == "diesel" else f"{name}.conf"
         if beside not in self._folder.side_files:
-            return None
-        return decode_file(f"{self._folder.path}/{beside}")[0]
+            return self._settings or None
+        return f"{decode_file(f'{self._folder.path}/{beside}')[0]}\n{self._settings}"
 
 
 def decode_file(path: str) -> tuple[str, tuple[Note, ...]]:

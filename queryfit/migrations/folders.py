@@ -74,6 +74,10 @@ class Folder:
         """The places of sqitch's deploy scripts."""
         return runners.plan_order(_text(f"{self.path}/sqitch.plan"))
 
+    def flyway_settings(self) -> str:
+        """What the project says to Flyway in files of its own."""
+        return (self._above("flyway.conf") + self._above("flyway.toml")).strip()
+
     def splits_scripts(self) -> bool:
         """Whether the Prisma that `package.json` asks for takes scripts apart; yes where it does not say."""
         match = _PRISMA_VERSION.search(self._above("package.json"))

@@ -4,7 +4,7 @@ What is said here of a runner was read in its own source or documentation:
 
 - flyway (`ResourceNameParser`, `MigrationVersion`, `ParserSqlScript`, `SqlScriptMetadata`, `PostgreSQLParser` of its
   core): one transaction a file; none where the file holds only statements of a short list that cannot run in one, or
-  where `<file>.conf` says `executeInTransaction=false`; a file that mixes both is refused.
+  where `<file>.conf` says `executeInTransaction=false`; a file that mixes both is refused unless `mixed` is set.
 - dbmate (`pkg/dbmate/migration.go`, `db.go`): the block after `-- migrate:up` is one Exec, between BEGIN and COMMIT
   unless the line says `transaction:false`; files in the order of their names.
 - goose (`internal/sqlparser/parser.go`, `migration_sql.go`): statement by statement between BEGIN and COMMIT, or alone
@@ -152,6 +152,9 @@ _FLYWAY_ALONE = re.compile(
 _FLYWAY_CANDIDATE = re.compile(
     r"\b(?:concurrently|vacuum|database|tablespace|subscription|system|discard)\b", re.IGNORECASE
 )
+_FLYWAY_SWITCH = re.compile(r"^[ \t]*(?:flyway\.)?executeInTransaction\s*=\s*\W?(\w+)", re.MULTILINE)
+_FLYWAY_MIXED = re.compile(r"^[ \t]*(?:flyway\.)?mixed\s*=\s*\W?true\b", re.MULTILINE)
+
 Key = tuple[object, ...]
 
 
@@ -245,7 +248,8 @@ def transactions_of(
 ) -> Transactions:
     """How a runner sends this text: its default, or what the file's own switch says.
 
-    `side_file` is the text of Flyway's `<file>.conf` or Diesel's `metadata.toml`, null where there is none. `is_split`:
+    `side_file` is the text of Diesel's `metadata.toml`, or of Flyway's `<file>.conf` with the settings of the project
+    after it; null where there is none. `is_split`:
     this Prisma is one that takes scripts with CREATE INDEX CONCURRENTLY apart.
     """
     is_outside = False
@@ -278,14 +282,18 @@ def _diesel_is_outside(metadata: str) -> bool:
 
 
 def _flyway_is_outside(text: str, conf: str | None) -> bool:
+    """`conf` holds the file's own settings before those of the project; the first one counts."""
+    is_mixed = False
     if conf is not None:
-        switch = re.search(r"^[ \t]*executeInTransaction\s*=\s*(\w+)", conf, re.MULTILINE)
+        switch = _FLYWAY_SWITCH.search(conf)
         if switch is not None:
             return switch.group(1).lower() == "false"
+        is_mixed = _FLYWAY_MIXED.search(conf) is not None
     if _FLYWAY_CANDIDATE.search(text) is None:
         return False
     starts = statements(text)
-    return bool(starts) and all(_FLYWAY_ALONE.match(text, start) for start in starts)
+    has = any if is_mixed else all
+    return bool(starts) and has(_FLYWAY_ALONE.match(text, start) is not None for start in starts)
 
 
 def sections(runner: str, sql: str, *, downs: bool = False) -> str:

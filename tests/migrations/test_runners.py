@@ -56,6 +56,9 @@ def test_an_up_and_its_down_stand_at_the_same_place() -> None:
         ("flyway", "vacuum t;", "executeInTransaction=true", "file"),
         ("flyway", "-- about\ncreate unique index concurrently i on t (a);\nDROP INDEX CONCURRENTLY j;", None, "each"),
         ("flyway", "set lock_timeout = '1s'; create index concurrently i on t (a);", None, "file"),  # it is refused
+        ("flyway", "select 1; vacuum;", "flyway.mixed=true", "each"),
+        ("flyway", "select 1;", "mixed = true", "file"),
+        ("flyway", "select 1;", "executeInTransaction=true\nflyway.executeInTransaction=false", "file"),
         ("flyway", "reindex index concurrently i;", None, "file"),  # not in its list, so PostgreSQL refuses it
         ("flyway", "select 'create index concurrently';", None, "file"),
         ("dbmate", "-- migrate:up\nselect 1;", None, "file"),
