@@ -26,6 +26,7 @@ with filled as (
         and (
             (effect.action in ('update', 'delete', 'merge') and not effect.is_new)
             or (effect.action = 'insert' and effect.definition = 'select')
+            or (effect.action = 'copy' and effect.definition = 'from' and not effect.is_new)
             or (
                 effect.action in ('create table as', 'create materialized view')
                 and coalesce(effect.definition, '') <> 'with no data'
@@ -77,6 +78,7 @@ select
         when told.is_whole then 'every row of ' || told.relation || ' is ' || told.action || 'd'
         when told.action = 'update' then 'rows of ' || told.relation || ' are updated'
         when told.action = 'delete' then 'rows of ' || told.relation || ' are deleted'
+        when told.action = 'copy' then 'rows are copied into ' || told.relation
         when told.action = 'merge' then 'rows are merged into ' || told.relation
         else told.relation || ' is filled by a query'
     end

@@ -4,7 +4,7 @@
 -- reads: migration_effect
 -- message: Writes to {relations} wait while every value of {domain} is tested; add the constraint NOT VALID, and validate
 --     it at a quiet time, in a transaction of its own.
--- fix: alter domain {domain} add constraint {constraint} {definition} not valid;
+-- fix: alter domain {domain} add {definition} not valid;
 --     -- at a quiet time, in a transaction of its own:
 --     alter domain {domain} validate constraint {constraint};
 -- since: 0.1
@@ -48,7 +48,10 @@ select
         else tested.first_table || ' and ' || tested.tables_tested - 1 || ' more'
     end as relations,
     tested.relation as domain,
-    tested.object_name as constraint,
+    case
+        when regexp_matches(tested.object_name, '^[a-z_][a-z0-9_]*$') then tested.object_name
+        else '"' || replace(tested.object_name, '"', '""') || '"'
+    end as constraint,
     tested.definition,
     case when tested.tables_tested = 0 then 'warning' else 'error' end as severity
 from tested

@@ -43,6 +43,8 @@ left join used on used.step = step.step
 left join migration_effect as effect on effect.effect = used.first_effect
 where
     step.kind = 'ReindexStmt' and not step.is_concurrent
+    -- of the system catalogs there is no concurrent form
+    and step.refused_in_transaction is distinct from 'REINDEX SYSTEM'
     and (
         used.relations_in_use > 0
         -- of a schema or database that no migration made, nobody here knows the tables
@@ -83,6 +85,13 @@ reindex schema public;
 -- given: migration
 reindex database;
 -- finds: database
+
+-- example: the system catalogs have no other form
+-- given: migration
+create table orders (id bigint primary key);
+-- next file
+reindex system;
+-- finds: nothing
 
 -- example: a partitioned table
 -- given: migration

@@ -2,7 +2,7 @@
 -- title: CLUSTER writes the table anew
 -- severity: error
 -- reads: migration_effect
--- message: CLUSTER writes all of {subject} and its indexes anew, in order, while reads and writes wait.
+-- message: CLUSTER writes {subject} and its indexes anew, in order, while reads and writes wait.
 -- since: 0.1
 --
 -- ## Why it matters

@@ -2,8 +2,8 @@
 -- title: Trigger added to a table in use
 -- severity: info
 -- reads: migration_effect
--- message: From its commit on, every such write of {relation} runs {trigger} as well; adding it stops all writes (SHARE ROW
---     EXCLUSIVE) to the end of the transaction, so keep both the function and the transaction short.
+-- message: {trigger} will run inside the writes of {relation}, and adding it stops all of them (SHARE ROW EXCLUSIVE) until the
+--     transaction ends; keep both the function and the transaction short.
 -- since: 0.1
 --
 -- ## Why it matters
