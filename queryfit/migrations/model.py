@@ -197,6 +197,11 @@ class Function(Struct):
     may_write: bool = True  # rows or objects, when it runs; False: no word of its body says so
     born: Born = BEFORE
 
+    @property
+    def is_of_triggers(self) -> bool:
+        """Only triggers call it: a statement cannot."""
+        return self.returns is not None and self.returns.name in {"trigger", "event_trigger"}
+
 
 class Database(Struct):
     """Everything that is known to exist. `is_complete`: what is not here does not exist.

@@ -58,6 +58,8 @@ def _check(
 ) -> None:
     del is_born_null
     read = naming.columns_of(constraint.raw_expr)
+    if relation.name.name not in relation.columns:  # the table's name is its whole row
+        read = [column for column in read if column != relation.name.name]
     is_checked = constraint.is_enforced and not constraint.skip_validation
     name = given_name(context, relation, constraint)
     indexes.refuse_missing(context, relation, read)

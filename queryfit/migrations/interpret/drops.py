@@ -513,7 +513,7 @@ def _drop_function(context: Context, statement: DropStmt, entry: Node) -> None:
         "drop function",
         name.text,
         "function",
-        is_breaking=not is_missing,
+        is_breaking=not is_missing and not (matching and all(function.is_of_triggers for function in matching)),
         is_cascade=statement.behavior == "DROP_CASCADE",
         is_present=not is_missing,
         is_known=bool(matching),

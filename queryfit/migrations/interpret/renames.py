@@ -400,7 +400,8 @@ def _rename_function(context: Context, statement: RenameStmt) -> None:
     name = context.qualify(_parts(statement.object) or ("",), database.functions)
     new = Name(name.schema, statement.newname)
     overloads = database.functions.get(name, [])
-    context.thing("rename function", name.text, "function", new_name=new.text, is_breaking=True,
+    is_breaking = not overloads or not all(function.is_of_triggers for function in overloads)
+    context.thing("rename function", name.text, "function", new_name=new.text, is_breaking=is_breaking,
                   is_known=bool(overloads))  # fmt: skip
     _move_function(database, name, new)
 

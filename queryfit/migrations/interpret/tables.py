@@ -47,10 +47,10 @@ def alter_table(context: Context, statement: AlterTableStmt) -> None:
                 indexes.alter(context, index, name, entry.AlterTableCmd)
         return
     relation = context.relation(statement.relation, KINDS.get(statement.objtype, "table"))
-    for entry in statement.cmds:
-        action = entry.AlterTableCmd
-        if action is None:
-            continue
+    actions = [entry.AlterTableCmd for entry in statement.cmds if entry.AlterTableCmd is not None]
+    if len(actions) > 1:
+        actions.sort(key=_pass)
+    for action in actions:
         interpret = ACTIONS.get(action.subtype)
         if interpret is None:
             context.unfollowed(f"ALTER TABLE action {action.subtype}")
@@ -58,6 +58,33 @@ def alter_table(context: Context, statement: AlterTableStmt) -> None:
         interpret(context, relation, action, statement)
         if context.step.refusal is not None:
             return
+
+
+_PASSES = {
+    "AT_DropColumn": 0,
+    "AT_DropConstraint": 0,
+    "AT_DropNotNull": 0,
+    "AT_DropIdentity": 0,
+    "AT_DropExpression": 0,
+    "AT_AlterColumnType": 1,
+    "AT_AddColumn": 2,
+    "AT_SetExpression": 3,
+    "AT_SetNotNull": 4,
+    "AT_AddConstraint": 7,
+    "AT_ColumnDefault": 7,
+    "AT_AddIdentity": 7,
+}
+_KEY_PASSES = {"CONSTR_NOTNULL": 4, "CONSTR_PRIMARY": 6, "CONSTR_UNIQUE": 6, "CONSTR_EXCLUSION": 6}
+
+
+def _pass(action: AlterTableCmd) -> int:
+    """Where an action stands in the order in which PostgreSQL works off those of one statement, see tablecmds.c."""
+    if action.subtype == "AT_ColumnDefault" and action.def_ is NOTHING:
+        return 0
+    constraint = action.definition.Constraint if action.subtype == "AT_AddConstraint" else None
+    if constraint is not None:
+        return 5 if constraint.indexname else _KEY_PASSES.get(constraint.contype, 7)
+    return _PASSES.get(action.subtype, 8)
 
 
 def _missing(context: Context, statement: AlterTableStmt, name: Name) -> None:
