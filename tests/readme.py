@@ -11,6 +11,7 @@ from pathlib import Path
 README = Path(__file__).parent.parent / "README.md"
 WIDTH = "100"
 SHOWN = "16"
+LINTED = "examples/migrations"
 
 
 def main() -> None:
@@ -21,7 +22,9 @@ def main() -> None:
         assert number, "the demo has found no missing index"
         wanted = number[1] or number[2]
         fix = _output("fix", wanted, "--store", store)
+    lint = _output("lint", LINTED, "--width", WIDTH, "--fail-on", "never")
     text = README.read_text(encoding="utf-8")
+    text = _filled(text, "lint", f"```console\n$ queryfit lint {LINTED}\n{lint.strip()}\n```")
     text = _filled(text, "demo", f"```console\n$ make demo\n{demo.strip()}\n```")
     text = _filled(text, "fix", f"```sql\n{fix.strip()}\n```")
     text = re.sub(r"Then `queryfit show \d+`", f"Then `queryfit show {wanted}`", text)
