@@ -8,7 +8,9 @@ rows up to a line `\.` or the end of the file.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 MAX_NOTES = 50
@@ -23,11 +25,10 @@ class Note:
     text: str
 
 
-_CANDIDATE: Final = re.compile(r"--|/\*|'|\"|\$|\\|:|\{|;")
+_CANDIDATE: Final = r"--|/\*|'|\"|\$|\\|:|\{|;"
 """Where something special may begin; alternatives that begin with a literal are found at the speed of C."""
 
-_SPECIAL: Final = re.compile(
-    r"""(?P<line>--[^\n]*+)
+_SPECIAL: Final = r"""(?xs)(?P<line>--[^\n]*+)
     |(?P<block>/\*)
     |(?P<escape>(?<=[eE])(?<![\w$][eE])'(?:[^'\\]|\\.|'')*+'?)
     |(?P<string>'[^']*+'?)
@@ -36,21 +37,19 @@ _SPECIAL: Final = re.compile(
     |(?P<command>\\)
     |(?P<variable>(?<!:):(?:'[^'\n]*+'|"[^"\n]*+"|\{\?\w++\}|[A-Za-z_]\w*+))
     |(?P<placeholder>\$\{[^{}\n]*+\}|\{\{|\{%|\{\#)
-    |(?P<end>;)""",
-    re.VERBOSE | re.DOTALL,
-)
+    |(?P<end>;)"""
 _VARIABLE = re.compile(r""":(?<!::)(?=['"A-Za-z_{])""")
 _BLANKS = re.compile(r"(?:\s++|--[^\n]*+)*+")
-_END_OF_ROWS = re.compile(r"^\\\.[ \t\r]*$", re.MULTILINE)
+_END_OF_ROWS = r"(?m)^\\\.[ \t\r]*$"
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 _NOT_WORD = re.compile(r"[^A-Za-z0-9_]")
 _NEAR = 200  # characters looked at beside a placeholder or variable: a line can be the whole file
-_COPY = re.compile(r"copy\b", re.IGNORECASE)
-_FROM_STDIN = re.compile(r"\bfrom\s+stdin\b", re.IGNORECASE)
-_NAME_OF_COMMAND = re.compile(r"\\([A-Za-z_]+|.|$)")
+_COPY = r"(?i)copy\b"
+_FROM_STDIN = r"(?i)\bfrom\s+stdin\b"
+_NAME_OF_COMMAND = r"\\([A-Za-z_]+|.|$)"
 _TEMPLATE_ENDS = {"{{": "}}", "{%": "%}", "{#": "#}"}
-_ENVIRONMENT = re.compile(r"\$\{[^{}\n]*\}|\$[A-Za-z_]\w*+(?!\$)")
-_FLYWAY_PLACEHOLDER = re.compile(r"\$\{[^{}\n]*\}")
+_ENVIRONMENT = r"\$\{[^{}\n]*\}|\$[A-Za-z_]\w*+(?!\$)"
+_FLYWAY_PLACEHOLDER = r"\$\{[^{}\n]*\}"
 
 _SENDS = {"g", "gx", "gset", "gexec", "gdesc", "crosstabview", "watch", "bind", "bind_named"}
 _WHOLE_LINE = {"copy", "!", "ef", "ev", "h", "help", "sf", "sv"}  # take the line to its end; others end at `\\`
@@ -108,12 +107,12 @@ def fill_environment(sql: str, start: int, end: int, notes: list[Note]) -> str:
     return sql[:start] + part + sql[end:]
 
 
-def _fill(sql: str, pattern: re.Pattern[str], notes: list[Note], line: int = 1) -> str:
+def _fill(sql: str, pattern: str, notes: list[Note], line: int = 1) -> str:
     """Each match turned into an identifier, or into blanks where nothing else stands in the statement."""
     pieces: list[str] = []
     done = 0
     seen: set[str] = set()
-    for match in pattern.finditer(sql):
+    for match in re.finditer(pattern, sql):
         token = match.group()
         if token not in seen and len(notes) < MAX_NOTES:
             seen.add(token)
@@ -139,19 +138,26 @@ def _has_stdin(sql: str) -> bool:
     return "stdin" in sql or "STDIN" in sql
 
 
-def _next(sql: str, place: int) -> re.Match[str] | None:
-    """The next thing that is not plain SQL."""
-    while (candidate := _CANDIDATE.search(sql, place)) is not None:
-        match = _SPECIAL.match(sql, candidate.start())
-        if match is not None:
-            return match
-        place = candidate.end()
-    return None
+@cache
+def _finder() -> Callable[[str, int], re.Match[str] | None]:
+    """A function that finds the next thing that is not plain SQL; few runs need its patterns, which take a while."""
+    next_candidate, special = re.compile(_CANDIDATE).search, re.compile(_SPECIAL).match
+
+    def find(sql: str, place: int) -> re.Match[str] | None:
+        while (candidate := next_candidate(sql, place)) is not None:
+            match = special(sql, candidate.start())
+            if match is not None:
+                return match
+            place = candidate.end()
+        return None
+
+    return find
 
 
 def statements(sql: str) -> list[int]:
     """Where the statements of a text begin, in characters."""
     starts = []
+    find = _finder()
     begin = place = 0
     while begin < len(sql):
         begin = _first_word(sql, begin)
@@ -159,7 +165,7 @@ def statements(sql: str) -> list[int]:
             starts.append(begin)
         place = begin
         begin = len(sql)
-        while (match := _next(sql, place)) is not None:
+        while (match := find(sql, place)) is not None:
             if match.lastgroup == "end":
                 begin = match.end()
                 break
@@ -216,7 +222,8 @@ class _Scanner:
     def run(self) -> str:
         place = 0
         sql = self._sql
-        while (match := _next(sql, place)) is not None:
+        find = _finder()
+        while (match := find(sql, place)) is not None:
             kind = match.lastgroup
             place = match.end()
             if kind in {"block", "dollar"}:
@@ -244,7 +251,7 @@ class _Scanner:
     def _end_of_statement(self, place: int) -> int:
         if self._may_copy:
             first = _first_word(self._sql, self._begin)
-            if _COPY.match(self._sql, first) and _FROM_STDIN.search(self._sql, first, place):
+            if re.compile(_COPY).match(self._sql, first) and re.compile(_FROM_STDIN).search(self._sql, first, place):
                 place = self._rows(place)
         self._begin = place
         return place
@@ -254,7 +261,7 @@ class _Scanner:
         start = self._sql.find("\n", place) + 1
         if start == 0:
             return place
-        match = _END_OF_ROWS.search(self._sql, start)
+        match = re.compile(_END_OF_ROWS).search(self._sql, start)
         end = len(self._sql) if match is None else match.end()
         self._replace(start, end, blank(self._sql[start:end]))
         return end
@@ -299,7 +306,7 @@ class _Scanner:
             return start + 1
         end = sql.find("\n", start)
         end = len(sql) if end < 0 else end
-        parsed = _NAME_OF_COMMAND.match(sql, start)
+        parsed = re.compile(_NAME_OF_COMMAND).match(sql, start)
         name = parsed.group(1) if parsed is not None else ""
         separator = sql.find("\\\\", start + 1, end) if name not in _WHOLE_LINE else -1
         if separator > 0 and sql.count("'", start, separator) % 2 == 0:
@@ -317,6 +324,6 @@ class _Scanner:
                 self._note(start, r"\q: what follows is not run")
             end = len(sql)
         self._replace(start, end, blank(sql[start:end]))
-        if name == "copy" and _FROM_STDIN.search(line):
+        if name == "copy" and re.search(_FROM_STDIN, line):
             return self._rows(end)
         return end

@@ -102,12 +102,12 @@ FLYWAY_LETTERS: Final = frozenset("VRUB")
 _LEADING_NUMBERS = re.compile(r"[vV]?([0-9]+(?:[._-][0-9]+)*)")
 _NUMBER = re.compile(r"[0-9]+")
 
-_SECTIONS: Final[Mapping[str, re.Pattern[str]]] = {
-    "goose": re.compile(r"^--[ \t-]*\+goose[ \t]+(up|down)[ \t-]*\r?$", re.IGNORECASE | re.MULTILINE),
-    "dbmate": re.compile(r"^--[ \t]*migrate:(up|down)(?=\s|\Z)", re.MULTILINE),
-    "sql-migrate": re.compile(r"^-- \+migrate (Up|Down)\b", re.MULTILINE),
-    "tern": re.compile(r"^---- create above / (drop) below ----", re.MULTILINE),
-    "node-pg-migrate": re.compile(r"^[ \t]*--[ \t-]*(up|down)[ \t]+migration\b", re.IGNORECASE | re.MULTILINE),
+_SECTIONS: Final[Mapping[str, str]] = {
+    "goose": r"(?im)^--[ \t-]*\+goose[ \t]+(up|down)[ \t-]*\r?$",
+    "dbmate": r"(?m)^--[ \t]*migrate:(up|down)(?=\s|\Z)",
+    "sql-migrate": r"(?m)^-- \+migrate (Up|Down)\b",
+    "tern": r"(?m)^---- create above / (drop) below ----",
+    "node-pg-migrate": r"(?im)^[ \t]*--[ \t-]*(up|down)[ \t]+migration\b",
 }
 _MARKS: Final = {
     "+goose": "goose",
@@ -117,43 +117,36 @@ _MARKS: Final = {
     "-- Up Migration": "node-pg-migrate",
 }
 _BREAKPOINT = "--> statement-breakpoint"
-_GOOSE_ENVIRONMENT = re.compile(r"^--[ \t-]*\+goose[ \t]+envsub[ \t]+(on|off)", re.IGNORECASE | re.MULTILINE)
-_ALONE: Final[Mapping[str, re.Pattern[str]]] = {
-    "goose": re.compile(r"^--[ \t-]*\+goose[ \t]+no transaction", re.IGNORECASE | re.MULTILINE),
-    "sqlx": re.compile(r"\A-- no-transaction"),
-    "atlas": re.compile(r"\A--\s*atlas:txmode\s+none\b"),
-    "tern": re.compile(r"^---- tern: disable-tx ----", re.MULTILINE),
+_GOOSE_ENVIRONMENT = r"(?im)^--[ \t-]*\+goose[ \t]+envsub[ \t]+(on|off)"
+_ALONE: Final[Mapping[str, str]] = {
+    "goose": r"(?im)^--[ \t-]*\+goose[ \t]+no transaction",
+    "sqlx": r"\A-- no-transaction",
+    "atlas": r"\A--\s*atlas:txmode\s+none\b",
+    "tern": r"(?m)^---- tern: disable-tx ----",
 }
 """Switches that turn off a runner's own transaction, for the whole file."""
 
-_ALONE_ONE_WAY: Final[Mapping[str, re.Pattern[str]]] = {
-    "dbmate": re.compile(r"^--[ \t]*migrate:(up|down)[^\n]*\stransaction:false\b", re.MULTILINE),
-    "sql-migrate": re.compile(r"^-- \+migrate (Up|Down)[^\n]*\bnotransaction\b", re.MULTILINE),
+_ALONE_ONE_WAY: Final[Mapping[str, str]] = {
+    "dbmate": r"(?m)^--[ \t]*migrate:(up|down)[^\n]*\stransaction:false\b",
+    "sql-migrate": r"(?m)^-- \+migrate (Up|Down)[^\n]*\bnotransaction\b",
 }
 """The same, for the way up or the way down."""
 
-_OWN_TRANSACTION = re.compile(
-    r"^[ \t]*(?:begin|commit|start[ \t]+transaction)(?:[ \t]+(?:work|transaction))?[ \t]*;",
-    re.IGNORECASE | re.MULTILINE,
+_OWN_TRANSACTION = r"(?im)^[ \t]*(?:begin|commit|start[ \t]+transaction)(?:[ \t]+(?:work|transaction))?[ \t]*;"
+_SUPABASE_ALONE = (
+    r"(?im)\bindex\s+concurrently\b|\breindex\b[^;]{0,99}\bconcurrently\b|^[ \t]*(?:vacuum|cluster|alter\s+system)\b"
 )
-_SUPABASE_ALONE = re.compile(
-    r"\bindex\s+concurrently\b|\breindex\b[^;]{0,99}\bconcurrently\b|^[ \t]*(?:vacuum|cluster|alter\s+system)\b",
-    re.IGNORECASE | re.MULTILINE,
-)
-_SQITCH_FOLDER = re.compile(r"^(?:.*/)?(?:deploy|revert|verify)/")
-_CONCURRENTLY = re.compile(r"\bindex\s+concurrently\b", re.IGNORECASE)
-_DROP_CONCURRENTLY = re.compile(r"\bdrop\s+index\s+concurrently\b", re.IGNORECASE)
-_FLYWAY_ALONE = re.compile(
-    r"(?:create|drop)\s+(?:database|tablespace|subscription)\b|alter\s+system\b"
+_SQITCH_FOLDER = r"^(?:.*/)?(?:deploy|revert|verify)/"
+_CONCURRENTLY = r"(?i)\bindex\s+concurrently\b"
+_DROP_CONCURRENTLY = r"(?i)\bdrop\s+index\s+concurrently\b"
+_FLYWAY_ALONE = (
+    r"(?i)(?:create|drop)\s+(?:database|tablespace|subscription)\b|alter\s+system\b"
     r"|(?:create|drop)\s+(?:unique\s+)?index\s+concurrently\b"
-    r"|reindex\s+(?:verbose\s+)?(?:schema|database|system)\b|vacuum\b|discard\s+all\b",
-    re.IGNORECASE,
+    r"|reindex\s+(?:verbose\s+)?(?:schema|database|system)\b|vacuum\b|discard\s+all\b"
 )
-_FLYWAY_CANDIDATE = re.compile(
-    r"\b(?:concurrently|vacuum|database|tablespace|subscription|system|discard)\b", re.IGNORECASE
-)
-_FLYWAY_SWITCH = re.compile(r"^[ \t]*(?:flyway\.)?executeInTransaction\s*=\s*\W?(\w+)", re.MULTILINE)
-_FLYWAY_MIXED = re.compile(r"^[ \t]*(?:flyway\.)?mixed\s*=\s*\W?true\b", re.MULTILINE)
+_FLYWAY_CANDIDATE = r"(?i)\b(?:concurrently|vacuum|database|tablespace|subscription|system|discard)\b"
+_FLYWAY_SWITCH = r"(?m)^[ \t]*(?:flyway\.)?executeInTransaction\s*=\s*\W?(\w+)"
+_FLYWAY_MIXED = r"(?m)^[ \t]*(?:flyway\.)?mixed\s*=\s*\W?true\b"
 
 Key = tuple[object, ...]
 
@@ -184,7 +177,7 @@ def runner_of_folder(names: Iterable[str], folder: str) -> str | None:
 def runner_of_text(text: str) -> str | None:
     """The runner whose marks a text bears."""
     for mark, runner in _MARKS.items():
-        if mark in text and _SECTIONS[runner].search(text) is not None:
+        if mark in text and re.search(_SECTIONS[runner], text) is not None:
             return runner
     return "drizzle" if _BREAKPOINT in text else None
 
@@ -254,20 +247,22 @@ def transactions_of(
     """
     is_outside = False
     if runner in _ALONE:
-        is_outside = _ALONE[runner].search(text) is not None
+        is_outside = re.search(_ALONE[runner], text) is not None
     elif runner in _ALONE_ONE_WAY:
-        ways = _ALONE_ONE_WAY[runner].finditer(text)
+        ways = re.finditer(_ALONE_ONE_WAY[runner], text)
         is_outside = any((way.group(1).lower() == "down") == downs for way in ways)
     elif runner == "diesel":
         is_outside = side_file is not None and _diesel_is_outside(side_file)
     elif runner == "flyway":
         is_outside = _flyway_is_outside(text, side_file)
     elif runner == "supabase":
-        if _OWN_TRANSACTION.search(text) is not None:
+        if re.search(_OWN_TRANSACTION, text) is not None:
             return "each"
-        is_outside = _SUPABASE_ALONE.search(text) is not None
+        is_outside = re.search(_SUPABASE_ALONE, text) is not None
     elif runner == "prisma":
-        is_outside = is_split and _CONCURRENTLY.search(text) is not None and _DROP_CONCURRENTLY.search(text) is None
+        is_outside = (
+            is_split and re.search(_CONCURRENTLY, text) is not None and re.search(_DROP_CONCURRENTLY, text) is None
+        )
     return RUNNERS[runner].outside if is_outside else RUNNERS[runner].transactions
 
 
@@ -285,15 +280,16 @@ def _flyway_is_outside(text: str, conf: str | None) -> bool:
     """`conf` holds the file's own settings before those of the project; the first one counts."""
     is_mixed = False
     if conf is not None:
-        switch = _FLYWAY_SWITCH.search(conf)
+        switch = re.search(_FLYWAY_SWITCH, conf)
         if switch is not None:
             return switch.group(1).lower() == "false"
-        is_mixed = _FLYWAY_MIXED.search(conf) is not None
-    if _FLYWAY_CANDIDATE.search(text) is None:
+        is_mixed = re.search(_FLYWAY_MIXED, conf) is not None
+    if re.search(_FLYWAY_CANDIDATE, text) is None:
         return False
     starts = statements(text)
     has = any if is_mixed else all
-    return bool(starts) and has(_FLYWAY_ALONE.match(text, start) is not None for start in starts)
+    alone = re.compile(_FLYWAY_ALONE).match
+    return bool(starts) and has(alone(text, start) is not None for start in starts)
 
 
 def sections(runner: str, sql: str, *, downs: bool = False) -> str:
@@ -303,7 +299,7 @@ def sections(runner: str, sql: str, *, downs: bool = False) -> str:
         return sql
     pieces = []
     start, keeps = 0, not downs
-    for match in pattern.finditer(sql):
+    for match in re.finditer(pattern, sql):
         pieces.append(sql[start : match.start()] if keeps else blank(sql[start : match.start()]))
         start, keeps = match.start(), (match.group(1).lower() != "up") == downs
     pieces.append(sql[start:] if keeps else blank(sql[start:]))
@@ -320,7 +316,7 @@ def fill(runner: str, sql: str, notes: list[Note]) -> str:
     if runner != "goose" or "+goose" not in sql:
         return sql
     start = None
-    for match in [*_GOOSE_ENVIRONMENT.finditer(sql), None]:
+    for match in [*re.finditer(_GOOSE_ENVIRONMENT, sql), None]:
         if start is not None:
             sql = fill_environment(sql, start, len(sql) if match is None else match.start(), notes)
         start = match.end() if match is not None and match.group(1).lower() == "on" else None
@@ -342,7 +338,7 @@ def version_of(runner: str, name: str) -> str | None:
     elif runner == "diesel":
         version = folder.rpartition("/")[2].partition("_")[0].replace("-", "")
     elif runner == "sqitch":
-        version = _SQITCH_FOLDER.sub("", name).removesuffix(".sql").partition("@")[0]
+        version = re.sub(_SQITCH_FOLDER, "", name).removesuffix(".sql").partition("@")[0]
     elif runner == "sql-migrate":
         version = base
     elif runner == "node-pg-migrate":
