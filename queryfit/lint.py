@@ -20,8 +20,9 @@ from queryfit.evidence.session import Lines, Session, loaded_session
 from queryfit.findings import Finding, NotChecked, Report, identity
 from queryfit.migrations.comments import Comment, read_suppressions, suppress
 from queryfit.migrations.files import MigrationFile
-from queryfit.migrations.mending import Judged, Planned, end_of
+from queryfit.migrations.mending import Judged, Planned
 from queryfit.migrations.model import Database
+from queryfit.migrations.places import end_of
 from queryfit.migrations.repairs import REPAIRS, Site
 from queryfit.migrations.replay import NEWEST, Run, replay
 from queryfit.migrations.stake import stake

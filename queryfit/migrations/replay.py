@@ -104,7 +104,8 @@ class _Replayer:
                           with_columns=self._with_columns)  # fmt: skip
         is_batch = file.transactions == "batch" and len(entries) > 1
         block = _Block(self._rollbacks(entries))
-        if file.transactions == "file" or is_batch:
+        is_pipeline = file.transactions == "pipeline"
+        if file.transactions == "file" or is_batch or is_pipeline:
             self._enter(context, block, 0)
         for number, entry in enumerate(entries):
             context.step = step = self._step(context, entry.kind, entry.start, entry.end)
@@ -125,9 +126,23 @@ class _Replayer:
                 self._interpret(context, entry.kind, node)
                 self._leave(context)
             else:
+                count = len(self._run.effects)
                 self._interpret(context, entry.kind, node)
+                if is_pipeline and step.refused_in_transaction is not None and context.is_in_block:
+                    del self._run.effects[count:]
+                    self._between(context, block, number, entry.kind, node)
 
     # transactions
+
+    def _between(self, context: Context, block: _Block, number: int, kind: str, node: Any) -> None:
+        """In a pipeline, what PostgreSQL refuses in a transaction block runs alone between two of them."""
+        self._leave(context)
+        step = context.step
+        step.refusal = step.transaction = None
+        step.lock_timeout_ms = context.settings.lock_timeout_ms
+        step.statement_timeout_ms = context.settings.statement_timeout_ms
+        self._interpret(context, kind, node)
+        self._enter(context, block, number + 1)
 
     def _begin(self) -> int:
         self._transactions += 1

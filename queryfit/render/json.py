@@ -50,6 +50,7 @@ def _document(report: Report) -> dict[str, Any]:
         "fixed": [_fixed(entry) for entry in report.fixed],
         "not_checked": [_not_checked(entry) for entry in report.not_checked],
         "notes": report.notes,
+        "trace": None,  # the command puts it in
     }
 
 
