@@ -40,6 +40,9 @@ _RENAMES = {
 }
 _KINDS = {"function": "function", "type": "type", "domain": "type", "enum": "type", "composite type": "type"}
 _EXISTENCE = re.compile(r"does not exist|already exists|depends? on it|is missing column")
+_MISSING = re.compile(
+    r"(?:column|relation|table|constraint|view|type|function|schema) .* (?:does not exist|already exists)"
+)
 _QUALIFIED = re.compile(r'("(?:[^"]|"")*"|[^."]+)\.(.+)', re.DOTALL)
 _NOT_NULL = re.compile(
     rb'\{"NullTest":\{"arg":\{"ColumnRef":\{"fields":\[\{"String":\{"sval":"([^"]+)"\}\}\][^\[\]{}]*\}\},'
@@ -54,9 +57,10 @@ def complete(
 ) -> None:
     """Fill in, for the files that are judged, the facts of effects that depend on what comes after them.
 
-    Refusals of steps that are not certain, since something before could not be seen, are taken back. The facts are
-    `is_object_new`, `is_name_new`, `name_returns`, `new_relation`, `has_index`, `has_policy` and
-    `has_primary_key`. `databases` is the schema after the last file, by group.
+    The facts are `is_object_new`, `is_name_new`, `name_returns`, `new_relation`, `has_index`, `has_policy` and
+    `has_primary_key`. Effects of a step that is refused for what is not there, or is there already, are marked so
+    (`is_present`); refusals that are not certain, since something before could not be seen, are taken back.
+    `databases` is the schema after the last file, by group.
     """
     blind = _doubt(files, steps)
     names: _Names | None = None
@@ -69,7 +73,9 @@ def complete(
             continue
         if step.file != place:
             place, names = step.file, _Names()
-        if names is not None and effect.is_present and step.refusal is None:
+        if step.refusal is not None:
+            effect.is_present = effect.is_present and _MISSING.search(step.refusal) is None
+        elif names is not None and effect.is_present:
             names.see(effect, step)
         if effect.action in _END_FACTS:
             end = ends.get(file.group)
