@@ -12,6 +12,7 @@ from queryfit.migrations.steps import Action, Effect, Step
 from queryfit.migrations.type_names import type_of
 from queryfit.sql.ddl import RangeVar, TypeName
 
+_SYSTEM = frozenset({"pg_catalog", "information_schema"})
 SMALL_BYTES = 8 * 1024 * 1024
 """A table below it is read or written in well under a second even from a cold disk."""
 
@@ -92,6 +93,8 @@ class Context(Struct):
         name = self.name_of(relation)
         found = self.database.relations.get(name)
         if found is None:
+            if name.schema in _SYSTEM or (not relation.schemaname and name.name.startswith("pg_")):
+                return Relation(name, kind, is_known=False, are_columns_known=False)
             if self.database.is_complete or name in self.database.gone:
                 self.refuse(f'relation "{name.name}" does not exist')
                 return Relation(name, kind, is_known=False, are_columns_known=False)

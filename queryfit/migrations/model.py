@@ -75,6 +75,7 @@ class Constraint(Struct):
     index: Name | None = None  # behind a primary key, unique or exclusion constraint
     referenced: Name | None = None
     referenced_columns: tuple[str, ...] = ()
+    referenced_index: Name | None = None  # the unique index that a foreign key relies on
 
 
 class Index(Struct):
@@ -93,6 +94,7 @@ class Index(Struct):
     constraint: str | None = None
     parent: Name | None = None  # of a partition's index
     tablespace: str = ""
+    is_in_default_order: bool = True  # no key is descending, nor has nulls first
     born: Born = BEFORE
 
 
@@ -132,6 +134,7 @@ class Relation(Struct):
     tablespace: str = ""
     access_method: str = ""
     triggers: set[str] = field(default_factory=set)
+    rules: set[str] = field(default_factory=set)
     policies: set[str] = field(default_factory=set)
     has_row_security: bool = False
     clustered_on: Name | None = None
@@ -230,6 +233,8 @@ class Database(Struct):
     # a name: places to look at; nothing is taken out.
     dependents: dict[Name, set[Name]] = field(default_factory=dict)
     constraint_places: dict[Name, set[Name]] = field(default_factory=dict)
+    trigger_places: dict[Name, set[tuple[Name, str]]] = field(default_factory=dict)  # function → tables with triggers
+    statistics: dict[Name, Name] = field(default_factory=dict)  # extended statistics → their table
 
     def copy(self) -> Database:
         """A deep copy, for a transaction that may roll back."""
@@ -337,6 +342,9 @@ class Database(Struct):
             constraint = relation.constraints.get(index.constraint) if index.constraint is not None else None
             if constraint is not None:
                 constraint.index = new
+            for _, key in self.referencing(relation.name):
+                if key.referenced_index == old:
+                    key.referenced_index = new
             for child in self.descendants(relation):
                 for other in child.indexes:
                     if (below := self.indexes.get(other)) is not None and below.parent == old:

@@ -12,10 +12,17 @@ from queryfit.migrations.context import Context
 from queryfit.migrations.interpret.naming import is_gone
 from queryfit.migrations.interpret.privileges import KINDS, range_of
 from queryfit.migrations.model import Column, Relation, Type
-from queryfit.migrations.steps import SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE, Action
+from queryfit.migrations.steps import (
+    ACCESS_EXCLUSIVE,
+    ACCESS_SHARE,
+    SHARE_ROW_EXCLUSIVE,
+    SHARE_UPDATE_EXCLUSIVE,
+    Action,
+)
 from queryfit.sql.ddl import (
     AlterDatabaseStmt,
     AlterExtensionStmt,
+    AlterObjectDependsStmt,
     AlterPublicationStmt,
     AlterSeqStmt,
     AlterStatsStmt,
@@ -55,6 +62,9 @@ def option(options: Sequence[Node], name: str) -> DefElem | None:
 def create_schema(context: Context, statement: CreateSchemaStmt) -> None:
     """CREATE SCHEMA with the objects inside it, which it makes in their order."""
     name = statement.schemaname or (statement.authrole.rolename if statement.authrole is not None else "")
+    if not name:  # of the role that runs it
+        context.thing("create schema", None, "schema")
+        return
     text = quote_identifier(name)
     database = context.database
     if name in database.schemas:
@@ -173,11 +183,14 @@ def _own(context: Context, sequence: Relation, options: Sequence[Node]) -> bool:
 
 
 def create_statistics(context: Context, statement: CreateStatsStmt) -> None:
-    name = context.qualify(names(statement.defnames)).text if statement.defnames else None
+    name = context.qualify(names(statement.defnames)) if statement.defnames else None
     for node in statement.relations:
         if node.RangeVar is not None:
             relation = context.relation(node.RangeVar)
-            context.effect("create object", relation, SHARE_UPDATE_EXCLUSIVE, object_name=name, definition="statistics")
+            text = name.text if name is not None else None
+            context.effect("create object", relation, SHARE_UPDATE_EXCLUSIVE, object_name=text, definition="statistics")
+            if name is not None:
+                context.database.statistics[name] = relation.name
 
 
 def alter_statistics(context: Context, statement: AlterStatsStmt) -> None:
@@ -304,6 +317,20 @@ def _joined(context: Context, parts: Sequence[str]) -> str | None:
     return context.qualify(parts).text
 
 
+def depends_on_extension(context: Context, statement: AlterObjectDependsStmt) -> None:
+    """ALTER … DEPENDS ON EXTENSION; a relation, or that of a trigger, is locked for it."""
+    if statement.relation is None:
+        context.thing("alter object", None, KINDS.get(statement.objectType, "other"), definition="depends on extension")
+        return
+    if statement.objectType == "OBJECT_INDEX":
+        name = context.name_of(statement.relation).text
+        context.thing("alter object", name, "index", lock_level=ACCESS_EXCLUSIVE, definition="depends on extension")
+        return
+    relation = context.relation(statement.relation, KINDS.get(statement.objectType, "table"))
+    level = ACCESS_SHARE if statement.objectType == "OBJECT_TRIGGER" else ACCESS_EXCLUSIVE
+    context.effect("alter object", relation, level, definition="depends on extension")
+
+
 def drop_roles(context: Context, statement: Any) -> None:
     for node in statement.roles:
         if node.RoleSpec is not None:
@@ -369,6 +396,7 @@ HANDLERS: dict[str, Handler] = {
     "DropTableSpaceStmt": drop_tablespace,
     "AlterTableSpaceOptionsStmt": simple("alter object", "tablespace", "other", "tablespacename"),
     "DefineStmt": define,
+    "AlterObjectDependsStmt": depends_on_extension,
     "CreateRoleStmt": simple("create object", "role", "role", "role"),
     "AlterRoleStmt": simple("alter object", "role", "role", "role"),
     "AlterRoleSetStmt": simple("alter object", "role settings", "role"),

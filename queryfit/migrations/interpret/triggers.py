@@ -29,7 +29,8 @@ def create_trigger(context: Context, statement: CreateTrigStmt) -> None:
     if relation.kind == "materialized view":
         context.refuse(f"{relation.text} is a materialized view, which cannot have triggers")
         return
-    function = ".".join(names(statement.funcname))
+    called = context.qualify(names(statement.funcname), context.database.functions)
+    function = called.text
     for place in _with_partitions(context, relation) if statement.row else [relation]:
         context.effect(
             "create trigger" if place is relation else "also lock",
@@ -39,6 +40,7 @@ def create_trigger(context: Context, statement: CreateTrigStmt) -> None:
             other_relation=function if place is relation else None,
         )
         place.triggers.add(statement.trigname)
+        context.database.trigger_places.setdefault(called, set()).add((place.name, statement.trigname))
 
 
 def _with_partitions(context: Context, relation: Relation) -> list[Relation]:
@@ -51,6 +53,7 @@ def create_rule(context: Context, statement: RuleStmt) -> None:
     assert statement.relation is not None
     relation = context.relation(statement.relation)
     context.effect("create rule", relation, ACCESS_EXCLUSIVE, object_name=statement.rulename)
+    relation.rules.add(statement.rulename)
     for action in statement.actions:
         for kind, raw in action.items():
             target = decode(kind, raw).relation if kind in _CHANGES else None

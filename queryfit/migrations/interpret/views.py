@@ -154,6 +154,7 @@ def refresh(context: Context, statement: RefreshMatViewStmt) -> None:
         is_rewrite=is_anew and not statement.skipData,
         is_index_rebuild=is_anew and bool(view.indexes) and not statement.skipData,
         definition="with no data" if statement.skipData else "with data",
+        is_unique=_has_plain_unique_index(context, view) if view.is_known else None,
     )
 
 
