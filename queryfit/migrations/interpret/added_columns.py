@@ -65,10 +65,12 @@ def defined(context: Context, definition: ColumnDef) -> Definition:
 
 
 def collation(clause: CollateClause | None) -> Name | None:
-    """The collation of a COLLATE clause, as it is written."""
+    """The collation of a COLLATE clause, as it is written; None for the database's own."""
     if clause is None or not clause.collname:
         return None
     parts = ddl.names(clause.collname)
+    if parts[-1] == "default" and (len(parts) == 1 or parts[-2] == "pg_catalog"):
+        return None
     return Name(parts[-2] if len(parts) > 1 else "", parts[-1])
 
 

@@ -335,7 +335,8 @@ def _alter_attribute(
         changed = _changed(table, name, before, after, None)
         again = rebuilt(context, table, changed, is_rewrite=change.verdict == "rewrite")
         context.effect("also lock", table, ACCESS_EXCLUSIVE, column_name=name, is_rewrite=change.is_rewrite,
-                       is_scan=again.is_scan, is_index_rebuild=again.is_index_rebuild, reason=change.reason)  # fmt: skip
+                       is_scan=again.is_scan, is_index_rebuild=again.is_index_rebuild,
+                       reason=change.reason)  # fmt: skip
         if name in table.columns:
             table.columns[name].type = after
     if column is not None:
@@ -377,7 +378,7 @@ def set_expression(context: Context, relation: Relation, action: AlterTableCmd, 
             context.effect("set expression", table, ACCESS_EXCLUSIVE, column_name=name,
                            new_name="virtual" if is_virtual else "stored", is_rewrite=is_rewrite, is_scan=is_scan,
                            is_index_rebuild=is_rewrite and rebuilds(table),
-                           reason=reason or ("NOT NULL of a virtual column is checked" if is_scan else None))  # fmt: skip
+                           reason="NOT NULL of a virtual column is checked" if is_scan else reason)  # fmt: skip
         else:
             context.effect("also lock", table, ACCESS_EXCLUSIVE, column_name=name, is_rewrite=is_rewrite,
                            is_scan=is_scan, is_index_rebuild=is_rewrite and rebuilds(table), reason=reason)  # fmt: skip

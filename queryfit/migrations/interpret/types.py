@@ -235,7 +235,8 @@ def _domain_drop(context: Context, domain: Domain, statement: AlterDomainStmt, f
     # a NOT NULL that has a name of its own is not told apart from a constraint that is not there
     is_surely_missing = is_missing and not domain.is_not_null
     context.thing("drop domain constraint", domain.name.text, "domain", object_name=name,
-                  is_present=not is_surely_missing, is_cascade=statement.behavior == "DROP_CASCADE", **facts)  # fmt: skip
+                  is_present=not is_surely_missing, is_cascade=statement.behavior == "DROP_CASCADE",
+                  **facts)  # fmt: skip
     if is_surely_missing and not statement.missing_ok:
         context.refuse(f'constraint "{name}" of domain "{domain.name.name}" does not exist')
     if name in domain.checks:
