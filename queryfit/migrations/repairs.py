@@ -18,6 +18,7 @@ from queryfit.sql.names import quote_identifier
 
 LOCK_TIMEOUT = "5s"
 _NOT_NULL_NOT_VALID = 18  # since when a NOT NULL can be added NOT VALID
+_FOREIGN_KEY_NOT_VALID = 18  # likewise a foreign key of a partitioned table
 _LONGEST_NAME = 63
 
 
@@ -68,7 +69,12 @@ def ended(statement: str) -> str:
 
 
 def concurrently(site: Site) -> Repair | None:
-    """Build, drop, rebuild or refresh CONCURRENTLY; outside of the transaction where there is one."""
+    """Build, drop, rebuild or refresh CONCURRENTLY; outside of the transaction where there is one.
+
+    Not where PostgreSQL refuses that: indexes of a partitioned table, a materialized view without a unique index.
+    """
+    if any(_refuses_concurrently(effect) for effect in site.effects):
+        return None
     word = site.words("concurrently")
     if site.step.kind == "AlterTableStmt":  # detach partition
         mended = f"{site.source} {word}"
@@ -85,12 +91,19 @@ def concurrently(site: Site) -> Repair | None:
             place = next((token.end for token in tokens if token.name in wanted), None)
         else:
             place = next((token.end for token in tokens if token.name == after[site.step.kind]), None)
-        if place is None or (site.step.kind == "DropStmt" and _names_several(site.source)):
+        is_said = any(token.name == "CONCURRENTLY" for token in tokens)  # REINDEX (CONCURRENTLY false)
+        if place is None or is_said or (site.step.kind == "DropStmt" and _names_several(site.source)):
             return None
         mended = f"{site.source[: place + 1]} {word}{site.source[place + 1 :]}"
     if site.is_in_transaction and site.step.kind != "RefreshMatViewStmt":
         return Repair("", (Later(mended, refuses_transaction=True),))
     return Repair(mended)
+
+
+def _refuses_concurrently(effect: Effect) -> bool:
+    if effect.action == "refresh materialized view":
+        return effect.is_unique is False
+    return bool(effect.is_partitioned) and effect.action in {"create index", "drop index"}
 
 
 def _names_several(source: str) -> bool:
@@ -104,7 +117,12 @@ def not_valid(site: Site) -> Repair | None:
     table = Alteration.of(site.source)
     if table is None:
         return None
-    validations = [later for effect in site.effects for later in _made_not_valid(site, table, effect)]
+    validations = [
+        later
+        for effect in site.effects
+        if not (effect.is_partitioned and effect.action == "add foreign key" and site.version < _FOREIGN_KEY_NOT_VALID)
+        for later in _made_not_valid(site, table, effect)
+    ]
     return Repair(table.text, tuple(validations)) if validations else None
 
 
@@ -158,6 +176,8 @@ def using_index(site: Site) -> Repair | None:
         place = table.constraint(effect)
         constraint = table.constraints[place] if place is not None else None
         if place is None or constraint is None or effect.object_name is None or not _is_plain(constraint):
+            continue
+        if effect.is_partitioned:  # it takes neither CONCURRENTLY nor USING INDEX
             continue
         name = quote_identifier(bare(effect.object_name))
         keys = ", ".join(quote_identifier(key.text) for key in constraint.keys)

@@ -224,7 +224,7 @@ class Effect(msgspec.Struct, gc=False, omit_defaults=True):
     is_concurrent: bool | None = None
     is_validated: bool | None = None  # a constraint: checked against the rows there
     is_cascade: bool | None = None
-    is_unique: bool | None = None
+    is_unique: bool | None = None  # an index; a materialized view: a unique index tells all its rows apart
     is_partitioned: bool | None = None  # the relation is a partitioned table
     is_default: bool | None = None  # has a default; a partition: is the default partition
     has_where: bool | None = None  # UPDATE and DELETE

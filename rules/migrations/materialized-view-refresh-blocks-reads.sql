@@ -2,8 +2,7 @@
 -- title: Materialized view refreshed without CONCURRENTLY
 -- severity: warning
 -- reads: migration_effect
--- message: Reads of {relation} wait until its whole query has run; refresh it concurrently, which takes a unique index over
---     all its rows.
+-- message: Reads of {relation} wait until its whole query has run; {cure}.
 -- repair: concurrently
 -- since: 0.1
 --
@@ -21,7 +20,12 @@
 select
     effect.effect,
     effect.relation as subject,
-    effect.relation
+    effect.relation,
+    case
+        when effect.is_unique is false
+            then 'build a unique index over plain columns and all its rows, and refresh it concurrently'
+        else 'refresh it concurrently'
+    end as cure
 from migration_effect as effect
 where
     effect.action = 'refresh materialized view' and effect.is_concurrent is not true

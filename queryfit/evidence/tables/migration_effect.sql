@@ -36,7 +36,7 @@ create table migration_effect (
     is_concurrent boolean,                      -- CONCURRENTLY; null where the action has no such form
     is_validated boolean,                       -- the constraint is checked against the rows that are there; of a function: has a fixed search_path
     is_cascade boolean,                         -- CASCADE
-    is_unique boolean,                          -- of an index
+    is_unique boolean,                          -- of an index; of a materialized view: a unique index tells all its rows apart
     is_partitioned boolean,                     -- the relation is a partitioned table
     is_default boolean,                         -- an added column has a default
     has_where boolean,                          -- UPDATE and DELETE
