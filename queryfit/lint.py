@@ -82,7 +82,7 @@ def lint(files: Sequence[MigrationFile], settings: Settings, *, before: Database
         found, not_checked = _found(session, maker, about_steps, settings)
     not_checked += _unseen(files)
     comments = {
-        file.name: read_suppressions(file.text) for file in files if file.is_linted and "queryfit:" in file.text
+        file.name: read_suppressions(file.sql) for file in files if file.is_linted and "queryfit:" in file.sql
     }
     suppressed: list[Finding] = []
     if comments:
@@ -143,6 +143,8 @@ def _found(
     found: list[Finding] = []
     not_checked: list[NotChecked] = []
     for rule in rules:
+        if rule.actions and not rule.actions & maker.actions:
+            continue  # nothing that it looks at happens
         try:
             rows = run_rule(session, rule, settings.config.rule_settings.get(rule.name, {}))
         except QueryfitError as error:
@@ -162,6 +164,7 @@ class _Maker:
 
     def __init__(self, files: Sequence[MigrationFile], run: Run, version: int) -> None:
         self.planned: list[Planned] = []
+        self.actions = {effect.action for effect in run.effects}
         self.about: dict[str, tuple[Step, Effect | None]] = {}
         self._files = files
         self._run = run

@@ -20,7 +20,7 @@ GIVEN = ("evidence", "migration")
 SECTIONS = ("Why it matters", "What to do", "When to leave it")
 
 _NAME = re.compile(r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")
-_KEY = re.compile(r"^-- (rule|title|severity|proof|reads|message|fix|repair|undo|param|since): ?(.*)$")
+_KEY = re.compile(r"^-- (rule|title|severity|proof|reads|actions|message|fix|repair|undo|param|since): ?(.*)$")
 _PARAM = re.compile(r"^(\w+) = (.+?) -- (.+)$")
 _MARK = re.compile(r"^-- (example|given|finds): ?(.*)$")
 _REQUIRED = ("rule", "title", "severity", "reads", "message", "since")
@@ -66,6 +66,7 @@ class Rule:
     select: str
     select_line: int
     examples: tuple[Example, ...]
+    actions: frozenset[str] = frozenset()  # without one of these among the effects it finds nothing; empty: not said
     repair: str | None = None  # name of the mechanical change that mends a migration's text
 
     @property
@@ -184,6 +185,7 @@ def read_rule(path: Path) -> Rule:
         reads=tuple(part.strip() for part in header["reads"].split(",")),
         message=header["message"],
         fix=header.get("fix"),
+        actions=frozenset(part.strip() for part in header.get("actions", "").split(",") if part.strip()),
         repair=header.get("repair"),
         undo=header.get("undo"),
         since=header["since"],
@@ -352,6 +354,9 @@ def check_example(rule: Rule, example: Example) -> list[Problem]:
         with opened as session:
             result = session.query(rule.select, _used(rule, rule.values({})))
             rows = list(result.mappings())
+            if rows and rule.actions and not rule.actions & actions_in(session):
+                what = f"example {example.title!r} finds something without any of its actions"
+                return [Problem(rule.path, example.line, what)]
     except QueryfitError as error:
         return [Problem(rule.path, example.line, f"example {example.title!r}: {error.message}")]
     found = sorted({_said(row) for row in rows})
@@ -360,6 +365,11 @@ def check_example(rule: Rule, example: Example) -> list[Problem]:
         what = f"example {example.title!r} finds {', '.join(found) or 'nothing'}, expected {expected}"
         return [Problem(rule.path, example.line, what)]
     return []
+
+
+def actions_in(session: Any) -> frozenset[str]:
+    """The actions of the migrations that a session holds."""
+    return frozenset(action for (action,) in session.query("select distinct action from migration_effect").rows)
 
 
 def _said(row: Mapping[str, Any]) -> str:
