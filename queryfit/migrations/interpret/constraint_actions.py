@@ -152,6 +152,11 @@ def _alter(context: Context, relation: Relation, action: AlterTableCmd, statemen
     )
     if constraint is None:
         return
+    if relation.kind == "partitioned table" and constraint.kind == "foreign key":
+        for child in context.database.descendants(relation):
+            context.effect(
+                "also lock", child, ACCESS_EXCLUSIVE, object_name=name, is_scan=is_scan and holds_rows(child)
+            )
     referenced = context.database.relations.get(constraint.referenced) if constraint.referenced is not None else None
     if referenced is not None and referenced is not relation and _changes(constraint, change):
         context.effect(

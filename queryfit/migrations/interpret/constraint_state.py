@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from queryfit.migrations.context import Context
 from queryfit.migrations.interpret import naming, proofs
-from queryfit.migrations.model import Column, Constraint, Relation
+from queryfit.migrations.model import Column, Constraint, Name, Relation
 from queryfit.sql import ddl
 
 NOT_NULLS_ARE_CONSTRAINTS = 18
@@ -42,6 +42,7 @@ def copied(constraint: Constraint, name: str | None = None) -> Constraint:
         constraint.index,
         constraint.referenced,
         constraint.referenced_columns,
+        constraint.referenced_index,
     )
 
 
@@ -144,15 +145,21 @@ def is_inherited(context: Context, relation: Relation, constraint: Constraint) -
 
 
 def depending_keys(context: Context, relation: Relation, constraint: Constraint) -> list[tuple[Relation, Constraint]]:
-    """Foreign keys that need this unique constraint: no other one of the table is on the same columns."""
-    wanted = set(constraint.columns)
-    for index in context.database.indexes_of(relation):
-        if index.name != constraint.index and index.is_unique and set(index.columns) == wanted:
-            return []
+    """Foreign keys that rely on the index of this unique constraint."""
+    return keys_on(context, relation, constraint.index, constraint.columns)
+
+
+def keys_on(
+    context: Context, relation: Relation, index: Name | None, columns: Sequence[str | None]
+) -> list[tuple[Relation, Constraint]]:
+    """Foreign keys that rely on a unique index."""
+    wanted = set(columns)
     return [
         (other, key)
         for other, key in context.database.referencing(relation.name)
-        if set(key.referenced_columns) == wanted
+        if (
+            key.referenced_index == index if key.referenced_index is not None else set(key.referenced_columns) == wanted
+        )
     ]
 
 

@@ -318,15 +318,7 @@ def _keys_on(context: Context, index: Index, relation: Relation) -> list[Any]:
     """Foreign keys that need a unique index which is no constraint's."""
     if not index.is_unique or index.constraint is not None or index.predicate is not NOTHING:
         return []
-    wanted = set(index.columns)
-    for other in context.database.indexes_of(relation):
-        if other is not index and other.is_unique and set(other.columns) == wanted:
-            return []
-    return [
-        (table, key)
-        for table, key in context.database.referencing(relation.name)
-        if set(key.referenced_columns) == wanted
-    ]
+    return constraint_state.keys_on(context, relation, index.name, index.columns)
 
 
 # what belongs to a table
@@ -356,13 +348,15 @@ def _drop_part(context: Context, statement: DropStmt, entry: Node, kind: str) ->
     if relation is None:
         relation = Relation(table, is_known=False, are_columns_known=False)
         database.put(relation)
-    held = {"OBJECT_TRIGGER": relation.triggers, "OBJECT_POLICY": relation.policies}.get(kind)
+    parts_of = {"OBJECT_TRIGGER": relation.triggers, "OBJECT_POLICY": relation.policies, "OBJECT_RULE": relation.rules}
+    held = parts_of.get(kind)
     is_missing = held is not None and parts[-1] not in held and relation.are_columns_known and relation.is_known
     if is_missing and not statement.missing_ok:
         context.refuse(f'{word} "{parts[-1]}" for table "{table.name}" does not exist')
     context.effect(
-        action, relation, ACCESS_EXCLUSIVE, object_name=parts[-1], is_present=not is_missing, is_cascade=is_cascade
-    )
+        action, relation, 0 if is_missing else ACCESS_EXCLUSIVE, object_name=parts[-1], is_present=not is_missing,
+        is_cascade=is_cascade,
+    )  # fmt: skip
     if held is None or is_missing:
         return
     held.discard(parts[-1])
@@ -525,6 +519,8 @@ def _drop_function(context: Context, statement: DropStmt, entry: Node) -> None:
     if arguments is None and len(matching) > 1:
         context.refuse(f'function name "{name.name}" is not unique')
         return
+    if not arguments and not _drop_triggers(context, name, is_cascade=statement.behavior == "DROP_CASCADE"):
+        return
     for function in matching:
         overloads.remove(function)
     if not overloads:
@@ -555,6 +551,29 @@ def _drop_extension(context: Context, statement: DropStmt, name: str) -> None:
     database.extensions.pop(name, None)
 
 
+def _drop_triggers(context: Context, function: Name, *, is_cascade: bool) -> bool:
+    """The triggers that call a function go with it; False where PostgreSQL refuses that."""
+    for place, trigger in sorted(context.database.trigger_places.get(function, ())):
+        relation = context.database.relations.get(place)
+        if relation is None or trigger not in relation.triggers:
+            continue
+        if not is_cascade:
+            context.refuse(f"cannot drop function {function.name}() because trigger {trigger} depends on it")
+            return False
+        context.effect("also lock", relation, ACCESS_EXCLUSIVE, object_name=trigger)
+        relation.triggers.discard(trigger)
+    return True
+
+
+def _drop_statistics(context: Context, parts: Sequence[str]) -> None:
+    """The table of extended statistics is locked against other DDL."""
+    statistics = context.database.statistics
+    place = statistics.pop(context.qualify(parts, statistics), None) if parts else None
+    relation = context.database.relations.get(place) if place is not None else None
+    if relation is not None:
+        context.effect("also lock", relation, SHARE_UPDATE_EXCLUSIVE)
+
+
 def _drop_other(context: Context, statement: DropStmt, entry: Node) -> None:
     """A collation, publication, server, operator …: only its name is noted."""
     kind = statement.removeType.removeprefix("OBJECT_").replace("_", " ").lower()
@@ -566,6 +585,8 @@ def _drop_other(context: Context, statement: DropStmt, entry: Node) -> None:
     elif entry.text:
         parts = (entry.text,)
     name = ".".join(quote_identifier(part) for part in parts) or None
+    if statement.removeType == "OBJECT_STATISTIC_EXT":
+        _drop_statistics(context, parts)
     context.thing("drop object", name, "other", definition=kind, is_breaking=True,
                   is_cascade=statement.behavior == "DROP_CASCADE")  # fmt: skip
 

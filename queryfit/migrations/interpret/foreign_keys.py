@@ -13,7 +13,7 @@ from queryfit.migrations.interpret.constraint_state import (
     holds_rows,
     primary_key,
 )
-from queryfit.migrations.model import Constraint, Relation
+from queryfit.migrations.model import Constraint, Name, Relation
 from queryfit.migrations.steps import (
     ACCESS_EXCLUSIVE,
     SHARE_ROW_EXCLUSIVE,
@@ -76,6 +76,7 @@ def add_foreign_key(
         is_deferrable=constraint.deferrable,
         referenced=referenced.name,
         referenced_columns=target,
+        referenced_index=_key(context, referenced, target, is_primary=not constraint.pk_attrs),
     )
     database.constrain(relation, made)
     if relation.kind != "partitioned table" or is_new_table:
@@ -164,7 +165,7 @@ def _refuse_foreign_key(
         context.refuse(
             f'foreign key constraint cannot be implemented: types of "{table}" and "{referenced.name.name}" differ'
         )
-    elif not _is_key(context, referenced, target):
+    elif _key(context, referenced, target) is None:
         context.refuse(
             f'there is no unique constraint matching given keys for referenced table "{referenced.name.name}"'
         )
@@ -196,13 +197,20 @@ def _differ(relation: Relation, columns: Sequence[str], referenced: Relation, ta
     return False
 
 
-def _is_key(context: Context, relation: Relation, columns: Sequence[str]) -> bool:
+def _key(context: Context, relation: Relation, columns: Sequence[str], *, is_primary: bool = False) -> Name | None:
+    """The index that a foreign key to these columns relies on: the primary key's where none are named, else the first."""
+    if is_primary and (primary := primary_key(relation)) is not None:
+        return primary.index
     wanted = set(columns)
-    for index in context.database.indexes_of(relation):
-        if (
-            (index.is_unique or index.method == "gist")
-            and index.predicate is ddl.NOTHING
-            and set(index.columns) == wanted
-        ):
-            return True
-    return False
+    found = [
+        index
+        for index in (context.database.indexes.get(name) for name in relation.indexes)
+        if index is not None
+        and (index.is_unique or index.method == "gist")
+        and index.predicate is ddl.NOTHING
+        and set(index.columns) == wanted
+    ]
+    if len(found) > 1:  # the oldest, and all are held in the order in which they were made
+        names = {index.name for index in found}
+        return next(name for name in context.database.indexes if name in names)
+    return found[0].name if found else None

@@ -41,6 +41,7 @@ def define(  # noqa: PLR0913 -- an index has that many parts
     tablespace: str = "",
     constraint: ConstraintKind | None = None,
     parent: Name | None = None,
+    is_in_default_order: bool = True,
 ) -> Index:
     """Put an index into the model, under a name that PostgreSQL would make up where it has none.
 
@@ -75,14 +76,15 @@ def define(  # noqa: PLR0913 -- an index has that many parts
         place.name if constraint is not None else None,
         parent,
         tablespace,
+        is_in_default_order,
         context.born,
     )
     database.put_index(index)
     return index
 
 
-def clone(context: Context, index: Index, partition: Relation) -> bool:
-    """Give a partition (and its own partitions) an index like its parent's; True when it has to be built somewhere.
+def clone(context: Context, index: Index, partition: Relation) -> set[Name]:
+    """Give a partition (and its own partitions) an index like its parent's; the tables on which it has to be built.
 
     An index that the partition has already and that is the same is attached instead.
     """
@@ -94,7 +96,7 @@ def clone(context: Context, index: Index, partition: Relation) -> bool:
     )
     if own is not None and (constraint is None or own.constraint is not None):
         own.parent = index.name
-        is_built = False
+        built: set[Name] = set()
     else:
         own = define(
             context,
@@ -123,12 +125,12 @@ def clone(context: Context, index: Index, partition: Relation) -> bool:
                     index=own.name,
                 ),
             )
-        is_built = partition.kind != "partitioned table"
+        built = {partition.name} if partition.kind != "partitioned table" else set()
     for name in sorted(partition.children):
         below = database.relations.get(name)
         if below is not None and not any(other.parent == own.name for other in database.indexes_of(below)):
-            is_built = clone(context, own, below) or is_built
-    return is_built
+            built |= clone(context, own, below)
+    return built
 
 
 def _same(one: Index, other: Index) -> bool:
@@ -166,6 +168,9 @@ def labels(index: Index) -> list[str]:
         for column in index.columns
     ]
     return naming.index_columns(elements)
+
+
+_PLAIN = frozenset({"", "SORTBY_DEFAULT", "SORTBY_ASC", "SORTBY_NULLS_DEFAULT", "SORTBY_NULLS_LAST"})
 
 
 def create(context: Context, statement: IndexStmt) -> None:
@@ -226,6 +231,9 @@ def create(context: Context, statement: IndexStmt) -> None:
         ),
         operator_classes=tuple(element.opclass[-1].text if element.opclass else None for element in elements),
         tablespace=statement.tableSpace,
+        is_in_default_order=all(
+            element.ordering in _PLAIN and element.nulls_ordering in _PLAIN for element in elements
+        ),
     )
     context.effect("create index", relation, level, object_name=index.name.text, **facts)
     if relation.kind == "partitioned table" and not is_only:
@@ -236,14 +244,9 @@ def build_below(context: Context, index: Index, relation: Relation, level: int) 
     """Partitions get an index of their own, each under the lock."""
     for child in list(context.database.descendants(relation)):
         if child.parents and child.parents[0] == relation.name:
-            is_built = clone(context, index, child)
-            _lock_below(context, child, level, is_built=is_built)
-
-
-def _lock_below(context: Context, relation: Relation, level: int, *, is_built: bool) -> None:
-    context.effect("also lock", relation, level, is_index_build=is_built and relation.kind == "table")
-    for child in context.database.descendants(relation):
-        context.effect("also lock", child, level, is_index_build=is_built and child.kind == "table")
+            built = clone(context, index, child)
+            for table in (child, *context.database.descendants(child)):
+                context.effect("also lock", table, level, is_index_build=table.name in built)
 
 
 def _refuse(
@@ -353,13 +356,15 @@ def reindex(context: Context, statement: ReindexStmt) -> None:
         if own_index is None and relation_or_none is None and statement.relation is not None:
             name = context.name_of(statement.relation).text
         is_rebuilt = relation_or_none is None or relation_or_none.kind != "partitioned table"
+        if relation_or_none is not None and relation_or_none.are_columns_known and not relation_or_none.indexes:
+            is_rebuilt = False
         context.effect("reindex", relation_or_none, level, object_name=name, is_concurrent=is_concurrent,
                        is_index_rebuild=is_rebuilt)  # fmt: skip
         rebuilt = [own_index] if own_index is not None else []
         if own_index is None and relation_or_none is not None:
             rebuilt = database.indexes_of(relation_or_none)
         for index in rebuilt if is_rebuilt else ():
-            on_index(context, index.name, "also lock", ACCESS_EXCLUSIVE)
+            on_index(context, index.name, "also lock", ACCESS_EXCLUSIVE, is_index_rebuild=True)
             if is_concurrent or index.relation == (relation_or_none.name if relation_or_none is not None else None):
                 index.is_valid = True
 
@@ -459,7 +464,7 @@ def _set_options(context: Context, index: Index | None, name: Name, action: Alte
 
 
 def _set_tablespace(context: Context, index: Index | None, name: Name, action: AlterTableCmd) -> None:
-    is_moved = index is None or index.tablespace != action.name
+    is_moved = index is None or (index.tablespace or "pg_default") != action.name
     on_index(context, name, "set tablespace", ACCESS_EXCLUSIVE, is_index_rebuild=is_moved, new_name=action.name)
     if index is not None:
         index.tablespace = action.name

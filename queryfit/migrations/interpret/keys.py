@@ -114,6 +114,7 @@ def _go_below(
     is_strong = is_checked or context.version >= NOT_NULLS_ARE_CONSTRAINTS
     level = ACCESS_EXCLUSIVE if is_strong else SHARE
     scans = {}
+    is_strong = is_strong or (kind == "primary key" and relation.kind != "partitioned table")
     for child in context.database.descendants(relation):
         if kind == "primary key":
             scans[child.text] = not is_surely_not_null(child, columns) and holds_rows(child)
@@ -244,5 +245,7 @@ def _refuse_using(context: Context, relation: Relation, index: Index, constraint
         context.refuse(f'index "{name}" contains expressions')
     elif index.predicate is not ddl.NOTHING:
         context.refuse(f'"{name}" is a partial index')
+    elif not index.is_in_default_order or any(index.operator_classes):
+        context.refuse(f'index "{name}" does not have default sorting behavior')
     elif index.method != "btree" and not constraint.without_overlaps:
         context.refuse(f'index "{name}" is not a btree')

@@ -6,7 +6,7 @@ from typing import Any
 
 from queryfit.migrations.context import Context
 from queryfit.migrations.interpret import bounds, foreign_keys, indexes, naming
-from queryfit.migrations.model import Constraint, Relation
+from queryfit.migrations.model import Constraint, Name, Relation
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
 from queryfit.sql.ddl import AlterTableCmd, AlterTableStmt, PartitionBoundSpec
 
@@ -77,25 +77,46 @@ def _scan_default(context: Context, parent: Relation, bound: PartitionBoundSpec,
         )
 
 
-def settle(context: Context, partition: Relation, parent: Relation, *, is_new_table: bool) -> bool:
-    """Give a new partition the indexes, keys and triggers of its parent; True when an index has to be built."""
+def settle(context: Context, partition: Relation, parent: Relation, *, is_new_table: bool) -> set[Name]:
+    """Give a new partition the indexes, keys and triggers of its parent; the tables on which indexes are built."""
     database = context.database
-    is_built = False
+    built: set[Name] = set()
     for index in database.indexes_of(parent):
         if any(own.parent == index.name for own in database.indexes_of(partition)):
             continue
-        is_built = indexes.clone(context, index, partition) or is_built
+        built |= indexes.clone(context, index, partition)
     for constraint in list(parent.constraints.values()):
         if constraint.kind != "foreign key" or constraint.referenced is None:
             continue
         referenced = database.relations.get(constraint.referenced)
         is_added = False
         for table in (partition, *database.descendants(partition)):
-            is_added = foreign_keys.inherit_foreign_key(context, table, constraint) or is_added
-        if referenced is not None and (is_added or is_new_table):
-            context.effect("also lock", referenced, SHARE_ROW_EXCLUSIVE, other_relation=partition.text)
+            if foreign_keys.inherit_foreign_key(context, table, constraint):
+                is_added = True
+                if not is_new_table and referenced is not None:
+                    _tell_key(context, table, constraint, referenced)
+        if referenced is not None:
+            level = SHARE_ROW_EXCLUSIVE if is_added else ACCESS_EXCLUSIVE  # two keys become one
+            context.effect("also lock", referenced, level, other_relation=partition.text)
     partition.triggers |= parent.triggers
-    return is_built
+    return built
+
+
+def _tell_key(context: Context, table: Relation, constraint: Constraint, referenced: Relation) -> None:
+    """A foreign key that comes with the parent is checked for the rows that are there."""
+    is_scan = constraint.is_validated and constraint.is_enforced and table.kind == "table"
+    context.effect(
+        "add foreign key",
+        table,
+        SHARE_ROW_EXCLUSIVE,
+        object_name=constraint.name,
+        columns=", ".join(constraint.columns),
+        other_relation=referenced.text,
+        new_name=", ".join(constraint.referenced_columns) or None,
+        is_validated=constraint.is_validated,
+        is_scan=is_scan,
+        reason="every row's reference is looked up" if is_scan else None,
+    )
 
 
 def _attach(context: Context, relation: Relation, action: AlterTableCmd, statement: AlterTableStmt) -> None:
@@ -128,6 +149,7 @@ def _attach(context: Context, relation: Relation, action: AlterTableCmd, stateme
             is_scan=is_scan,
             reason="no validated CHECK proves that its rows fit the bound" if is_scan else None,
         )
+    last = len(context.effects)
     _scan_default(context, relation, bound, partition)
     _lock_referencing(context, relation, partition)
     partition.parents = (*partition.parents, relation.name)
@@ -140,8 +162,9 @@ def _attach(context: Context, relation: Relation, action: AlterTableCmd, stateme
         if own is not None:
             own.is_inherited = True
             own.identity = column.identity
-    if settle(context, partition, relation, is_new_table=False):
-        context.effects[first].is_index_build = True
+    built = {name.text for name in settle(context, partition, relation, is_new_table=False)}
+    for effect in context.effects[first:last]:
+        effect.is_index_build = effect.relation in built
     for index in context.database.indexes_of(relation):
         indexes.validate_parent(context, index)
 
@@ -174,6 +197,8 @@ def _refuse(context: Context, relation: Relation, partition: Relation, bound: Pa
         context.refuse("cannot attach inheritance child as partition")
     elif partition.children and partition.kind == "table":
         context.refuse("cannot attach inheritance parent as partition")
+    if partition is relation or partition in ancestors(context, relation):
+        context.refuse("circular inheritance not allowed")
     refuse_bound(context, relation, name, bound)
     if relation.are_columns_known and partition.are_columns_known:
         _refuse_columns(context, relation, partition)
@@ -227,7 +252,7 @@ def _detach(context: Context, relation: Relation, action: AlterTableCmd, stateme
         is_default=relation.default_partition == partition.name,
     )
     for table in (partition, *context.database.descendants(partition)):
-        context.effect("also lock", table, ACCESS_EXCLUSIVE if not command.concurrent else SHARE_UPDATE_EXCLUSIVE)
+        context.effect("also lock", table, ACCESS_EXCLUSIVE)
     if relation.default_partition is not None and relation.default_partition != partition.name:
         default = context.database.relations.get(relation.default_partition)
         if default is not None:

@@ -70,12 +70,14 @@ def _rename_relation(context: Context, statement: RenameStmt) -> None:
     is_taken = database.exists(new)
     if is_taken:
         context.refuse(f'relation "{new.name}" already exists')
-    if kind == "index" or name in database.indexes:
+    if name in database.indexes or (kind == "index" and name not in database.relations):
         _rename_index(context, statement, name, new)
         return
     relation = context.relation(statement.relation, kind)
     if relation.kind in {"view", "materialized view"}:
         action = "rename view"
+    elif kind == "index":
+        action = "rename table"
     context.effect(action, relation, ACCESS_EXCLUSIVE, new_name=new.text, is_breaking=relation.kind != "sequence")
     if not is_taken:
         database.move(relation, new)
@@ -160,6 +162,11 @@ def _rename_column(context: Context, statement: RenameStmt) -> None:
     composite = database.types.get(relation.name)
     if composite is not None and old in composite.columns:
         _rename_in_order(composite.columns, old, new)
+    if relation.kind == "composite type":
+        for typed in database.relations.values():
+            if typed.of_type == relation.name:
+                context.effect("also lock", typed, ACCESS_EXCLUSIVE, column_name=old)
+                rename_column(context, typed, old, new)
 
 
 def rename_column(context: Context, relation: Relation, old: str, new: str) -> None:
@@ -307,7 +314,13 @@ def _rename_type(context: Context, statement: RenameStmt) -> None:
     kind = _kind_of_type(database, name)
     if new in database.domains or new in database.enums or new in database.types:
         context.refuse(f'type "{new.name}" already exists')
-    context.thing("rename type", name.text, kind, new_name=new.text, is_breaking=True, lock_level=0)
+    composite = database.relations.get(name)
+    if composite is not None and composite.kind == "composite type":
+        context.effect(
+            "rename type", composite, ACCESS_EXCLUSIVE, relation_kind="type", new_name=new.text, is_breaking=True
+        )
+    else:
+        context.thing("rename type", name.text, kind, new_name=new.text, is_breaking=True)
     if context.step.refusal is None:
         move_type(context, name, new)
 
