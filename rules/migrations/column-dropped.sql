@@ -25,7 +25,13 @@ select
     effect.relation,
     effect.column_name
 from migration_effect as effect
-where effect.action = 'drop column' and effect.is_present and not effect.is_new and not effect.is_object_new;
+where (
+        effect.action = 'drop column'
+        or (effect.action = 'alter type attribute' and effect.definition = 'drop attribute')
+    )
+    and effect.is_present
+    and not effect.is_new
+    and not effect.is_object_new;
 
 -- example: a table in use
 -- given: migration
@@ -78,3 +84,8 @@ alter table orders drop column old_id;
 create temporary table batch (id bigint, note text);
 alter table batch drop column note;
 -- finds: nothing
+
+-- example: an attribute of a composite type
+-- given: migration
+alter type address drop attribute zip cascade;
+-- finds: public.address (zip)

@@ -26,7 +26,10 @@ select
     effect.column_name,
     effect.new_name
 from migration_effect as effect
-where effect.action = 'rename column'
+where (
+        effect.action = 'rename column'
+        or (effect.action = 'alter type attribute' and effect.definition = 'rename attribute')
+    )
     and effect.is_present
     and not effect.is_new
     and not effect.is_name_new
@@ -88,3 +91,8 @@ create table orders (id bigint);
 drop table orders;
 alter table if exists orders rename column id to order_id;
 -- finds: nothing
+
+-- example: an attribute of a composite type
+-- given: migration
+alter type address rename attribute zip to code cascade;
+-- finds: public.address (zip)

@@ -2,8 +2,8 @@
 -- title: Table dropped
 -- severity: error
 -- reads: migration_effect
--- message: All rows of {relation} are gone for good, and statements of running clients that name it fail; drop it in a
---     release after the last one that uses it.
+-- message: {what_happens}, and statements of running clients that name it fail; drop it in a release after the last one
+--     that uses it.
 -- since: 0.1
 --
 -- ## Why it matters
@@ -18,7 +18,14 @@
 -- Nobody has used the table for long (`pg_stat_user_tables`: no scans), and its rows are saved or worthless. A
 -- partition that is dropped on purpose when its time is over belongs here too.
 
-select effect.effect, effect.relation as subject, effect.relation
+select
+    effect.effect,
+    effect.relation as subject,
+    effect.relation,
+    case
+        when effect.relation_kind = 'foreign table' then 'The rows of ' || effect.relation || ' cannot be read here any more'
+        else 'All rows of ' || effect.relation || ' are gone for good'
+    end as what_happens
 from migration_effect as effect
 where effect.action = 'drop table' and effect.is_present and not effect.is_new and not effect.is_object_new;
 

@@ -20,7 +20,7 @@
 select effect.effect, effect.relation as subject, effect.relation
 from migration_effect as effect
 where effect.action = 'truncate'
-    and effect.reason is null -- those that CASCADE takes along are the business of truncate-cascades
+    and not coalesce(effect.is_cascade, false) -- what CASCADE means, truncate-cascades says
     and effect.is_present
     and not effect.is_new;
 
@@ -59,4 +59,9 @@ truncate batch;
 -- example: rows are deleted by a WHERE
 -- given: migration
 delete from orders where created_at < '2020-01-01';
+-- finds: nothing
+
+-- example: with CASCADE it is another fault
+-- given: migration
+truncate orders cascade;
 -- finds: nothing

@@ -2,8 +2,8 @@
 -- title: TRUNCATE CASCADE empties tables that the migration does not name
 -- severity: error
 -- reads: migration_effect
--- message: CASCADE also empties every table whose foreign keys lead to {relation}, at any depth{known}; name all tables
---     that are to be emptied instead.
+-- message: All rows of {subject} are gone for good, and with them those of every table whose foreign keys lead there, at
+--     any depth{known}; name all tables that are to be emptied instead of CASCADE.
 -- since: 0.1
 --
 -- ## Why it matters
@@ -26,17 +26,17 @@ with emptied as (
     group by effect.step
 )
 select
-    effect.effect,
-    effect.relation as subject,
-    effect.relation,
-    coalesce(', here ' || emptied.relations, '') as known
+    min(effect.effect) as effect,
+    string_agg(effect.relation, ', ' order by effect.effect) as subject,
+    coalesce(', here ' || min(emptied.relations), '') as known
 from migration_effect as effect
 left join emptied on emptied.step = effect.step
 where effect.action = 'truncate'
     and effect.is_cascade
     and effect.reason is null -- one that is named
     and effect.is_present
-    and not effect.is_new;
+    and not effect.is_new
+group by effect.step;
 
 -- example: a table in use
 -- given: migration
@@ -61,3 +61,8 @@ truncate orders, items;
 create table scratch (id bigint primary key);
 truncate scratch cascade;
 -- finds: nothing
+
+-- example: several tables, told once
+-- given: migration
+truncate orders, items cascade;
+-- finds: public.orders, public.items

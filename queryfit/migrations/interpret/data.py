@@ -96,11 +96,24 @@ def insert(context: Context, statement: InsertStmt) -> None:
         _functions(context, statement.selectStmt)
 
 
+_ALWAYS = re.compile(
+    rb'\{"A_Const":\{"boolval":\{"boolval":true\}(?:,"location":\d+)?\}\}'
+    rb'|\{"A_Expr":\{"kind":"AEXPR_OP","name":\[\{"String":\{"sval":"="\}\}\],'
+    rb'"lexpr":\{"A_Const":(\{"[^{}]*\{[^{}]*\})(?:,"location":\d+)?\}\},"rexpr":\{"A_Const":\1(?:,"location":\d+)?\}\}'
+    rb'(?:,"location":\d+)?\}\}'
+)
+
+
+def _chooses(where: Raw) -> bool:
+    """A WHERE is there, and is not one that holds for every row: `true`, `1 = 1`."""
+    return where is not NOTHING and _ALWAYS.fullmatch(bytes(where)) is None
+
+
 def update(context: Context, statement: UpdateStmt) -> None:
     assert statement.relation is not None
     _common_tables(context, statement.withClause)
     relation = context.relation(statement.relation)
-    context.effect("update", relation, ROW_EXCLUSIVE, has_where=statement.whereClause is not NOTHING)
+    context.effect("update", relation, ROW_EXCLUSIVE, has_where=_chooses(statement.whereClause))
     _behind_view(context, relation)
     _descendants(context, relation, statement.relation, ROW_EXCLUSIVE)
 
@@ -109,7 +122,7 @@ def delete(context: Context, statement: DeleteStmt) -> None:
     assert statement.relation is not None
     _common_tables(context, statement.withClause)
     relation = context.relation(statement.relation)
-    context.effect("delete", relation, ROW_EXCLUSIVE, has_where=statement.whereClause is not NOTHING)
+    context.effect("delete", relation, ROW_EXCLUSIVE, has_where=_chooses(statement.whereClause))
     _behind_view(context, relation)
     _descendants(context, relation, statement.relation, ROW_EXCLUSIVE)
 
