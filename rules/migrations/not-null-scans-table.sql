@@ -62,7 +62,7 @@ alter table orders drop constraint orders_state_not_null;
 
 -- example: a CHECK that is not validated proves nothing
 -- given: migration
-alter table orders add constraint orders_state_not_null check (state is not null) not valid;
+alter table orders add constraint state_given check (state is not null) not valid;
 alter table orders alter column state set not null;
 -- finds: public.orders (state)
 
