@@ -40,7 +40,10 @@ def create_trigger(context: Context, statement: CreateTrigStmt) -> None:
             other_relation=function if place is relation else None,
         )
         place.triggers.add(statement.trigname)
-        context.database.trigger_places.setdefault(called, set()).add((place.name, statement.trigname))
+        at = (place.name, statement.trigname)
+        for others in context.database.trigger_places.values():  # one of that name that is gone called another
+            others.discard(at)
+        context.database.trigger_places.setdefault(called, set()).add(at)
 
 
 def _with_partitions(context: Context, relation: Relation) -> list[Relation]:
