@@ -55,3 +55,8 @@ delete from scratch;
 create temporary table batch as select 1 as id;
 delete from batch;
 -- finds: nothing
+
+-- example: with a WHERE that holds for every row
+-- given: migration
+delete from orders where 1 = 1;
+-- finds: public.orders

@@ -90,3 +90,8 @@ insert into settings (id, theme) values (1, 'dark') on conflict (id) do update s
 alter table orders add column net numeric;
 update orders set net = total / 1.2;
 -- finds: nothing
+
+-- example: with a WHERE that holds for every row
+-- given: migration
+update orders set status = 'open' where true;
+-- finds: public.orders
