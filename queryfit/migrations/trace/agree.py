@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from queryfit.migrations.steps import LOCK_MODES, ROW_EXCLUSIVE, SHARE, Effect, Step
+from queryfit.migrations.steps import LOCK_MODES, ROW_EXCLUSIVE, SHARE, SHARE_ROW_EXCLUSIVE, Effect, Step
 from queryfit.migrations.trace.observed import Observed
 
 # Refusals for what is in the rows, which a model of the schema cannot know, and for what is around the server.
@@ -21,7 +21,7 @@ _REFERENCES = frozenset(
     {"add foreign key", "validate constraint", "attach partition", "add column", "alter column type"}
 )
 
-Kind = Literal["refusal", "lock", "rewrite", "scan", "index build", "index rebuild"]
+Kind = Literal["refusal", "lock", "rewrite", "scan", "index build"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +53,13 @@ def agree(steps: Sequence[Step], effects: Iterable[Effect], observed: Observed) 
         return []
     by_relation: dict[str, list[Effect]] = {}
     for effect in effects:
-        if effect.relation is not None and effect.is_present:
+        if effect.relation is not None and (effect.is_present or effect.lock_level):  # IF EXISTS locks the table first
             by_relation.setdefault(effect.relation, []).append(effect)
     found = _locks(by_relation, observed)
-    names = (by_relation.keys() | observed.rewritten | observed.scanned | {*observed.built.values()}
-             | {*observed.rebuilt.values()}) - observed.new - observed.empty  # fmt: skip
+    names = (by_relation.keys() | observed.rewritten | observed.scanned) - observed.new - observed.empty
     for name in sorted(names):
         found += _work(name, by_relation.get(name, []), by_relation, observed)
-    return found
+    return found + _builds(by_relation, observed)
 
 
 def _refusal(steps: Sequence[Step]) -> str | None:
@@ -114,32 +113,72 @@ def _work(
     is_concurrent = any(effect.is_concurrent for effect in effects)
     was_rewritten = name in observed.rewritten
     was_scanned = name in observed.scanned
-    was_built = name in observed.built.values()
-    was_rebuilt = name in observed.rebuilt.values() or name in observed.rebuilt
-    if is_rewrite is not None and is_rewrite != was_rewritten:
+    is_file = observed.kinds.get(name, "r") in "rpm"  # of others a new file is not seen
+    if is_rewrite is not None and is_rewrite != was_rewritten and is_file:
         found.append(Disagreement("rewrite", name, _word(is_rewrite), _word(was_rewritten)))
     is_read = True in {is_rewrite, is_scan, is_build, is_rebuild} or is_concurrent
     is_open = None in {is_rewrite, is_scan, is_build, is_rebuild}
     if is_scan and not was_scanned:
         found.append(Disagreement("scan", name, "yes", "no"))
-    elif was_scanned and not (is_read or is_open or _is_queried(name, by_relation)):
+    elif was_scanned and not (is_read or is_open or _is_queried(name, by_relation, observed)):
         found.append(Disagreement("scan", name, "no", "yes"))
-    if is_concurrent:
-        return found
-    if is_build is not None and is_build != was_built and not (was_built and is_rewrite is None):
-        found.append(Disagreement("index build", name, _word(is_build), _word(was_built)))
-    if is_rebuild is not None and is_rebuild != was_rebuilt and not (is_rewrite or is_rewrite is None):
-        found.append(Disagreement("index rebuild", name, _word(is_rebuild), _word(was_rebuilt)))
     return found
 
 
-def _is_queried(name: str, by_relation: dict[str, list[Effect]]) -> bool:
-    """A query may read it, or a foreign key looks values up in it."""
-    return any(
-        effect.action in _QUERIES or (effect.action in _REFERENCES and effect.other_relation == name)
+def _builds(by_relation: dict[str, list[Effect]], observed: Observed) -> list[Disagreement]:
+    """Compare indexes built, new ones and those built anew; the model names the index or its table."""
+
+    def said(name: str) -> bool | None:
+        effects = by_relation.get(name, ())
+        return _any(
+            value
+            for effect in effects
+            for value in (
+                effect.is_index_build,
+                effect.is_index_rebuild,
+                effect.is_rewrite,
+                effect.is_concurrent or False,
+            )
+        )
+
+    found = []
+    done = {*observed.built.items(), *observed.rebuilt.items()}
+    for index, table in sorted(done):
+        if table not in observed.empty and said(index) is False and said(table) is False:
+            found.append(Disagreement("index build", table, "no", f"yes, {index}"))
+    seen = {name for pair in done for name in pair}
+    for name, effects in by_relation.items():
+        is_said = any(
+            (effect.is_index_build or effect.is_index_rebuild) and not effect.is_concurrent for effect in effects
+        )
+        if is_said and name not in seen | observed.empty | observed.new and not (_rebuilt_by_rewrite(effects)):
+            found.append(Disagreement("index build", name, "yes", "no"))
+    return found
+
+
+def _rebuilt_by_rewrite(effects: Sequence[Effect]) -> bool:
+    """A rewritten table may have no index, or an unknown rewrite none to build."""
+    return all(effect.is_rewrite is not False for effect in effects if effect.is_index_rebuild) and not any(
+        effect.is_index_build for effect in effects
+    )
+
+
+def _is_queried(name: str, by_relation: dict[str, list[Effect]], observed: Observed) -> bool:
+    """A query may read it, or a foreign key looks values up in it (or in its partitions)."""
+    if any(effect.action in _QUERIES for effects in by_relation.values() for effect in effects):
+        return True
+    if any(
+        effect.action == "alter column type" and effect.other_relation == name
         for effects in by_relation.values()
         for effect in effects
-    )
+    ):  # its foreign key is made again, and looked up
+        return True
+    actions = {effect.action for effects in by_relation.values() for effect in effects}
+    # tables that are checked are named by the action itself; referenced ones are locked for their triggers
+    own = {effect.action for effect in by_relation.get(name, ())}
+    if "attach partition" in actions and observed.locks.get(name, 0) > SHARE_ROW_EXCLUSIVE:
+        return False  # a default partition, which the action does not name
+    return bool(actions & _REFERENCES) and not own & _REFERENCES
 
 
 def _any(values: Iterable[bool | None]) -> bool | None:

@@ -42,8 +42,11 @@ select l.relation::int8, l.mode
 from pg_catalog.pg_locks as l
 where l.pid = {process_id} and l.locktype = 'relation' and l.relation >= {first}
 """
-# Every kind of lock: CREATE INDEX CONCURRENTLY waits for transactions (virtualxid), not for relations.
-WAITS = "select relation::int8, mode, granted from pg_catalog.pg_locks where pid = {process_id}"
+# Waits of every kind: CREATE INDEX CONCURRENTLY waits for transactions (virtualxid). Of locks only those on relations.
+WAITS = """
+select case l.locktype when 'relation' then l.relation::int8 end, l.mode, l.granted
+from pg_catalog.pg_locks as l where l.pid = {process_id}
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,7 @@ def difference(before: View, after: View, taken: Mapping[int, int] | None = None
         "scanned": frozenset(scanned),
         "rebuilt": rebuilt,
         "built": built,
+        "there": frozenset(names.values()),
         "empty": frozenset(r.name for r in before.relations.values() if r.size_bytes == 0),
         "parts": {
             relation.name: names[relation.table]

@@ -46,6 +46,7 @@ class Observed:
     built: Mapping[str, str] = field(default_factory=dict)  # new index -> its table, where that was there and has pages
     parts: Mapping[str, str] = field(default_factory=dict)  # index or owned sequence named in `locks` -> its table
     empty: frozenset[str] = frozenset()  # tables without a page before it: work on them does not show
+    there: frozenset[str] = frozenset()  # all relations before it
     new: frozenset[str] = frozenset()  # relations that were not there before
     pages: int = 0  # of the relations above, read from the buffer cache or below
     duration_ms: float = 0.0
