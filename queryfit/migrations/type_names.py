@@ -20,6 +20,15 @@ SERIALS = {
 }
 """What the grammar takes for a type in a column's definition, and the type that the column gets."""
 
+_OF_EXTENSIONS = {
+    "citext": "citext", "hstore": "hstore", "ltree": "ltree", "lquery": "ltree", "ltxtquery": "ltree", "cube": "cube",
+    "seg": "seg", "lo": "lo", "query_int": "intarray", "gtrgm": "pg_trgm", "isbn": "isn", "isbn13": "isn",
+    "ean13": "isn", "issn": "isn", "issn13": "isn", "ismn": "isn", "ismn13": "isn", "upc": "isn", "vector": "vector",
+    "halfvec": "vector", "sparsevec": "vector", "geometry": "postgis", "geography": "postgis", "box2d": "postgis",
+    "box3d": "postgis",
+}  # fmt: skip
+"""Types that extensions bring, and the extension: it says in which schema they are."""
+
 _INTERVAL_FIELDS = {
     4: "year", 2: "month", 8: "day", 1024: "hour", 2048: "minute", 4096: "second", 6: "year to month",
     1032: "day to hour", 3080: "day to minute", 7176: "day to second", 3072: "hour to minute", 7168: "hour to second",
@@ -49,6 +58,8 @@ def type_of(  # noqa: PLR0911 -- a type is named in many ways
         at = Name(place, name)
         if at in database.domains or at in database.enums or at in database.types or at in database.relations:
             return Type(place, name, typmods, dimensions)
+    if name in _OF_EXTENSIONS:
+        return Type(database.extensions.get(_OF_EXTENSIONS[name], ""), name, typmods, dimensions)
     if name.startswith("_"):
         return _array("", name, typmods, dimensions)
     return Type("", name, typmods, dimensions)

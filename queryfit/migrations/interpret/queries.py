@@ -28,6 +28,13 @@ _FUNCTIONS = {
     "jsonb_build_object": Type("pg_catalog", "jsonb"), "json_build_object": Type("pg_catalog", "json"),
     "jsonb_agg": Type("pg_catalog", "jsonb"), "json_agg": Type("pg_catalog", "json"),
 }  # fmt: skip
+_OF_THEIR_ARGUMENT = frozenset({"max", "min"})
+_HAVE_EXTREMES = frozenset(
+    """
+    int2 int4 int8 float4 float8 numeric date time timetz timestamp timestamptz interval text bpchar inet oid money
+    bytea xid8 pg_lsn
+    """.split()
+)
 _COMPARISONS = frozenset(
     {"=", "<>", "<", ">", "<=", ">=", "~", "!~", "~~", "!~~", "~*", "!~*", "~~*", "!~~*", "@>", "<@"}
 )
@@ -318,7 +325,7 @@ class _Reader:
             case "SubLink":
                 return _BOOL if value.get("subLinkType") in {"EXISTS_SUBLINK", "ANY_SUBLINK", "ALL_SUBLINK"} else None
             case "FuncCall":
-                return self._call_type(value)
+                return self._call_type(value, scope, tables)
             case "CollateClause":
                 return self._type(value.get("arg", {}), scope, tables)
             case "CoalesceExpr":
@@ -326,12 +333,18 @@ class _Reader:
                 return _common_type(found)
         return None
 
-    def _call_type(self, call: Any) -> Type | None:
+    def _call_type(self, call: Any, scope: _Scope, tables: Mapping[str, Columns | None]) -> Type | None:
         parts = [part.get("String", {}).get("sval", "") for part in call.get("funcname", [])]
         functions = self._context.database.functions
         found = functions.get(self._context.qualify(parts, functions)) if parts else None
         if found:
             return found[0].returns if len(found) == 1 else None
+        if parts and parts[-1] in _OF_THEIR_ARGUMENT and len(call.get("args", [])) == 1:
+            kind = self._type(call["args"][0], scope, tables)
+            if kind is None or kind.schema != "pg_catalog" or kind.dimensions:
+                return None
+            name = "text" if kind.name == "varchar" else kind.name
+            return Type("pg_catalog", name) if name in _HAVE_EXTREMES else None
         return _FUNCTIONS.get(parts[-1]) if parts else None
 
     def _column_type(self, reference: Any, scope: _Scope) -> Type | None:

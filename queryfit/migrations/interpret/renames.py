@@ -425,6 +425,8 @@ def _move_function(database: Database, name: Name, new: Name) -> None:
         function.name = new
     if overloads:
         database.functions.setdefault(new, []).extend(overloads)
+    if (places := database.trigger_places.pop(name, None)) is not None:
+        database.trigger_places.setdefault(new, set()).update(places)
 
 
 def _rename_other(context: Context, statement: RenameStmt) -> None:
