@@ -153,7 +153,14 @@ create table empty_one as select * from orders with no data;
 -- given: migration, in a transaction
 alter table orders add column state text;
 insert into state (name) values ('new'), ('old');
+insert into state (name) select 'paid' where not exists (select from state where name = 'paid');
 -- finds: nothing
+
+-- example: as many rows as a function returns
+-- given: migration, in a transaction
+alter table orders add column state text;
+insert into numbers select generate_series(1, 1000000);
+-- finds: public.numbers
 
 -- example: a weaker lock lets reads through
 -- given: migration, in a transaction

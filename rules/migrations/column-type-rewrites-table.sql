@@ -16,7 +16,8 @@
 --
 -- Some changes need no rewrite: `varchar(n)` to a larger n or to `text`, `numeric(p,s)` to a larger p with the same s,
 -- `timestamp(p)` to a larger p, `timestamp` to `timestamptz` while the session's time zone is UTC (12 and later), `cidr`
--- to `inet`. `int` to `bigint` always does, and so does a change to a domain with constraints.
+-- to `inet`. `int` to `bigint` always does, and so does a change to a domain with constraints, or any USING that computes:
+-- instead of `using seen at time zone 'UTC'`, `set timezone = 'UTC'` and leave USING out.
 --
 -- ## When to leave it
 -- When the table is new or small.

@@ -37,6 +37,8 @@ _LOCKING = msgspec.json.Decoder(list[dict[str, LockingClause]])
 _MERGE_SINCE = 15
 _CLUSTER_OF_PARTITIONS_SINCE = 15
 _ANALYZE_OF_CHILDREN_SINCE = 18
+_QUERY = msgspec.json.Decoder(dict[str, SelectStmt])
+_MANY_ROWS = re.compile(rb'"sval":"(?:generate_series|unnest|\w*_to_table|\w*_elements(?:_text)?|\w*_each(?:_text)?)"')
 _DML = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
 _HAS_DML = re.compile(rb'"(?:Insert|Update|Delete|Merge)Stmt":')
 
@@ -86,8 +88,7 @@ def insert(context: Context, statement: InsertStmt) -> None:
     if statement.selectStmt is NOTHING:
         source = "default values"
     else:
-        head = bytes(memoryview(statement.selectStmt)[:60])
-        source = "values" if b'"valuesLists":' in head else "select"
+        source = "values" if _is_of_rows_written_out(statement.selectStmt) else "select"
     context.effect("insert", relation, ROW_EXCLUSIVE, definition=source)
     _behind_view(context, relation)
     if len(relation.children) == 1 and relation.kind == "partitioned table":  # of several, the rows decide
@@ -107,6 +108,20 @@ _ALWAYS = re.compile(
 def _chooses(where: Raw) -> bool:
     """A WHERE is there, and is not one that holds for every row: `true`, `1 = 1`."""
     return where is not NOTHING and _ALWAYS.fullmatch(bytes(where)) is None
+
+
+def _is_of_rows_written_out(query: Raw) -> bool:
+    """VALUES, or a SELECT that reads nothing in its FROM: as many rows as the text has."""
+    if b'"valuesLists":' in bytes(memoryview(query)[:60]):
+        return True
+    select = _QUERY.decode(query).get("SelectStmt")
+    return (
+        select is not None
+        and select.op == "SETOP_NONE"
+        and select.fromClause is NOTHING
+        and select.withClause is NOTHING
+        and _MANY_ROWS.search(memoryview(select.targetList)) is None
+    )
 
 
 def update(context: Context, statement: UpdateStmt) -> None:
@@ -331,6 +346,8 @@ def _written(text: str) -> RangeVar:
 
 def lock(context: Context, statement: LockStmt) -> None:
     """LOCK TABLE; of a view, also the tables that it reads."""
+    if not context.is_in_block and not context.step.is_nested:
+        context.refuse("LOCK TABLE can only be used in transaction blocks")
     for node in statement.relations:
         target = node.RangeVar
         if target is None:
