@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from functools import cache
+from typing import Any, Literal, NamedTuple, get_origin
 
 from msgspec import Raw, Struct, field
+from msgspec.structs import fields
 
 from queryfit.sql.names import qualified
 from queryfit.sql.ddl import NOTHING, PartitionBoundSpec
@@ -235,10 +237,11 @@ class Database(Struct):
     constraint_places: dict[Name, set[Name]] = field(default_factory=dict)
     trigger_places: dict[Name, set[tuple[Name, str]]] = field(default_factory=dict)  # function → tables with triggers
     statistics: dict[Name, Name] = field(default_factory=dict)  # extended statistics → their table
+    temporary: dict[Name, bool] = field(default_factory=dict)  # temporary tables → they go when the transaction ends
 
     def copy(self) -> Database:
-        """A deep copy, for a transaction that may roll back."""
-        return copy.deepcopy(self, {id(NOTHING): NOTHING})  # which is told by identity
+        """A deep copy, for a transaction that may roll back. What never changes, such as trees and names, is shared."""
+        return _fresh(self)
 
     def put(self, relation: Relation) -> None:
         """Add a relation, or note anew what a changed one depends on."""
@@ -350,6 +353,24 @@ class Database(Struct):
                     if (below := self.indexes.get(other)) is not None and below.parent == old:
                         below.parent = new
 
+    def end_transaction(self) -> None:
+        """Temporary tables made with ON COMMIT DROP go."""
+        for name, is_dropped in list(self.temporary.items()):
+            if is_dropped:
+                self._forget_temporary(name)
+
+    def end_session(self) -> None:
+        """All temporary tables go."""
+        for name in list(self.temporary):
+            self._forget_temporary(name)
+
+    def _forget_temporary(self, name: Name) -> None:
+        relation = self.relations.get(name)
+        indexes = set(relation.indexes) if relation is not None else set()
+        self.forget(name)
+        self.gone -= {name, *indexes}  # a new session knows nothing of it
+        del self.temporary[name]
+
     def exists(self, name: Name) -> bool:
         """A relation or an index has the name."""
         return name in self.relations or name in self.indexes
@@ -412,6 +433,30 @@ class Database(Struct):
         return found
 
 
+def _fresh(value: Any) -> Any:
+    kind = type(value)
+    if kind is dict:
+        return {name: _fresh(part) for name, part in value.items()}
+    if kind is list:
+        return [_fresh(part) for part in value]
+    if kind is set:
+        return value.copy()
+    if kind not in _MUTABLE:
+        return value
+    made = copy.copy(value)
+    for name in _containers(kind):
+        setattr(made, name, _fresh(getattr(value, name)))
+    return made
+
+
+@cache
+def _containers(kind: type[Struct]) -> tuple[str, ...]:
+    """The fields of a struct that hold dictionaries, lists or sets."""
+    return tuple(
+        entry.name for entry in fields(kind) if get_origin(entry.type) in {dict, list, set} or entry.type in {dict, list, set}
+    )
+
+
 class Settings(Struct):
     """The session's settings as the file has set them so far."""
 
@@ -420,3 +465,6 @@ class Settings(Struct):
     statement_timeout_ms: int | None = None
     time_zone: str | None = None
     others: dict[str, Any] = field(default_factory=dict)
+
+
+_MUTABLE = frozenset({Column, Constraint, Index, Policy, Relation, Domain, Enum, OtherType, Function, Database})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -28,6 +29,11 @@ OLDEST = 13
 _BEFORE_STATEMENT = re.compile(r"(?:[\s;]+|--[^\n]*(?:\n|$)|/\*(?:[^*/]|\*(?!/)|/(?!\*))*\*/)*")
 _LONGEST_KEPT = 4_000  # characters of a statement whose tree is kept for others like it
 _MOST_COPIED = 200_000  # relations; a copy of one takes some 50 µs
+_HARMLESS = frozenset({
+    "TransactionStmt", "SelectStmt", "VariableSetStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt", "LockStmt",
+    "CopyStmt", "ExplainStmt", "GrantStmt", "CommentStmt", "unparsed",
+})  # fmt: skip
+"""Statements that a rollback need not take back from the schema."""
 _DEEPEST = 4  # blocks within blocks
 
 
@@ -128,9 +134,12 @@ class _Replayer:
             else:
                 count = len(self._run.effects)
                 self._interpret(context, entry.kind, node)
+                if is_alone and context.database.temporary:
+                    context.database.end_transaction()
                 if is_pipeline and step.refused_in_transaction is not None and context.is_in_block:
                     del self._run.effects[count:]
                     self._between(context, block, number, entry.kind, node)
+        context.database.end_session()
 
     # transactions
 
@@ -172,6 +181,7 @@ class _Replayer:
         context.after_commit = None
         context.transaction = None
         context.is_in_block = False
+        context.database.end_transaction()
 
     def _control(  # noqa: C901 -- a table
         self,
@@ -217,6 +227,7 @@ class _Replayer:
         ]
         if not any("ROLLBACK" in node.kind for _, node in controls):
             return frozenset()
+        changes = list(accumulate(entry.kind not in _HARMLESS for entry in entries))  # how many up to each statement
         found: set[int] = set()
         begins = {0}  # where the block may have begun: the runner's own, or at a BEGIN
         savepoints: list[tuple[str, int]] = []
@@ -227,9 +238,11 @@ class _Replayer:
                 case "TRANS_STMT_SAVEPOINT":
                     savepoints.append((node.savepoint_name, number))
                 case "TRANS_STMT_ROLLBACK_TO":
-                    found.update(at for name, at in savepoints if name == node.savepoint_name)
+                    found.update(
+                        at for name, at in savepoints if name == node.savepoint_name and changes[at] < changes[number]
+                    )
                 case "TRANS_STMT_ROLLBACK":
-                    found |= begins
+                    found.update(at for at in begins if changes[at] < changes[number] or (at == 0 and changes[number]))
                     begins, savepoints = {number}, []
                 case "TRANS_STMT_COMMIT" | "TRANS_STMT_PREPARE":
                     begins, savepoints = {number}, []
