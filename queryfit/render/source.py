@@ -179,6 +179,8 @@ class _Page:
         indent = min(indent, width // 2)
         if indent + len(text) <= width and text.isascii():
             return [" " * indent + text]
+        if text.isascii() and (quick := _wrapped_plain(text, indent, width, hanging)) is not None:
+            return quick
         lines: list[str] = []
         now, used = " " * indent, indent
         is_begun = False
@@ -195,6 +197,19 @@ class _Page:
                     now, used = " " * (indent + hanging), indent + hanging
                 now, used, is_begun = now + part, used + _width(part), True
         return [*lines, now]
+
+
+def _wrapped_plain(text: str, indent: int, width: int, hanging: int) -> list[str] | None:
+    """The same for text where a character is a column, without a look at each word; None where one is too long."""
+    lines: list[str] = []
+    blank, start = " " * indent, 0
+    while len(text) - start > width - len(blank):
+        cut = text.rfind(" ", start, start + width - len(blank) + 1)
+        if cut < 0:
+            return None
+        lines.append(blank + text[start:cut])
+        blank, start = " " * (indent + hanging), cut + 1
+    return [*lines, blank + text[start:]]
 
 
 def _broken(word: str, room: int) -> Iterator[str]:
