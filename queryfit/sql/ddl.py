@@ -311,6 +311,7 @@ class CreateForeignTableStmt(Struct, frozen=True):
 class IntoClause(Struct, frozen=True):
     rel: RangeVar | None = None
     colNames: list[Name] = []
+    onCommit: str = ""
     skipData: bool = False
 
 

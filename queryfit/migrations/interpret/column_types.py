@@ -16,7 +16,7 @@ from queryfit.migrations import coercion
 from queryfit.migrations.context import Context
 from queryfit.migrations.interpret import naming, texts
 from queryfit.migrations.interpret.added_columns import collation, has_rows, lock_sequences, rebuilds, typed_tables
-from queryfit.migrations.interpret.drops import index_reads
+from queryfit.migrations.interpret.dropped_relations import index_reads
 from queryfit.migrations.model import Column, Constraint, Database, Index, Name, Relation, Type
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE
 from queryfit.migrations.type_names import SERIALS, type_text

@@ -14,7 +14,7 @@ from queryfit.migrations.interpret.added_columns import (
     typed_tables,
 )
 from queryfit.migrations.interpret.column_types import alter_type, foreign_keys, set_expression
-from queryfit.migrations.interpret.drops import forget_column
+from queryfit.migrations.interpret.dropped_relations import forget_column
 from queryfit.migrations.interpret.generated_columns import (
     add_identity,
     below,

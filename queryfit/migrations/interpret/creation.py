@@ -45,6 +45,8 @@ def create_table(context: Context, statement: CreateStmt, kind: RelationKind = "
     if context.step.refusal is not None:
         return
     database.put(relation)
+    if relation.persistence == "temporary":
+        _note_temporary(context, relation, statement.oncommit)
     for parent in parents:
         _inherit(context, relation, parent)
     if statement.ofTypename is not None:
@@ -74,6 +76,11 @@ def create_table(context: Context, statement: CreateStmt, kind: RelationKind = "
     if context.step.refusal is not None:  # what was made of it goes again
         database.forget(relation.name)
         database.gone.discard(relation.name)
+
+
+def _note_temporary(context: Context, relation: Relation, on_commit: str) -> None:
+    """Note when a temporary table goes."""
+    context.database.temporary[relation.name] = on_commit == "ONCOMMIT_DROP"
 
 
 def _new(context: Context, statement: CreateStmt, kind: RelationKind) -> Relation | None:
@@ -360,6 +367,8 @@ def create_from_query(context: Context, into: ddl.IntoClause, query: Raw, *, if_
         given = aliases[place] if place < len(aliases) else column
         relation.columns[given] = Column(given, kind)
     context.database.put(relation)
+    if relation.persistence == "temporary":
+        _note_temporary(context, relation, into.onCommit)
     context.effect(
         "create table as",
         relation,
