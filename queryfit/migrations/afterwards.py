@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from queryfit.migrations.files import MigrationFile
 from queryfit.migrations.model import BEFORE, Database, Index, Relation
@@ -66,6 +66,10 @@ def complete(
     names: _Names | None = None
     place = -1
     ends: dict[int, _End] = {}
+    added: dict[int, set[tuple[str | None, str | None]]] = {}
+    for effect in effects:
+        if effect.action == "add column" and effect.is_present:
+            added.setdefault(files[steps[effect.step - 1].file].group, set()).add((effect.relation, effect.column_name))
     for effect in effects:
         step = steps[effect.step - 1]
         file = files[step.file]
@@ -80,7 +84,9 @@ def complete(
         if effect.action in _END_FACTS:
             end = ends.get(file.group)
             if end is None:
-                end = ends[file.group] = _End(databases[file.group], effects, is_blind=file.group in blind)
+                end = ends[file.group] = _End(
+                    databases[file.group], added.get(file.group, set()), is_blind=file.group in blind
+                )
             end.tell(effect)
 
 
@@ -203,15 +209,11 @@ _END_FACTS = frozenset({"add foreign key", "set row security", "create table", "
 class _End:
     """The schema after the last file."""
 
-    def __init__(self, database: Database, effects: Sequence[Effect], *, is_blind: bool) -> None:
+    def __init__(self, database: Database, added: Container[tuple[str | None, str | None]], *, is_blind: bool) -> None:
         self._database = database
         self._absent = None if is_blind else False  # what is not seen may have been made by a statement that was not
         self._relations = {relation.text: relation for relation in database.relations.values()}
-        self._added = {
-            (effect.relation, effect.column_name)
-            for effect in effects
-            if effect.action == "add column" and effect.is_present
-        }
+        self._added = added  # columns that some statement of the group added
 
     def tell(self, effect: Effect) -> None:
         relation = self._relations.get(effect.relation or "")
