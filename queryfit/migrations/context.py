@@ -129,23 +129,20 @@ class Context(Struct):
         if relation is None:
             effect = Effect(self.step.number, action, None, lock_level=lock_level, **facts)
         else:
-            facts.setdefault("relation_kind", relation.kind)
-            facts.setdefault("is_partitioned", relation.kind == "partitioned table")
+            kind = facts.pop("relation_kind", relation.kind)
+            effect = Effect(self.step.number, action, relation.text, kind, lock_level, **facts)
+            # set one by one: most effects need few of them, and this is where a replay spends its time
+            if effect.is_partitioned is None:
+                effect.is_partitioned = relation.kind == "partitioned table"
+            if not relation.is_known:
+                effect.is_known = False
+            if self.is_new(relation):
+                effect.is_new = True
             size = relation.size_bytes
-            effect = Effect(
-                self.step.number,
-                action,
-                relation.text,
-                lock_level=lock_level,
-                is_known=relation.is_known,
-                is_new=self.is_new(relation),
-                is_small=size is not None and size < SMALL_BYTES,
-                size_bytes=size,
-                row_count=relation.row_count,
-                writes_per_s=relation.writes_per_s,
-                reads_per_s=relation.reads_per_s,
-                **facts,
-            )
+            if size is not None:
+                effect.is_small = size < SMALL_BYTES
+                effect.size_bytes, effect.row_count = size, relation.row_count
+                effect.writes_per_s, effect.reads_per_s = relation.writes_per_s, relation.reads_per_s
         self.effects.append(effect)
         return effect
 

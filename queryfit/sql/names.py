@@ -1,6 +1,7 @@
 """Names as PostgreSQL writes them."""
 
 import re
+from functools import lru_cache
 
 from pglast import keywords
 
@@ -9,6 +10,7 @@ _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 _QUOTED_WORDS = keywords.RESERVED_KEYWORDS | keywords.TYPE_FUNC_NAME_KEYWORDS | keywords.COL_NAME_KEYWORDS
 
 
+@lru_cache(maxsize=1 << 16)  # the same names come again and again
 def quote_identifier(name: str) -> str:
     """A name as SQL needs it, by the rules of quote_ident(): bare when lower case, plain ASCII and no keyword."""
     if _PLAIN.fullmatch(name) and name not in _QUOTED_WORDS:
@@ -16,6 +18,7 @@ def quote_identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+@lru_cache(maxsize=1 << 16)
 def qualified(schema: str, name: str) -> str:
     """schema.name, each part quoted where SQL needs it."""
     return f"{quote_identifier(schema)}.{quote_identifier(name)}"

@@ -27,7 +27,9 @@ def test_a_full_capture_holds_every_table_and_no_gap_for_a_superuser(
     cluster: Cluster, shop: str, tmp_path: Path
 ) -> None:
     taken = take(cluster.dsn(shop), tmp_path)
-    assert set(taken.meta["tables"]) == {table.name for table in tables().values() if table.capture in {"full", "sample"}}
+    assert set(taken.meta["tables"]) == {
+        table.name for table in tables().values() if table.capture in {"full", "sample"}
+    }
     gaps = taken.rows("select * from unread where table_name <> 'plan'")
     assert [gap["table_name"] for gap in gaps] == ([] if cluster.version >= 16 else ["io"])
     for table in tables().values():
