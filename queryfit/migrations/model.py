@@ -241,7 +241,8 @@ class Database(Struct):
 
     def copy(self) -> Database:
         """A deep copy, for a transaction that may roll back. What never changes, such as trees and names, is shared."""
-        return _fresh(self)
+        made: Database = _fresh(self)
+        return made
 
     def put(self, relation: Relation) -> None:
         """Add a relation, or note anew what a changed one depends on."""
@@ -444,17 +445,15 @@ def _fresh(value: Any) -> Any:
     if kind not in _MUTABLE:
         return value
     made = copy.copy(value)
-    for name in _containers(kind):
+    for name in _containers(kind):  # type: ignore[arg-type]
         setattr(made, name, _fresh(getattr(value, name)))
     return made
 
 
 @cache
-def _containers(kind: type[Struct]) -> tuple[str, ...]:
+def _containers(kind: Any) -> tuple[str, ...]:
     """The fields of a struct that hold dictionaries, lists or sets."""
-    return tuple(
-        entry.name for entry in fields(kind) if get_origin(entry.type) in {dict, list, set} or entry.type in {dict, list, set}
-    )
+    return tuple(entry.name for entry in fields(kind) if get_origin(entry.type) in {dict, list, set})
 
 
 class Settings(Struct):

@@ -30,8 +30,8 @@ _BEFORE_STATEMENT = re.compile(r"(?:[\s;]+|--[^\n]*(?:\n|$)|/\*(?:[^*/]|\*(?!/)|
 _LONGEST_KEPT = 4_000  # characters of a statement whose tree is kept for others like it
 _MOST_COPIED = 200_000  # relations; a copy of one takes some 50 µs
 _HARMLESS = frozenset({
-    "TransactionStmt", "SelectStmt", "VariableSetStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt", "LockStmt",
-    "CopyStmt", "ExplainStmt", "GrantStmt", "CommentStmt", "unparsed",
+    "TransactionStmt", "SelectStmt", "VariableSetStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt",
+    "LockStmt", "CopyStmt", "ExplainStmt", "GrantStmt", "CommentStmt", "unparsed",
 })  # fmt: skip
 """Statements that a rollback need not take back from the schema."""
 _DEEPEST = 4  # blocks within blocks

@@ -133,7 +133,15 @@ _FIXED = {
     "JsonParseExpr": "json",
     "JsonScalarExpr": "json_scalar",
     "JsonSerializeExpr": "json_serialize",
+    "JsonObjectAgg": "json_objectagg",
+    "JsonArrayAgg": "json_arrayagg",
+    "MergeSupportFunc": "merge_action",
 }
+_XML = {
+    "IS_XMLCONCAT": "xmlconcat", "IS_XMLELEMENT": "xmlelement", "IS_XMLFOREST": "xmlforest", "IS_XMLPARSE": "xmlparse",
+    "IS_XMLPI": "xmlpi", "IS_XMLROOT": "xmlroot", "IS_XMLSERIALIZE": "xmlserialize",
+}  # fmt: skip
+_JSON = {"JSON_EXISTS_OP": "json_exists", "JSON_QUERY_OP": "json_query", "JSON_VALUE_OP": "json_value"}
 
 
 def name_of_value(node: Any) -> str:
@@ -141,7 +149,7 @@ def name_of_value(node: Any) -> str:
     return _figured(node)[0]
 
 
-def _figured(node: Any) -> tuple[str, int]:
+def _figured(node: Any) -> tuple[str, int]:  # noqa: C901, PLR0911 -- a table
     """Name and strength (2: a real name, 1: only of a type or keyword, 0: none)."""
     if not isinstance(node, dict) or not node:
         return "", 0
@@ -170,6 +178,36 @@ def _figured(node: Any) -> tuple[str, int]:
         return inner if inner[1] > 1 else ("case", 1)
     if kind == "MinMaxExpr":
         return "least" if value.get("op") == "IS_LEAST" else "greatest", 2
+    if kind == "SubLink":
+        return _of_subquery(value)
+    return _of_operation(kind, value.get("op", ""))
+
+
+def _of_operation(kind: str, operation: str) -> tuple[str, int]:
+    """What is one function of several by its `op`."""
+    name = ""
+    if kind == "SQLValueFunction":  # with a precision it has `_N` at its end
+        name = operation.removeprefix("SVFOP_").removesuffix("_N").lower()
+    elif kind == "XmlExpr":
+        name = _XML.get(operation, "")
+    elif kind == "JsonFuncExpr":
+        name = _JSON.get(operation, "")
+    return name, 2 if name else 0
+
+
+def _of_subquery(link: Any) -> tuple[str, int]:
+    match link.get("subLinkType"):
+        case "EXISTS_SUBLINK":
+            return "exists", 2
+        case "ARRAY_SUBLINK":
+            return "array", 2
+        case "EXPR_SUBLINK":
+            select = link.get("subselect", {}).get("SelectStmt", {})
+            while "larg" in select:
+                select = select["larg"]
+            targets = select.get("targetList", [])
+            target = targets[0].get("ResTarget", {}) if targets else {}
+            return (target["name"], 2) if "name" in target else _figured(target.get("val"))
     return "", 0
 
 

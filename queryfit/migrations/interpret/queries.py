@@ -23,18 +23,23 @@ _TEXT = Type("pg_catalog", "text")
 _BOOL = Type("pg_catalog", "bool")
 _FUNCTIONS = {
     "count": _INT8, "row_number": _INT8, "rank": _INT8, "dense_rank": _INT8, "now": Type("pg_catalog", "timestamptz"),
-    "lower": _TEXT, "upper": _TEXT, "concat": _TEXT, "string_agg": _TEXT, "to_char": _TEXT, "length": _INT4,
+    "concat": _TEXT, "to_char": _TEXT, "length": _INT4, "format": _TEXT,
     "bool_and": _BOOL, "bool_or": _BOOL, "gen_random_uuid": Type("pg_catalog", "uuid"),
     "jsonb_build_object": Type("pg_catalog", "jsonb"), "json_build_object": Type("pg_catalog", "json"),
     "jsonb_agg": Type("pg_catalog", "jsonb"), "json_agg": Type("pg_catalog", "json"),
 }  # fmt: skip
 _OF_THEIR_ARGUMENT = frozenset({"max", "min"})
-_HAVE_EXTREMES = frozenset(
-    """
-    int2 int4 int8 float4 float8 numeric date time timetz timestamp timestamptz interval text bpchar inet oid money
-    bytea xid8 pg_lsn
-    """.split()
-)
+_HAVE_EXTREMES = frozenset({
+    "int2", "int4", "int8", "float4", "float8", "numeric", "date", "time", "timetz", "timestamp", "timestamptz",
+    "interval", "text", "bpchar", "inet", "oid", "money", "pg_lsn",
+})  # fmt: skip
+_OF_TEXT = frozenset({"lower", "upper", "string_agg", "btrim", "replace"})  # text of a text; of ranges other types
+_TEXTS = frozenset({"text", "varchar", "bpchar"})
+_VALUES = {
+    "SVFOP_CURRENT_DATE": Type("pg_catalog", "date"), "SVFOP_CURRENT_TIMESTAMP": Type("pg_catalog", "timestamptz"),
+    "SVFOP_LOCALTIMESTAMP": Type("pg_catalog", "timestamp"), "SVFOP_CURRENT_USER": Type("pg_catalog", "name"),
+}  # fmt: skip
+_TO_TEXT = frozenset({"->>", "#>>"})
 _COMPARISONS = frozenset(
     {"=", "<>", "<", ">", "<=", ">=", "~", "!~", "~~", "!~~", "~*", "!~*", "~~*", "!~~*", "@>", "<@"}
 )
@@ -305,7 +310,7 @@ class _Reader:
             return True
         return bool(open_sources)
 
-    def _type(self, node: Any, scope: _Scope, tables: Mapping[str, Columns | None]) -> Type | None:  # noqa: PLR0911 -- a table
+    def _type(self, node: Any, scope: _Scope, tables: Mapping[str, Columns | None]) -> Type | None:  # noqa: C901, PLR0911 -- a table
         """The type of an expression, where that takes no operator or overload resolution."""
         kind: str
         value: Any
@@ -321,7 +326,11 @@ class _Reader:
                 return _BOOL
             case "A_Expr" if value.get("kind") in {"AEXPR_OP", "AEXPR_IN", "AEXPR_LIKE", "AEXPR_ILIKE"}:
                 names = [part.get("String", {}).get("sval") for part in value.get("name", [])]
+                if names and names[-1] in _TO_TEXT:
+                    return _TEXT
                 return _BOOL if names and names[-1] in _COMPARISONS else None
+            case "SQLValueFunction":
+                return _VALUES.get(value.get("op", ""))
             case "SubLink":
                 return _BOOL if value.get("subLinkType") in {"EXISTS_SUBLINK", "ANY_SUBLINK", "ALL_SUBLINK"} else None
             case "FuncCall":
@@ -339,9 +348,14 @@ class _Reader:
         found = functions.get(self._context.qualify(parts, functions)) if parts else None
         if found:
             return found[0].returns if len(found) == 1 else None
+        if parts and parts[-1] in _OF_TEXT and call.get("args"):
+            of = self._type(call["args"][0], scope, tables)
+            return _TEXT if of is not None and of.name in _TEXTS and not of.dimensions else None
         if parts and parts[-1] in _OF_THEIR_ARGUMENT and len(call.get("args", [])) == 1:
             kind = self._type(call["args"][0], scope, tables)
-            if kind is None or kind.schema != "pg_catalog" or kind.dimensions:
+            if kind is None or Name(kind.schema, kind.name) in self._context.database.enums:
+                return kind
+            if kind.schema != "pg_catalog" or kind.dimensions:
                 return None
             name = "text" if kind.name == "varchar" else kind.name
             return Type("pg_catalog", name) if name in _HAVE_EXTREMES else None
