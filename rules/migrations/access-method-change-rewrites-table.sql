@@ -13,8 +13,8 @@
 -- Make a new table with the method, copy the rows in batches while a trigger keeps it equal, and swap the names.
 --
 -- ## When to leave it
--- When the table is new or small. On a partitioned table (17 and later) it only holds for partitions to come, and is not
--- reported.
+-- When the table is new or small. On a partitioned table (17 and later) it only holds for partitions to come, and is
+-- not reported.
 
 select
     effect.effect,

@@ -7,12 +7,12 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- A schema change keeps its lock to the end of the transaction. An UPDATE, DELETE or INSERT … SELECT behind it in the same
--- transaction can run for minutes, and nobody reads or writes the table meanwhile.
+-- A schema change keeps its lock to the end of the transaction. An UPDATE, DELETE or INSERT … SELECT behind it in the
+-- same transaction can run for minutes, and nobody reads or writes the table meanwhile.
 --
 -- ## What to do
--- Change the schema in one migration. Fill the rows in another, outside of one large transaction: a few thousand rows at a
--- time, by ranges of the key, each batch committed.
+-- Change the schema in one migration. Fill the rows in another, outside of one large transaction: a few thousand rows
+-- at a time, by ranges of the key, each batch committed.
 --
 -- ## When to leave it
 -- When the statement touches few rows by an index. Without WHERE it is an error, with one a warning.
@@ -63,7 +63,9 @@ told as (
         count(*) over (partition by filled.transaction) as statements,
         row_number() over (
             partition by filled.transaction
-            order by coalesce(filled.has_where is false and filled.action in ('update', 'delete'), false) desc, filled.effect
+            order by
+                coalesce(filled.has_where is false and filled.action in ('update', 'delete'), false) desc,
+                filled.effect
         ) as place
     from filled
     join held on held.transaction = filled.transaction and held.step < filled.step

@@ -12,14 +12,14 @@
 -- meanwhile.
 --
 -- ## What to do
--- Add it NOT VALID, which is done at once and holds for new rows, and validate it in a transaction of its own: that takes
--- SHARE UPDATE EXCLUSIVE, beside which reads and writes go on. This works on partitioned tables too.
+-- Add it NOT VALID, which is done at once and holds for new rows, and validate it in a transaction of its own: that
+-- takes SHARE UPDATE EXCLUSIVE, beside which reads and writes go on. This works on partitioned tables too.
 --
 --     alter table orders add constraint orders_total_check check (total >= 0) not valid;
 --     alter table orders validate constraint orders_total_check;
 --
--- A CHECK written with a new column (`add column … check (…)`) reads the whole table as well, though every row holds the
--- same value: add the column first and the constraint as above.
+-- A CHECK written with a new column (`add column … check (…)`) reads the whole table as well, though every row holds
+-- the same value: add the column first and the constraint as above.
 --
 -- ## When to leave it
 -- When the table is new or small.
@@ -76,6 +76,8 @@ alter table events add constraint events_kind check (kind > 0);
 
 -- example: a small table
 -- given: evidence
-insert into migration_effect (effect, step, action, relation, relation_kind, lock_level, object_name, is_known, is_present, is_small, is_scan)
+insert into migration_effect (
+    effect, step, action, relation, relation_kind, lock_level, object_name, is_known, is_present, is_small, is_scan
+)
 values (1, 1, 'add check', 'public.country', 'table', 8, 'country_code_check', true, true, true, true);
 -- finds: nothing

@@ -2,7 +2,8 @@
 -- title: Type change that may write the table anew
 -- severity: warning
 -- reads: migration_effect
--- message: Changing {column} {change} may write all of {relation} anew while reads and writes wait: that depends on {what}.
+-- message: Changing {column} {change} may write all of {relation} anew while reads and writes wait: that depends on
+--     {what}.
 -- since: 0.1
 --
 -- ## Why it matters
@@ -11,8 +12,8 @@
 -- this column. `timestamp` to `timestamptz` and back is quick only while the session's time zone is UTC.
 --
 -- ## What to do
--- Lint the whole folder of migrations (`--changed-since` still judges only new files), or give a capture with `--against`.
--- Where it is a rewrite: add a column of the new type, fill it in batches, and switch over.
+-- Lint the whole folder of migrations (`--changed-since` still judges only new files), or give a capture with
+-- `--against`. Where it is a rewrite: add a column of the new type, fill it in batches, and switch over.
 --
 -- ## When to leave it
 -- When you know that the change needs no rewrite.
@@ -22,7 +23,8 @@ select
     effect.relation || ' (' || effect.column_name || ')' as subject,
     effect.relation,
     effect.column_name as column,
-    coalesce('from ' || effect.type_before || ' ', '') || 'to ' || coalesce(effect.type_after, 'another type') as change,
+    coalesce('from ' || effect.type_before || ' ', '')
+    || 'to ' || coalesce(effect.type_after, 'another type') as change,
     case
         when effect.type_before is null
             then 'the type that it has now, which earlier migrations or a capture (--against) would tell'

@@ -2,22 +2,22 @@
 -- title: Type change that writes the table anew
 -- severity: error
 -- reads: migration_effect
--- message: {change} writes all of {relation} and its indexes anew while reads and writes wait{because}; add a column of the
---     new type, fill it in batches, and switch over.
+-- message: {change} writes all of {relation} and its indexes anew while reads and writes wait{because}; add a column of
+--     the new type, fill it in batches, and switch over.
 -- since: 0.1
 --
 -- ## Why it matters
--- Under ACCESS EXCLUSIVE every row is converted and written to a new file, and then all indexes are built: nobody reads or
--- writes the table meanwhile, and it needs its size once more on disk.
+-- Under ACCESS EXCLUSIVE every row is converted and written to a new file, and then all indexes are built: nobody reads
+-- or writes the table meanwhile, and it needs its size once more on disk.
 --
 -- ## What to do
--- Add a column of the new type, keep it equal by a trigger, fill the old rows in batches, build its indexes concurrently,
--- and swap the names in a short transaction.
+-- Add a column of the new type, keep it equal by a trigger, fill the old rows in batches, build its indexes
+-- concurrently, and swap the names in a short transaction.
 --
 -- Some changes need no rewrite: `varchar(n)` to a larger n or to `text`, `numeric(p,s)` to a larger p with the same s,
--- `timestamp(p)` to a larger p, `timestamp` to `timestamptz` while the session's time zone is UTC (12 and later), `cidr`
--- to `inet`. `int` to `bigint` always does, and so does a change to a domain with constraints, or any USING that computes:
--- instead of `using seen at time zone 'UTC'`, `set timezone = 'UTC'` and leave USING out.
+-- `timestamp(p)` to a larger p, `timestamp` to `timestamptz` while the session's time zone is UTC (12 and later),
+-- `cidr` to `inet`. `int` to `bigint` always does, and so does a change to a domain with constraints, or any USING that
+-- computes: instead of `using seen at time zone 'UTC'`, `set timezone = 'UTC'` and leave USING out.
 --
 -- ## When to leave it
 -- When the table is new or small.

@@ -11,8 +11,8 @@
 -- CHECK over the column, which is tested anew. It does so under ACCESS EXCLUSIVE.
 --
 -- ## What to do
--- Drop the constraint first, change the type, add the constraint again NOT VALID and validate it in a transaction of its
--- own.
+-- Drop the constraint first, change the type, add the constraint again NOT VALID and validate it in a transaction of
+-- its own.
 --
 -- ## When to leave it
 -- When the table is new or small.

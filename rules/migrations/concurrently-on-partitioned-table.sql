@@ -17,8 +17,8 @@
 --     create index concurrently orders_2026_day on orders_2026 (day);
 --     alter index orders_day attach partition orders_2026_day;
 --
--- Dropping the index of the parent drops those of the partitions with it, under ACCESS EXCLUSIVE but quickly: do it with
--- a short `lock_timeout`, and try again.
+-- Dropping the index of the parent drops those of the partitions with it, under ACCESS EXCLUSIVE but quickly: do it
+-- with a short `lock_timeout`, and try again.
 --
 -- ## When to leave it
 -- Never: it does not run. `reindex … concurrently` on a partitioned table is allowed from 14 on and not reported.

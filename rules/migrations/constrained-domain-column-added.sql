@@ -7,12 +7,13 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- For a domain with a CHECK or NOT NULL, PostgreSQL does not store one value for all old rows, as it does for other types:
--- it writes the whole table and its indexes anew under ACCESS EXCLUSIVE, even where the new column has no default.
+-- For a domain with a CHECK or NOT NULL, PostgreSQL does not store one value for all old rows, as it does for other
+-- types: it writes the whole table and its indexes anew under ACCESS EXCLUSIVE, even where the new column has no
+-- default.
 --
 -- ## What to do
--- Add the column with the domain's base type, and its conditions as a CHECK on the table, NOT VALID at first and validated
--- in a transaction of its own. Changing the column to the domain later would read or rewrite the table again.
+-- Add the column with the domain's base type, and its conditions as a CHECK on the table, NOT VALID at first and
+-- validated in a transaction of its own. Changing the column to the domain later would read or rewrite the table again.
 --
 -- ## When to leave it
 -- When the table is new or small.

@@ -2,18 +2,18 @@
 -- title: DEFAULT partition read to let a new partition in
 -- severity: warning
 -- reads: migration_effect
--- message: Every row of the DEFAULT partition {default_partition} is read under ACCESS EXCLUSIVE, to see that none belongs
---     in the new partition; give it a CHECK that excludes the new bounds first.
+-- message: Every row of the DEFAULT partition {default_partition} is read under ACCESS EXCLUSIVE, to see that none
+--     belongs in the new partition; give it a CHECK that excludes the new bounds first.
 -- since: 0.1
 --
 -- ## Why it matters
--- Where a partitioned table has a DEFAULT partition, each new partition narrows what that one may hold, so PostgreSQL reads
--- all of it, and queries that reach it wait meanwhile. An empty one is read at once; a large one is what this rule is
--- about.
+-- Where a partitioned table has a DEFAULT partition, each new partition narrows what that one may hold, so PostgreSQL
+-- reads all of it, and queries that reach it wait meanwhile. An empty one is read at once; a large one is what this
+-- rule is about.
 --
 -- ## What to do
--- Add a CHECK to the DEFAULT partition that excludes the bounds of the new one, NOT VALID, and validate it in a transaction
--- of its own: the proof spares the reading. Drop it afterwards. Better, keep the DEFAULT partition empty.
+-- Add a CHECK to the DEFAULT partition that excludes the bounds of the new one, NOT VALID, and validate it in a
+-- transaction of its own: the proof spares the reading. Drop it afterwards. Better, keep the DEFAULT partition empty.
 --
 -- ## When to leave it
 -- When the DEFAULT partition is empty or small (`--against` tells).

@@ -2,21 +2,21 @@
 -- title: Domain constraint tested on every table that uses the domain
 -- severity: error
 -- reads: migration_effect
--- message: Writes to {relations} wait while every value of {domain} is tested; add the constraint NOT VALID, and validate
---     it at a quiet time, in a transaction of its own.
+-- message: Writes to {relations} wait while every value of {domain} is tested; add the constraint NOT VALID, and
+--     validate it at a quiet time, in a transaction of its own.
 -- fix: alter domain {domain} add {definition} not valid;
 --     -- at a quiet time, in a transaction of its own:
 --     alter domain {domain} validate constraint {constraint};
 -- since: 0.1
 --
 -- ## Why it matters
--- `alter domain … add constraint … check` reads every table with a column of the domain, one after the other, and keeps a
--- SHARE lock on each of them to the end: all their writes wait.
+-- `alter domain … add constraint … check` reads every table with a column of the domain, one after the other, and keeps
+-- a SHARE lock on each of them to the end: all their writes wait.
 --
 -- ## What to do
 -- Add it NOT VALID, which reads nothing, locks no table, and holds for new values. Validating it takes the same SHARE
--- locks (up to and including 18): do that at a quiet time, in a transaction of its own. A CHECK on each table instead of
--- the domain can be validated beside the writes.
+-- locks (up to and including 18): do that at a quiet time, in a transaction of its own. A CHECK on each table instead
+-- of the domain can be validated beside the writes.
 --
 -- ## When to leave it
 -- When the domain is new, or the tables that use it are small.

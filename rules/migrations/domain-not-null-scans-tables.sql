@@ -2,8 +2,8 @@
 -- title: SET NOT NULL on a domain reads every table that uses it
 -- severity: error
 -- reads: migration_effect
--- message: Writes to {relations} wait while every value of {domain} is tested for null; add a CHECK that is NOT VALID at
---     first instead.
+-- message: Writes to {relations} wait while every value of {domain} is tested for null; add a CHECK that is NOT VALID
+--     at first instead.
 -- fix: alter domain {domain} add constraint {constraint} check (value is not null) not valid;
 --     -- at a quiet time, in a transaction of its own:
 --     alter domain {domain} validate constraint {constraint};
@@ -15,8 +15,8 @@
 --
 -- ## What to do
 -- `add constraint … check (value is not null) not valid` reads nothing and locks no table; validating it takes the same
--- SHARE locks, so do that at a quiet time. Or set the columns NOT NULL instead of the domain, each behind a CHECK of its
--- table, which is validated beside the writes.
+-- SHARE locks, so do that at a quiet time. Or set the columns NOT NULL instead of the domain, each behind a CHECK of
+-- its table, which is validated beside the writes.
 --
 -- ## When to leave it
 -- When the domain is new, or the tables that use it are small.

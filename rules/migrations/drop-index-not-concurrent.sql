@@ -2,8 +2,8 @@
 -- title: Index dropped without CONCURRENTLY
 -- severity: warning
 -- reads: migration_effect, migration_step
--- message: Dropping {index} asks for ACCESS EXCLUSIVE on {relation}: behind one long query, all reads and writes of it queue;
---     drop it concurrently, outside a transaction.
+-- message: Dropping {index} asks for ACCESS EXCLUSIVE on {relation}: behind one long query, all reads and writes of it
+--     queue; drop it concurrently, outside a transaction.
 -- repair: concurrently
 -- since: 0.1
 --
@@ -17,8 +17,8 @@
 -- index at a time and no CASCADE.
 --
 -- ## When to leave it
--- With a short `lock_timeout` and a runner that tries again, a plain drop does little harm (reported as info). The index
--- of a partitioned table can only be dropped plainly, and is not reported.
+-- With a short `lock_timeout` and a runner that tries again, a plain drop does little harm (reported as info). The
+-- index of a partitioned table can only be dropped plainly, and is not reported.
 
 select
     effect.effect,

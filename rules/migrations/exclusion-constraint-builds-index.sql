@@ -2,8 +2,8 @@
 -- title: EXCLUDE constraint builds its index under an exclusive lock
 -- severity: error
 -- reads: migration_effect
--- message: Reads and writes of {relation} wait while {constraint} is built and checked, and no concurrent form exists; do
---     it at a quiet time, with a short lock_timeout.
+-- message: Reads and writes of {relation} wait while {constraint} is built and checked, and no concurrent form exists;
+--     do it at a quiet time, with a short lock_timeout.
 -- since: 0.1
 --
 -- ## Why it matters
@@ -11,9 +11,10 @@
 -- the table meanwhile. There is no NOT VALID, no USING INDEX and no CONCURRENTLY for it.
 --
 -- ## What to do
--- Do it while the table is new or small, or at a quiet time with a `lock_timeout` of a few seconds and a second try. For a
--- large table, build a copy that has the constraint from the start, keep it in step by a trigger, and swap the names.
--- On a partitioned table (17 and later) add it to one partition after the other, each in a transaction of its own.
+-- Do it while the table is new or small, or at a quiet time with a `lock_timeout` of a few seconds and a second try.
+-- For a large table, build a copy that has the constraint from the start, keep it in step by a trigger, and swap the
+-- names. On a partitioned table (17 and later) add it to one partition after the other, each in a transaction of its
+-- own.
 --
 -- ## When to leave it
 -- In a maintenance window.

@@ -6,12 +6,12 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- `alter column … set expression` (17 and later) of a stored generated column computes it again for every row: the table
--- and its indexes are written anew under ACCESS EXCLUSIVE.
+-- `alter column … set expression` (17 and later) of a stored generated column computes it again for every row: the
+-- table and its indexes are written anew under ACCESS EXCLUSIVE.
 --
 -- ## What to do
--- `alter column … drop expression` leaves an ordinary column with the old values, at once. Keep it by a trigger with the
--- new expression, and update the old rows in batches. From 18 on, a virtual column changes its expression at once.
+-- `alter column … drop expression` leaves an ordinary column with the old values, at once. Keep it by a trigger with
+-- the new expression, and update the old rows in batches. From 18 on, a virtual column changes its expression at once.
 --
 -- ## When to leave it
 -- When the table is new or small.

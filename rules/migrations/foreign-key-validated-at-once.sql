@@ -2,7 +2,7 @@
 -- title: Foreign key checked against all rows while both tables are locked
 -- severity: error
 -- reads: migration_effect, migration_step
--- message: Writes to {relation} and to {referenced} wait while every row of {relation} is checked; {cure}.
+-- message: Writes to {tables} wait while every row of {relation} is checked; {cure}.
 -- repair: not-valid
 -- since: 0.1
 --
@@ -11,8 +11,8 @@
 -- that time inserts, updates and deletes wait, on the referenced table too, which is often the busiest of all.
 --
 -- ## What to do
--- Add it NOT VALID, which is done at once and holds for new rows, and validate it in a transaction of its own: that takes
--- SHARE UPDATE EXCLUSIVE on this table and ROW SHARE on the other, and stops nobody.
+-- Add it NOT VALID, which is done at once and holds for new rows, and validate it in a transaction of its own: that
+-- takes SHARE UPDATE EXCLUSIVE on this table and ROW SHARE on the other, and stops nobody.
 --
 --     alter table orders add constraint orders_customer_fk foreign key (customer_id) references customers not valid;
 --     alter table orders validate constraint orders_customer_fk;
@@ -21,14 +21,18 @@
 -- then add it to the parent, which adopts them without reading the rows again.
 --
 -- ## When to leave it
--- When the table is new or small. A new column with a foreign key and no default holds only nulls: PostgreSQL knows that
--- and reads nothing.
+-- When the table is new or small. A new column with a foreign key and no default holds only nulls: PostgreSQL knows
+-- that and reads nothing.
 
 select
     effect.effect,
     coalesce(effect.relation || ' (' || effect.columns || ')', effect.relation || '.' || effect.object_name) as subject,
     effect.relation,
-    coalesce(effect.other_relation, 'the other table') as referenced,
+    effect.relation
+    || case
+        when effect.other_relation is distinct from effect.relation then coalesce(' and to ' || effect.other_relation, '')
+        else ''
+    end as tables,
     case
         when effect.is_partitioned and step.server_version < 18
             then 'add it NOT VALID to each partition, validate those, and add it to the parent last'
@@ -77,6 +81,11 @@ alter table orders add column region_id bigint references regions (id);
 -- given: migration
 alter table orders add column region_id bigint default 1 references regions (id);
 -- finds: public.orders (region_id)
+
+-- example: to the table itself
+-- given: migration
+alter table parts add foreign key (part_of) references parts (id);
+-- finds: public.parts (part_of)
 
 -- example: of several columns
 -- given: migration

@@ -7,13 +7,13 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- A plain `create index` holds a SHARE lock until its transaction ends: reads go on, but every insert, update and delete
--- on the table waits behind it, and on a table of some gigabytes the build takes minutes.
+-- A plain `create index` holds a SHARE lock until its transaction ends: reads go on, but every insert, update and
+-- delete on the table waits behind it, and on a table of some gigabytes the build takes minutes.
 --
 -- ## What to do
--- `create index concurrently`, outside a transaction and with `lock_timeout` and `statement_timeout` off: a timeout there
--- leaves an INVALID index behind, and so does a duplicate met by a unique build. In a runner that wraps files in a
--- transaction, give the index a file of its own and switch that off.
+-- `create index concurrently`, outside a transaction and with `lock_timeout` and `statement_timeout` off: a timeout
+-- there leaves an INVALID index behind, and so does a duplicate met by a unique build. In a runner that wraps files in
+-- a transaction, give the index a file of its own and switch that off.
 --
 -- A partitioned table takes no CONCURRENTLY (up to and including 18). Create the index `on only` the parent, which is
 -- done at once and leaves it invalid, then build one concurrently on each partition and attach them; with the last one
@@ -135,6 +135,11 @@ end $$;
 
 -- example: a table that --against knows to be small
 -- given: evidence
-insert into migration_effect (effect, step, action, relation, relation_kind, lock_level, columns, object_name, is_known, is_present, is_small, is_index_build, size_bytes)
-values (1, 1, 'create index', 'public.country', 'table', 5, 'code', 'public.country_code', true, true, true, true, 16384);
+insert into migration_effect (
+    effect, step, action, relation, relation_kind, lock_level, columns, object_name, is_known, is_present, is_small,
+    is_index_build, size_bytes
+)
+values (
+    1, 1, 'create index', 'public.country', 'table', 5, 'code', 'public.country_code', true, true, true, true, 16384
+);
 -- finds: nothing

@@ -2,16 +2,16 @@
 -- title: IF NOT EXISTS keeps an INVALID index
 -- severity: info
 -- reads: migration_step, migration_effect
--- message: If an earlier try of this build failed, IF NOT EXISTS keeps the INVALID index {index} that it left and reports
---     success; drop it concurrently first.
+-- message: If an earlier try of this build failed, IF NOT EXISTS keeps the INVALID index {index} that it left and
+--     reports success; drop it concurrently first.
 -- fix: drop index concurrently if exists {index};
 --     -- and then the statement as it is
 -- since: 0.1
 --
 -- ## Why it matters
--- A concurrent build that fails (a duplicate, a timeout, a deadlock, a cancelled deployment) leaves an INVALID index: no
--- query uses it, every write keeps it up. When the migration is run again, IF NOT EXISTS finds an index of that name and
--- skips the build, so the migration passes and the index is missing.
+-- A concurrent build that fails (a duplicate, a timeout, a deadlock, a cancelled deployment) leaves an INVALID index:
+-- no query uses it, every write keeps it up. When the migration is run again, IF NOT EXISTS finds an index of that name
+-- and skips the build, so the migration passes and the index is missing.
 --
 -- ## What to do
 -- Put `drop index concurrently if exists …` before the build: it does nothing where all is well. Or check

@@ -2,15 +2,15 @@
 -- title: A timeout in force while an index is built concurrently
 -- severity: warning
 -- reads: migration_effect, migration_step
--- message: A {timeout} of {timeout_ms} is in force: if {object} has to wait for one longer transaction, it fails and leaves
---     {left_behind}; set {timeout} = 0 before it.
+-- message: A {timeout} of {timeout_ms} is in force: if {object} has to wait for one longer transaction, it fails and
+--     leaves {left_behind}; set {timeout} = 0 before it.
 -- fix: set {timeout} = 0;
 -- since: 0.1
 --
 -- ## Why it matters
--- CONCURRENTLY waits for all transactions that are older than its phases; it harms nobody while it waits. A timeout ends
--- the wait with an error, and since part of the work is already committed, an INVALID index stays behind that every
--- write keeps up and no query uses. A `statement_timeout` ends the build itself in the same way.
+-- CONCURRENTLY waits for all transactions that are older than its phases; it harms nobody while it waits. A timeout
+-- ends the wait with an error, and since part of the work is already committed, an INVALID index stays behind that
+-- every write keeps up and no query uses. A `statement_timeout` ends the build itself in the same way.
 --
 -- ## What to do
 -- `set lock_timeout = 0` (and `set statement_timeout = 0`) before it, and set them again after it for what follows. A
@@ -36,7 +36,9 @@ select
     coalesce(effect.object_name, effect.other_relation, effect.relation) as subject,
     timed.timeout,
     timed.timeout_ms,
-    case effect.action when 'create index' then 'the build' else 'the ' || split_part(effect.action, ' ', 1) end as object,
+    case effect.action
+        when 'create index' then 'the build' else 'the ' || split_part(effect.action, ' ', 1)
+    end as object,
     case
         when effect.action = 'detach partition' then 'a partition whose detach is pending'
         else 'an INVALID index'

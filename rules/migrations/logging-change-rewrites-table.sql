@@ -6,8 +6,8 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- The table and its indexes are copied under ACCESS EXCLUSIVE; SET LOGGED sends all of it through the WAL as well, and so
--- to every standby. An unlogged table is empty after a crash, and on a standby it cannot be read at all.
+-- The table and its indexes are copied under ACCESS EXCLUSIVE; SET LOGGED sends all of it through the WAL as well, and
+-- so to every standby. An unlogged table is empty after a crash, and on a standby it cannot be read at all.
 --
 -- ## What to do
 -- Make a new table of the wanted kind, copy the rows in batches while a trigger keeps it equal, and swap the names.

@@ -11,8 +11,9 @@
 -- end, and in a transaction even longer.
 --
 -- ## What to do
--- `refresh materialized view concurrently`: it computes the new rows beside the old ones and then changes what differs. It
--- needs a unique index on plain columns without WHERE, and a view that was filled before. It may run in a transaction.
+-- `refresh materialized view concurrently`: it computes the new rows beside the old ones and then changes what differs.
+-- It needs a unique index on plain columns without WHERE, and a view that was filled before. It may run in a
+-- transaction.
 --
 -- ## When to leave it
 -- When the view is new, or nobody reads it at that time. The plain form is faster where most rows change.

@@ -2,23 +2,23 @@
 -- title: Lock asked for without a lock_timeout
 -- severity: warning
 -- reads: migration_effect, migration_step
--- message: {relation} is locked ({lock}) without a lock_timeout: behind one long transaction this waits for as long, and
---     all later {who} of it wait too; set lock_timeout first.
+-- message: {relation} is locked ({lock}) without a lock_timeout: behind one long transaction this waits for as long,
+--     and all later {who} of it wait too; set lock_timeout first.
 -- repair: lock-timeout
 -- since: 0.1
 --
 -- ## Why it matters
--- Locks are granted in the order in which they are asked for. Even a change that is done at once waits behind the longest
--- transaction that has touched the table, and everyone who comes after it waits behind the change: a quick ALTER TABLE
--- and one forgotten session are an outage.
+-- Locks are granted in the order in which they are asked for. Even a change that is done at once waits behind the
+-- longest transaction that has touched the table, and everyone who comes after it waits behind the change: a quick
+-- ALTER TABLE and one forgotten session are an outage.
 --
 -- ## What to do
 -- `set lock_timeout = '2s';` at the top of the migration, and let the runner, or a person, try again where it fails.
 -- Statements with CONCURRENTLY are the other way around: they stop nobody while they wait, and want none.
 --
 -- ## When to leave it
--- When the role that migrates has one already (`alter role … set lock_timeout`), or the runner sets one: switch the rule
--- off in the configuration. The first such statement of a file is reported for all.
+-- When the role that migrates has one already (`alter role … set lock_timeout`), or the runner sets one: switch the
+-- rule off in the configuration. The first such statement of a file is reported for all.
 
 with asked as (
     select

@@ -7,16 +7,17 @@
 --
 -- ## Why it matters
 -- Commands that commit on their own way (CONCURRENTLY, VACUUM, CREATE DATABASE, ALTER SYSTEM …) fail in a transaction
--- block, and the whole migration with them. Most runners open a transaction around every file, or send a file of several
--- statements as one batch, which PostgreSQL takes for a transaction as well; `psql -1` does the same.
+-- block, and the whole migration with them. Most runners open a transaction around every file, or send a file of
+-- several statements as one batch, which PostgreSQL takes for a transaction as well; `psql -1` does the same.
 --
 -- ## What to do
 -- Give the statement a file of its own, and tell the runner to run that file without a transaction. Where the runner
--- sends a file as one batch, the file has to hold nothing but this statement. What did not work halfway has to be cleaned
--- up by hand then (an INVALID index, for one), which is one more reason for one statement a file.
+-- sends a file as one batch, the file has to hold nothing but this statement. What did not work halfway has to be
+-- cleaned up by hand then (an INVALID index, for one), which is one more reason for one statement a file.
 --
 -- ## When to leave it
--- Never: it does not run. If the file is run in another way than was assumed, say so with `--in-transaction` or `--runner`.
+-- Never: it does not run. If the file is run in another way than was assumed, say so with `--in-transaction` or
+-- `--runner`.
 
 select
     step.step,
@@ -104,6 +105,8 @@ create database reports;
 
 -- example: the runner's own way out
 -- given: evidence
-insert into migration_step (step, file, line, kind, statement, transaction, refused_in_transaction, runner, transactions, server_version)
+insert into migration_step (
+    step, file, line, kind, statement, transaction, refused_in_transaction, runner, transactions, server_version
+)
 values (1, '1_x.sql', 1, 'VacuumStmt', 'vacuum orders', 1, 'VACUUM', 'goose', 'file', 18);
 -- finds: VACUUM

@@ -43,7 +43,10 @@ from migration_effect as effect
 where
     (
         (effect.action in ('set not null', 'add not null') and effect.is_scan is not false)
-        or (effect.action = 'add column' and effect.new_name = 'virtual' and effect.object_name = 'not null' and effect.is_scan)
+        or (
+            effect.action = 'add column' and effect.new_name = 'virtual' and effect.object_name = 'not null'
+            and effect.is_scan
+        )
     )
     and not effect.is_new and not effect.is_small and effect.is_present;
 

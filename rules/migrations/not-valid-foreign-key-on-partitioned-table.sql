@@ -2,8 +2,8 @@
 -- title: NOT VALID foreign key on a partitioned table
 -- severity: error
 -- reads: migration_effect, migration_step
--- message: PostgreSQL {server_version} refuses a NOT VALID foreign key on a partitioned table, and {relation} is one; add it
---     to each partition NOT VALID, validate those, and add it to the parent last.
+-- message: PostgreSQL {server_version} refuses a NOT VALID foreign key on a partitioned table, and {relation} is one;
+--     add it to each partition NOT VALID, validate those, and add it to the parent last.
 -- since: 0.1
 --
 -- ## Why it matters
@@ -11,8 +11,8 @@
 --
 -- ## What to do
 -- Add the key to every partition NOT VALID, validate each in a transaction of its own, then add the same key to the
--- parent: it adopts those that are there and validated, and reads nothing again. Partitions that are made meanwhile need
--- theirs too.
+-- parent: it adopts those that are there and validated, and reads nothing again. Partitions that are made meanwhile
+-- need theirs too.
 --
 -- ## When to leave it
 -- Never: it does not run. If production has 18 or later, say so with `--pg-version`.

@@ -2,8 +2,8 @@
 -- title: Partition detached without CONCURRENTLY
 -- severity: warning
 -- reads: migration_effect, migration_step
--- message: Detaching {partition} asks for ACCESS EXCLUSIVE on {relation}: behind one long query, all reads and writes of
---     every partition queue; detach it concurrently, outside a transaction.
+-- message: Detaching {partition} asks for ACCESS EXCLUSIVE on {relation}: behind one long query, all reads and writes
+--     of every partition queue; detach it concurrently, outside a transaction.
 -- repair: concurrently
 -- since: 0.1
 --
@@ -16,8 +16,8 @@
 -- without stopping new ones. If it is cancelled, finish it with `detach partition … finalize`.
 --
 -- ## When to leave it
--- With a short `lock_timeout` and a runner that tries again it does little harm (reported as info). A table with a DEFAULT
--- partition, and versions before 14, have no concurrent form, and are not reported.
+-- With a short `lock_timeout` and a runner that tries again it does little harm (reported as info). A table with a
+-- DEFAULT partition, and versions before 14, have no concurrent form, and are not reported.
 
 with defaults as (
     select effect.step

@@ -11,8 +11,8 @@
 -- build takes. Where a column may still hold nulls, the table is read whole for that as well.
 --
 -- ## What to do
--- Make the columns NOT NULL first (see not-null-scans-table), build the unique index concurrently, outside a transaction,
--- and hand it to the key, which is done at once:
+-- Make the columns NOT NULL first (see not-null-scans-table), build the unique index concurrently, outside a
+-- transaction, and hand it to the key, which is done at once:
 --
 --     create unique index concurrently orders_pkey on orders (id);
 --     alter table orders add constraint orders_pkey primary key using index orders_pkey;

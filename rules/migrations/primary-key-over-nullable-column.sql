@@ -16,12 +16,12 @@
 -- so in the same statement, and reads the whole table under ACCESS EXCLUSIVE to see that no row holds a null.
 --
 -- ## What to do
--- Prove it beforehand by a CHECK that is added NOT VALID and validated in a transaction of its own: `set not null` and the
--- primary key then read nothing.
+-- Prove it beforehand by a CHECK that is added NOT VALID and validated in a transaction of its own: `set not null` and
+-- the primary key then read nothing.
 --
 -- ## When to leave it
--- When the table is small. Where the columns are not known to queryfit it is only told as info; with `--against`, or the
--- migrations that made the table, it knows.
+-- When the table is small. Where the columns are not known to queryfit it is only told as info; with `--against`, or
+-- the migrations that made the table, it knows.
 
 with key as (
     select

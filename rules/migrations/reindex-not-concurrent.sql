@@ -13,8 +13,8 @@
 --
 -- ## What to do
 -- `reindex index concurrently …` (12 and later), outside a transaction and without timeouts; it needs the room for a
--- second copy of the index. If it fails, drop what it leaves behind, an INVALID index named `…_ccnew`. Partitioned tables
--- and indexes can be reindexed from 14 on, concurrently too.
+-- second copy of the index. If it fails, drop what it leaves behind, an INVALID index named `…_ccnew`. Partitioned
+-- tables and indexes can be reindexed from 14 on, concurrently too.
 --
 -- ## When to leave it
 -- In a maintenance window, or when the index is corrupt and must not be read meanwhile anyway. System catalogs

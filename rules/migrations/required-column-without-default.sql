@@ -2,8 +2,8 @@
 -- title: NOT NULL column added without a default
 -- severity: error
 -- reads: migration_effect, migration_step
--- message: Adding {column} NOT NULL without a default fails as soon as {relation} holds a row; give it a default, or add it
---     nullable, fill it, and set NOT NULL then.
+-- message: Adding {column} NOT NULL without a default fails as soon as {relation} holds a row; give it a default, or
+--     add it nullable, fill it, and set NOT NULL then.
 -- fix: alter table {relation} add column {column_sql} {type};
 --     -- fill it in batches, have every writer set it, and then:
 --     alter table {relation} add constraint {check} check ({column_sql} is not null) not valid;
@@ -22,8 +22,8 @@
 -- the application write it, fill the old rows in batches, and set NOT NULL behind a validated CHECK.
 --
 -- ## When to leave it
--- When the table is surely empty everywhere. Where the same file empties it first (TRUNCATE, DELETE without WHERE), it is
--- not reported.
+-- When the table is surely empty everywhere. Where the same file empties it first (TRUNCATE, DELETE without WHERE), it
+-- is not reported.
 
 with emptied as (
     select step.file, effect.relation, min(effect.step) as first_step
@@ -106,6 +106,8 @@ alter table orders add column state text;
 
 -- example: a table that --against knows to be empty
 -- given: evidence
-insert into migration_effect (effect, step, action, relation, relation_kind, lock_level, column_name, object_name, is_known, is_present, row_count)
+insert into migration_effect (
+    effect, step, action, relation, relation_kind, lock_level, column_name, object_name, is_known, is_present, row_count
+)
 values (1, 1, 'add column', 'public.orders', 'table', 8, 'state', 'not null', true, true, 0);
 -- finds: nothing

@@ -7,8 +7,8 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- A serial column has a volatile default, `nextval()`: under ACCESS EXCLUSIVE, all rows and all indexes of the table are
--- written anew, for as long as that takes.
+-- A serial column has a volatile default, `nextval()`: under ACCESS EXCLUSIVE, all rows and all indexes of the table
+-- are written anew, for as long as that takes.
 --
 -- ## What to do
 -- Add the column as bigint, create a sequence owned by it, and set `default nextval(…)` in a statement of its own: that

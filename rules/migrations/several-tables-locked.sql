@@ -2,8 +2,8 @@
 -- title: Several tables locked in one transaction
 -- severity: warning
 -- reads: migration_effect, migration_step
--- message: One transaction takes ACCESS EXCLUSIVE on {tables} tables ({names}): while it waits for one, all traffic of the
---     others stands still, and a client that uses them in another order deadlocks; change one table a transaction.
+-- message: One transaction takes ACCESS EXCLUSIVE on {tables} tables ({names}): while it waits for one, all traffic of
+--     the others stands still, and a client that uses them in another order deadlocks; change one table a transaction.
 -- param: min_tables = 3 -- two tables that change together are common, and mostly quick
 -- since: 0.1
 --

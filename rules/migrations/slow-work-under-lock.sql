@@ -2,13 +2,13 @@
 -- title: Slow work on one table while another is locked
 -- severity: error
 -- reads: migration_effect, migration_step
--- message: {locked} stays locked ({lock}, since line {line_locked}) while {worked} is {work}: {who} it wait for all of that;
---     commit in between, or do the slow work first.
+-- message: {locked} stays locked ({lock}, since line {line_locked}) while {worked} is {work}: {who} it wait for all of
+--     that; commit in between, or do the slow work first.
 -- since: 0.1
 --
 -- ## Why it matters
--- A lock is kept to the end of its transaction. A quick change of one table, followed in the same transaction by minutes
--- of work on another, stops the first table for those minutes as well.
+-- A lock is kept to the end of its transaction. A quick change of one table, followed in the same transaction by
+-- minutes of work on another, stops the first table for those minutes as well.
 --
 -- ## What to do
 -- Put the two in transactions of their own, or the slow statement before the quick one, so that the lock comes last.

@@ -2,8 +2,8 @@
 -- title: Stored generated column added to a table in use
 -- severity: error
 -- reads: migration_effect
--- message: {column} is computed and stored for every row, so {relation} is written anew while reads and writes wait; use an
---     ordinary column kept by a trigger, or (18 and later) a virtual one.
+-- message: {column} is computed and stored for every row, so {relation} is written anew while reads and writes wait;
+--     use an ordinary column kept by a trigger, or (18 and later) a virtual one.
 -- since: 0.1
 --
 -- ## Why it matters
@@ -11,8 +11,8 @@
 --
 -- ## What to do
 -- From 18 on, a virtual column is computed when it is read, and adding one writes nothing. Where the value has to be
--- stored, add an ordinary column, keep it by a trigger, and fill the old rows in batches. For a filter or an order alone,
--- an index on the expression does it, built concurrently, without any column.
+-- stored, add an ordinary column, keep it by a trigger, and fill the old rows in batches. For a filter or an order
+-- alone, an index on the expression does it, built concurrently, without any column.
 --
 -- ## When to leave it
 -- When the table is new or small.

@@ -7,8 +7,8 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- Without a mode, LOCK TABLE takes ACCESS EXCLUSIVE, the strongest there is; from SHARE on, all writes wait. While it waits
--- for its turn, everyone who comes later waits behind it.
+-- Without a mode, LOCK TABLE takes ACCESS EXCLUSIVE, the strongest there is; from SHARE on, all writes wait. While it
+-- waits for its turn, everyone who comes later waits behind it.
 --
 -- ## What to do
 -- Statements that change a table take the lock that they need themselves. Where a lock is taken beforehand on purpose

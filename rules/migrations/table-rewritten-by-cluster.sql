@@ -6,12 +6,12 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- The table is sorted into a new file under ACCESS EXCLUSIVE and all indexes are built again; it needs the room of both on
--- disk. The order is lost again with the next updates.
+-- The table is sorted into a new file under ACCESS EXCLUSIVE and all indexes are built again; it needs the room of both
+-- on disk. The order is lost again with the next updates.
 --
 -- ## What to do
--- Leave it out of migrations. Where the order matters, pg_repack sorts beside the traffic; a BRIN index or partitions by
--- the same key may do without it.
+-- Leave it out of migrations. Where the order matters, pg_repack sorts beside the traffic; a BRIN index or partitions
+-- by the same key may do without it.
 --
 -- ## When to leave it
 -- When the table is new or small, or in a maintenance window. `alter table … cluster on` only marks the index.

@@ -6,12 +6,12 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- It copies the table into a new file under ACCESS EXCLUSIVE and builds all indexes again. A plain VACUUM frees the space
--- for new rows beside the traffic, and only does not give it back to the disk.
+-- It copies the table into a new file under ACCESS EXCLUSIVE and builds all indexes again. A plain VACUUM frees the
+-- space for new rows beside the traffic, and only does not give it back to the disk.
 --
 -- ## What to do
--- Plain `vacuum`. Where space has to go back to the disk, pg_repack does it beside the traffic; bloat of indexes alone goes
--- by `reindex … concurrently`.
+-- Plain `vacuum`. Where space has to go back to the disk, pg_repack does it beside the traffic; bloat of indexes alone
+-- goes by `reindex … concurrently`.
 --
 -- ## When to leave it
 -- When the table is small, or in a maintenance window.

@@ -6,8 +6,8 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- Its files are copied byte by byte under ACCESS EXCLUSIVE, and through the WAL: the time is its size by the speed of the
--- disk.
+-- Its files are copied byte by byte under ACCESS EXCLUSIVE, and through the WAL: the time is its size by the speed of
+-- the disk.
 --
 -- ## What to do
 -- An index moves without stopping anyone: `reindex (tablespace …, concurrently) index …` (14 and later). For a table

@@ -2,19 +2,19 @@
 -- title: Trigger added to a table in use
 -- severity: info
 -- reads: migration_effect
--- message: {trigger} will run inside the writes of {relation}, and adding it stops all of them (SHARE ROW EXCLUSIVE) until the
---     transaction ends; keep both the function and the transaction short.
+-- message: {trigger} will run inside the writes of {relation}, and adding it stops all of them (SHARE ROW EXCLUSIVE)
+--     until the transaction ends; keep both the function and the transaction short.
 -- since: 0.1
 --
 -- ## Why it matters
--- `create trigger` itself is quick, but it waits until every transaction that has written to the table has ended, all new
--- writes queue behind it, and the lock is kept to the end of the transaction. After that each row, or each statement, pays
--- for the function, also in bulk loads.
+-- `create trigger` itself is quick, but it waits until every transaction that has written to the table has ended, all
+-- new writes queue behind it, and the lock is kept to the end of the transaction. After that each row, or each
+-- statement, pays for the function, also in bulk loads.
 --
 -- ## What to do
 -- Make it the last statement of a short transaction, with a short `lock_timeout` and a second try. Use `when (…)` and
--- `update of …` so that it runs only for what it is about, and a statement trigger with transition tables where rows come
--- in bulk.
+-- `update of …` so that it runs only for what it is about, and a statement trigger with transition tables where rows
+-- come in bulk.
 --
 -- ## When to leave it
 -- When the trigger is wanted and quick: this is information. New tables are not reported.

@@ -17,8 +17,8 @@
 --     alter table orders add constraint orders_code_key unique using index orders_code_key;
 --
 -- A partitioned table takes neither form. Add the constraint to only the parent (`alter table only …`), build a unique
--- index concurrently on each partition, make it that partition's constraint, and attach it
--- (`alter index … attach partition …`).
+-- index concurrently on each partition, make it that partition's constraint, and attach it (`alter index … attach
+-- partition …`).
 --
 -- ## When to leave it
 -- When the table is new or small.

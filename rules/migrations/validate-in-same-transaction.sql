@@ -2,19 +2,19 @@
 -- title: Constraint validated while its table is still locked
 -- severity: error
 -- reads: migration_effect, migration_step
--- message: The transaction holds {lock} on {relation} since line {line_locked}, so {who} while {constraint} is validated
---     against every row; validate it in a transaction of its own.
+-- message: The transaction holds {lock} on {relation} since line {line_locked}, so {who} while {constraint} is
+--     validated against every row; validate it in a transaction of its own.
 -- repair: validate-later
 -- since: 0.1
 --
 -- ## Why it matters
 -- VALIDATE CONSTRAINT alone stops nobody. But a lock is kept to the end of its transaction: where the same transaction
--- added the constraint NOT VALID, or altered the table in any other way, the stronger lock is still there while the whole
--- table is read, and NOT VALID has won nothing.
+-- added the constraint NOT VALID, or altered the table in any other way, the stronger lock is still there while the
+-- whole table is read, and NOT VALID has won nothing.
 --
 -- ## What to do
--- Commit between the two: put VALIDATE CONSTRAINT in a migration of its own, or tell the runner not to wrap the file in a
--- transaction.
+-- Commit between the two: put VALIDATE CONSTRAINT in a migration of its own, or tell the runner not to wrap the file in
+-- a transaction.
 --
 -- ## When to leave it
 -- When the table is new or small.

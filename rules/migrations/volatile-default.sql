@@ -2,8 +2,8 @@
 -- title: Column added with a volatile default
 -- severity: error
 -- reads: migration_effect
--- message: {default} {volatility} for each row, so PostgreSQL {writes} all of {relation} anew while reads and writes wait;
---     add {column} without it, set the default then, and fill old rows in batches.
+-- message: {default} {volatility} for each row, so PostgreSQL {writes} all of {relation} anew while reads and writes
+--     wait; add {column} without it, set the default then, and fill old rows in batches.
 -- fix: alter table {relation} add column {column_sql} {type};
 --     alter table {relation} alter column {column_sql} set default {definition};
 --     -- and then, a few thousand rows at a time, each in a transaction of its own:
@@ -12,12 +12,13 @@
 --
 -- ## Why it matters
 -- A constant default costs nothing (11 and later): it is stored once for all old rows. A volatile one (`random()`,
--- `gen_random_uuid()`, `clock_timestamp()`, `nextval()`) has to be computed for every row, so the table and all its indexes
--- are written anew under ACCESS EXCLUSIVE. `now()` and `current_timestamp` are stable, not volatile: one value, no rewrite.
+-- `gen_random_uuid()`, `clock_timestamp()`, `nextval()`) has to be computed for every row, so the table and all its
+-- indexes are written anew under ACCESS EXCLUSIVE. `now()` and `current_timestamp` are stable, not volatile: one value,
+-- no rewrite.
 --
 -- ## What to do
--- Add the column without a default, set the default in a second statement (it then holds for new rows only), and fill the
--- old rows in batches.
+-- Add the column without a default, set the default in a second statement (it then holds for new rows only), and fill
+-- the old rows in batches.
 --
 -- ## When to leave it
 -- When the table is new or small. A function that queryfit does not know is told as a warning: it is harmless if it is
