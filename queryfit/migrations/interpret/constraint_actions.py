@@ -226,8 +226,9 @@ def _drop(context: Context, relation: Relation, action: AlterTableCmd, statement
     if not is_only or constraint.kind not in {"check", "not null"}:
         _drop_below(context, relation, constraint)
     else:
-        for name in sorted(relation.children):  # they keep it as their own
-            if (child := context.database.relations.get(name)) is not None:
+        is_deep = relation.kind == "partitioned table" and context.version >= NOT_NULLS_ARE_CONSTRAINTS
+        for child in context.database.descendants(relation):  # they keep it as their own
+            if is_deep or child.name in relation.children:
                 context.effect("also lock", child, ACCESS_EXCLUSIVE, object_name=constraint.name)
     drop_state(context, relation, constraint)
 

@@ -168,7 +168,7 @@ def drop_relations(context: Context, going: dict[Name, Relation], named: dict[Na
         _loosen(context, name, relation, going, locked)
     for name, relation in going.items():
         if relation.kind == "sequence" and relation.owned_by is not None:
-            _forget_default(context, relation)
+            _forget_default(context, relation, going, locked)
         database.forget(name)
 
 
@@ -197,11 +197,14 @@ def _loosen(context: Context, name: Name, relation: Relation, going: dict[Name, 
             context.effect("also lock", other_or_none, ACCESS_EXCLUSIVE, other_relation=relation.text)
 
 
-def _forget_default(context: Context, sequence: Relation) -> None:
+def _forget_default(context: Context, sequence: Relation, going: dict[Name, Relation], locked: set[Name]) -> None:
+    """The default that draws from a sequence goes with it."""
     assert sequence.owned_by is not None
     table = context.database.relations.get(sequence.owned_by[0])
     column = table.columns.get(sequence.owned_by[1]) if table is not None else None
     if column is not None and column.default == "volatile" and not column.identity:
+        if table is not None and table.name not in locked and table.name not in going:
+            context.effect("also lock", table, ACCESS_EXCLUSIVE, column_name=column.name)
         column.default = None
         column.default_expression = NOTHING
 

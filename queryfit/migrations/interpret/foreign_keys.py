@@ -79,7 +79,12 @@ def add_foreign_key(
         referenced_index=_key(context, referenced, target, is_primary=not constraint.pk_attrs),
     )
     database.constrain(relation, made)
-    if relation.kind != "partitioned table" or is_new_table:
+    if is_new_table:
+        return
+    if relation.kind != "partitioned table":
+        if context.version >= NOT_NULLS_ARE_CONSTRAINTS and not is_only:
+            for child in database.descendants(relation):
+                context.effect("also lock", child, SHARE_ROW_EXCLUSIVE)
         return
     for child in database.descendants(relation):
         context.effect(
@@ -97,16 +102,29 @@ def _referenced(context: Context, written: ddl.RangeVar) -> Relation:
     return context.relation(written)
 
 
+def _is_same(one: Constraint, other: Constraint) -> bool:
+    return (
+        one.kind == "foreign key"
+        and one.columns == other.columns
+        and one.referenced == other.referenced
+        and one.referenced_columns == other.referenced_columns
+    )
+
+
+def unproven_key(context: Context, partition: Relation, constraint: Constraint) -> Constraint | None:
+    """The partition's own NOT VALID foreign key that becomes part of a valid one of the parent: from 18 on."""
+    if context.version < NOT_NULLS_ARE_CONSTRAINTS or not constraint.is_validated:
+        return None
+    for own in partition.constraints.values():
+        if _is_same(own, constraint):
+            return own if own.is_enforced and not own.is_validated else None
+    return None
+
+
 def inherit_foreign_key(context: Context, partition: Relation, constraint: Constraint) -> bool:
     """Give a partition a foreign key of its parent; False where it has the same one already."""
     for own in partition.constraints.values():
-        if (
-            own.kind == "foreign key"
-            and own.columns == constraint.columns
-            and own.referenced == constraint.referenced
-            and own.referenced_columns == constraint.referenced_columns
-            and (own.is_validated or not constraint.is_validated)
-        ):
+        if _is_same(own, constraint) and (own.is_validated or not constraint.is_validated):
             return False
     name = constraint.name
     if name in partition.constraints:

@@ -42,7 +42,7 @@ def add_key(
     del is_born_null
     kind, action = _INDEX_KINDS[constraint.contype]
     if constraint.indexname:
-        _using_index(context, relation, constraint, kind, action)
+        _using_index(context, relation, constraint, kind, action, is_only=is_only)
         return
     elements: list[IndexElem] = []
     if kind == "exclusion":
@@ -112,9 +112,9 @@ def _go_below(
 ) -> None:
     """A primary key makes its columns NOT NULL in children too; a partitioned table's key is built in each partition."""
     is_strong = is_checked or context.version >= NOT_NULLS_ARE_CONSTRAINTS
+    is_strong = is_strong or (kind == "primary key" and relation.kind != "partitioned table")
     level = ACCESS_EXCLUSIVE if is_strong else SHARE
     scans = {}
-    is_strong = is_strong or (kind == "primary key" and relation.kind != "partitioned table")
     for child in context.database.descendants(relation):
         if kind == "primary key":
             scans[child.text] = not is_surely_not_null(child, columns) and holds_rows(child)
@@ -182,7 +182,13 @@ def _refuse_only(context: Context, relation: Relation, columns: Sequence[str]) -
 
 
 def _using_index(
-    context: Context, relation: Relation, constraint: ddl.Constraint, kind: indexes.ConstraintKind, action: Action
+    context: Context,
+    relation: Relation,
+    constraint: ddl.Constraint,
+    kind: indexes.ConstraintKind,
+    action: Action,
+    *,
+    is_only: bool,
 ) -> None:
     """ADD PRIMARY KEY or UNIQUE USING INDEX: the index is there; it takes the constraint's name."""
     place = Name(relation.name.schema, constraint.indexname)
@@ -221,6 +227,8 @@ def _using_index(
         return
     if kind == "primary key":
         _mark_key(context, relation, columns)
+    if index is not None and relation.children and not is_only:
+        _go_below(context, relation, index, kind, columns, is_checked=bool(is_scan))
     final = Name(relation.name.schema, name)
     if index is not None:
         index.constraint = name

@@ -91,7 +91,10 @@ def settle(context: Context, partition: Relation, parent: Relation, *, is_new_ta
         referenced = database.relations.get(constraint.referenced)
         is_added = False
         for table in (partition, *database.descendants(partition)):
-            if foreign_keys.inherit_foreign_key(context, table, constraint):
+            unproven = foreign_keys.unproven_key(context, table, constraint)
+            if unproven is not None and referenced is not None:
+                _validate_key(context, table, unproven, referenced)
+            elif foreign_keys.inherit_foreign_key(context, table, constraint):
                 is_added = True
                 if not is_new_table and referenced is not None:
                     _tell_key(context, table, constraint, referenced)
@@ -100,6 +103,24 @@ def settle(context: Context, partition: Relation, parent: Relation, *, is_new_ta
             context.effect("also lock", referenced, level, other_relation=partition.text)
     partition.triggers |= parent.triggers
     return built
+
+
+def _validate_key(context: Context, table: Relation, constraint: Constraint, referenced: Relation) -> None:
+    """A NOT VALID foreign key of the partition becomes part of the parent's valid one."""
+    is_scan = table.kind == "table"
+    context.effect(
+        "validate constraint",
+        table,
+        SHARE_ROW_EXCLUSIVE,
+        object_name=constraint.name,
+        columns=", ".join(constraint.columns),
+        other_relation=referenced.text,
+        definition="foreign key",
+        is_validated=True,
+        is_scan=is_scan,
+        reason="every row's reference is looked up" if is_scan else None,
+    )
+    constraint.is_validated = True
 
 
 def _tell_key(context: Context, table: Relation, constraint: Constraint, referenced: Relation) -> None:
