@@ -2,6 +2,7 @@
 -- title: Column dropped under running clients
 -- severity: error
 -- reads: migration_effect
+-- actions: drop column, alter type attribute
 -- message: The values of {column_name} in {relation} are gone for good, and statements of running clients that name it
 --     fail; drop it in a release after the last one that uses it.
 -- since: 0.1

@@ -2,6 +2,7 @@
 -- title: Column renamed under running clients
 -- severity: error
 -- reads: migration_effect
+-- actions: rename column, alter type attribute
 -- message: Statements of running clients that name {column_name} of {relation} fail from here on; add {new_name} beside
 --     it, write both, and drop the old column in a later release.
 -- since: 0.1

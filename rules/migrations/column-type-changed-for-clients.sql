@@ -2,6 +2,7 @@
 -- title: Column changes to a type of another kind under running clients
 -- severity: warning
 -- reads: migration_effect
+-- actions: alter column type
 -- message: Running clients that bind, compare or decode {column_name} of {relation} as {type_before} fail or misread it
 --     once it is {type_after}; add a column of the new type beside it.
 -- since: 0.1

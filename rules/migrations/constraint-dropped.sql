@@ -2,6 +2,7 @@
 -- title: Unique key dropped under running clients
 -- severity: warning
 -- reads: migration_effect, migration_step
+-- actions: drop constraint
 -- message: Without {constraint_name} ({kind}) nothing keeps duplicates out of {relation}, ON CONFLICT on its columns
 --     fails and its index is gone; add the new key first.
 -- since: 0.1

@@ -2,6 +2,7 @@
 -- title: Constraint that PostgreSQL does not enforce
 -- severity: info
 -- reads: migration_effect
+-- actions: add check, add foreign key, alter constraint
 -- message: {constraint_name} of {relation} only documents a wish: rows that break it are stored; enforce it when the data
 --     allows it.
 -- since: 0.1

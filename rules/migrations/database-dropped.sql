@@ -2,6 +2,7 @@
 -- title: Database dropped
 -- severity: error
 -- reads: migration_effect
+-- actions: drop database
 -- message: Everything in the database {relation} is gone for good; take this out of the migrations.
 -- since: 0.1
 --

@@ -2,6 +2,7 @@
 -- title: DELETE of every row
 -- severity: error
 -- reads: migration_effect
+-- actions: delete
 -- message: All rows of {relation} are gone for good, and stay locked until the transaction ends; say which rows have to go,
 --     and delete them in batches.
 -- since: 0.1

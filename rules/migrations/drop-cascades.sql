@@ -2,6 +2,8 @@
 -- title: DROP CASCADE takes what the migration does not name
 -- severity: warning
 -- reads: migration_effect
+-- actions: drop table, drop view, drop sequence, drop function, drop column, drop constraint, drop domain constraint,
+--     drop object, drop index, drop trigger, drop rule, drop policy
 -- message: CASCADE drops whatever depends on {subject} on the day it runs{known}; drop what depends on it by name.
 -- since: 0.1
 --

@@ -2,6 +2,7 @@
 -- title: Enum value renamed under running clients
 -- severity: error
 -- reads: migration_effect
+-- actions: rename enum value
 -- message: Running clients that write or compare with '{value}' of {relation} fail from here on, and those that read it
 --     meet '{new_name}'; add the new value beside the old one instead.
 -- fix: alter type {relation} add value if not exists '{escaped}' after '{value_escaped}';

@@ -2,6 +2,7 @@
 -- title: Extension dropped under running clients
 -- severity: warning
 -- reads: migration_effect
+-- actions: drop extension
 -- message: {what_happens}; drop {relation} in a release after the last one that uses it.
 -- since: 0.1
 --

@@ -2,6 +2,7 @@
 -- title: Function dropped under running clients
 -- severity: error
 -- reads: migration_effect
+-- actions: drop function
 -- message: Running clients that call {relation} fail {how_long}; {what_to_do}.
 -- since: 0.1
 --

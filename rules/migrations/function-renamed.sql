@@ -2,6 +2,7 @@
 -- title: Function renamed under running clients
 -- severity: error
 -- reads: migration_effect
+-- actions: rename function
 -- message: Running clients that call {relation} fail from here on; create {new_name} beside it and drop the old one in a
 --     later release.
 -- since: 0.1

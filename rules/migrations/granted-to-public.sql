@@ -2,6 +2,7 @@
 -- title: Privileges granted to everyone
 -- severity: warning
 -- reads: migration_effect
+-- actions: grant
 -- message: Every role of the database, also those made later, gets {privileges} on {relation}; grant it to a role that needs it.
 -- fix: revoke {privileges} on {object} from public;
 -- since: 0.1

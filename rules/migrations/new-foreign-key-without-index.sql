@@ -2,6 +2,7 @@
 -- title: New foreign key without an index on its columns
 -- severity: info
 -- reads: migration_effect
+-- actions: add foreign key
 -- message: Each delete in {referenced_relation} will read the whole of {relation} to look for rows that point to it; build
 --     an index on ({columns}).
 -- fix: create index {concurrently}on {relation} ({quoted});

@@ -2,6 +2,7 @@
 -- title: Column may be null from here on
 -- severity: info
 -- reads: migration_effect
+-- actions: drop not null
 -- message: Readers of {column_name} in {relation} that have never met a null may fail on the first one; let them handle it
 --     before anything writes one.
 -- since: 0.1

@@ -2,6 +2,7 @@
 -- title: DROP OWNED takes whatever a role owns
 -- severity: error
 -- reads: migration_effect, migration_step
+-- actions: drop object
 -- message: Every table, view and function that {role} owns in this database goes with all rows, for good; drop them by name,
 --     or give them to another role first.
 -- since: 0.1

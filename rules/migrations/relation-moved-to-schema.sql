@@ -2,6 +2,7 @@
 -- title: Object moved to another schema under running clients
 -- severity: error
 -- reads: migration_effect
+-- actions: set schema
 -- message: Statements of running clients find no {subject} any more once it is in schema {new_name}, unless their
 --     search_path has that schema; leave a view of the old name in its place.
 -- since: 0.1

@@ -2,6 +2,7 @@
 -- title: Row security switched on without a policy
 -- severity: warning
 -- reads: migration_effect
+-- actions: set row security
 -- message: Clients that do not own {relation} see no rows and can write none{when}; create its policies first.
 -- fix: create policy {policy} on {relation} using (…);
 -- since: 0.1

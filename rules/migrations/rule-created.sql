@@ -2,6 +2,7 @@
 -- title: Rewrite rule on a table in use
 -- severity: warning
 -- reads: migration_effect
+-- actions: create rule
 -- message: From here on every statement on {relation} is rewritten by a rule before it is planned; use a trigger.
 -- since: 0.1
 --

@@ -2,6 +2,7 @@
 -- title: Schema dropped with all that is in it
 -- severity: error
 -- reads: migration_effect
+-- actions: drop schema
 -- message: CASCADE drops every table, view and function in schema {relation} with all rows, for good; drop them by name
 --     first, so that the migration says what goes.
 -- since: 0.1

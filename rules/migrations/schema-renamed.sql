@@ -2,6 +2,7 @@
 -- title: Schema renamed under running clients
 -- severity: error
 -- reads: migration_effect
+-- actions: rename schema
 -- message: Every statement of running clients that names schema {relation}, and every search_path with it, misses its
 --     objects from here on; rename while no client runs.
 -- since: 0.1

@@ -2,6 +2,7 @@
 -- title: Sequence dropped under running clients
 -- severity: error
 -- reads: migration_effect
+-- actions: drop sequence
 -- message: Running clients that take numbers from {relation} fail from here on, and the number that it had reached is
 --     gone; drop it in a release after the last one that uses it.
 -- since: 0.1

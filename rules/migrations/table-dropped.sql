@@ -2,6 +2,7 @@
 -- title: Table dropped
 -- severity: error
 -- reads: migration_effect
+-- actions: drop table
 -- message: {what_happens}, and statements of running clients that name it fail; drop it in a release after the last one
 --     that uses it.
 -- since: 0.1

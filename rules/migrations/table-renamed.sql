@@ -2,6 +2,7 @@
 -- title: Table renamed under running clients
 -- severity: error
 -- reads: migration_effect
+-- actions: rename table
 -- message: Statements of running clients that name {relation} fail {how_long}; {what_to_do}.
 -- fix: begin;
 --     alter table {relation} rename to {new_name};

@@ -2,6 +2,7 @@
 -- title: Table truncated
 -- severity: error
 -- reads: migration_effect
+-- actions: truncate
 -- message: All rows of {relation} are gone for good, and every statement on it waits for its ACCESS EXCLUSIVE lock;
 --     delete the rows that have to go in batches, or save them first.
 -- since: 0.1

@@ -2,6 +2,7 @@
 -- title: Migration ends its runner's transaction
 -- severity: warning
 -- reads: migration_effect, migration_step
+-- actions: commit, rollback
 -- message: {command} ends the transaction that {runner} put around the file: {consequence}; take it out, or switch the
 --     runner's transaction off for this file.
 -- since: 0.1

@@ -2,6 +2,7 @@
 -- title: File ends inside a transaction
 -- severity: error
 -- reads: migration_effect, migration_step
+-- actions: begin
 -- message: The transaction that begins here never commits: when the session ends, all of it is rolled back without an
 --     error; add COMMIT.
 -- since: 0.1

@@ -2,6 +2,7 @@
 -- title: Triggers switched off on a table in use
 -- severity: warning
 -- reads: migration_effect, migration_step
+-- actions: set trigger state
 -- message: {what_happens} {where_found}; {what_to_do}.
 -- since: 0.1
 --

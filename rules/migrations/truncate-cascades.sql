@@ -2,6 +2,7 @@
 -- title: TRUNCATE CASCADE empties tables that the migration does not name
 -- severity: error
 -- reads: migration_effect
+-- actions: truncate
 -- message: All rows of {subject} are gone for good, and with them those of every table whose foreign keys lead there, at
 --     any depth{known}; name all tables that are to be emptied instead of CASCADE.
 -- since: 0.1

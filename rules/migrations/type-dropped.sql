@@ -2,6 +2,7 @@
 -- title: Type dropped under running clients
 -- severity: warning
 -- reads: migration_effect
+-- actions: drop type
 -- message: {what_happens}; drop the type {relation} in a release after the last one that uses it.
 -- since: 0.1
 --

@@ -2,6 +2,7 @@
 -- title: Type renamed under running clients
 -- severity: warning
 -- reads: migration_effect
+-- actions: rename type
 -- message: Casts and parameters of running clients that name the type {relation} fail from here on; keep the old name
 --     until no client uses it.
 -- since: 0.1

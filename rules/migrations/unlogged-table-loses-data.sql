@@ -2,6 +2,7 @@
 -- title: Unlogged table is empty after a crash
 -- severity: warning
 -- reads: migration_effect
+-- actions: set unlogged, create table, create table as
 -- message: {relation} is emptied by every crash of the server, and standbys never have its rows; keep it logged unless its
 --     rows can be made again.
 -- since: 0.1

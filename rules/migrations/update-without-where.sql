@@ -2,6 +2,7 @@
 -- title: UPDATE of every row in one statement
 -- severity: warning
 -- reads: migration_effect, migration_step
+-- actions: update
 -- message: Every row of {relation} is written anew and stays locked until the transaction ends: writers wait, the table
 --     grows to twice its size; update in batches, each in a transaction of its own.
 -- fix: update {relation} set … where id between $1 and $2 and …;

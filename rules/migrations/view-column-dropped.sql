@@ -2,6 +2,7 @@
 -- title: CREATE OR REPLACE VIEW loses or changes a column
 -- severity: error
 -- reads: migration_effect, migration_step
+-- actions: replace view
 -- message: PostgreSQL refuses to replace {relation} ({refusal}); drop and create it in one transaction once no client
 --     uses what changes.
 -- fix: begin;

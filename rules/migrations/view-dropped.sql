@@ -2,6 +2,7 @@
 -- title: View dropped under running clients
 -- severity: error
 -- reads: migration_effect
+-- actions: drop view
 -- message: Statements of running clients that name {relation} fail {how_long}; {what_to_do}.
 -- since: 0.1
 --

@@ -2,6 +2,7 @@
 -- title: View renamed under running clients
 -- severity: error
 -- reads: migration_effect
+-- actions: rename view, rename table
 -- message: Statements of running clients that name {relation} fail {how_long}; {what_to_do}.
 -- fix: begin;
 --     alter view {relation} rename to {new_name};

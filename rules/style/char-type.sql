@@ -2,6 +2,7 @@
 -- title: Column of type char(n)
 -- severity: info
 -- reads: migration_effect
+-- actions: create column, add column
 -- message: {column_name} of {relation} is {type}: it is padded with blanks that comparisons ignore and patterns do not; use
 --     text.
 -- since: 0.1

@@ -2,6 +2,7 @@
 -- title: Key of four bytes or less
 -- severity: info
 -- reads: migration_effect
+-- actions: create column, add column
 -- message: {column_name} of {relation} is {type} and ends at {largest}; make it bigint.
 -- since: 0.1
 --

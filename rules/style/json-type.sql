@@ -2,6 +2,7 @@
 -- title: json instead of jsonb
 -- severity: info
 -- reads: migration_effect
+-- actions: create column, add column
 -- message: {column_name} of {relation} is json: it is parsed on every read, cannot be compared or indexed; use jsonb.
 -- since: 0.1
 --

@@ -2,6 +2,7 @@
 -- title: Column of type money
 -- severity: info
 -- reads: migration_effect
+-- actions: create column, add column
 -- message: {column_name} of {relation} is money: it has no currency, and lc_monetary decides what its text means; use
 --     numeric.
 -- since: 0.1

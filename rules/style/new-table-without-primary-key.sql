@@ -2,6 +2,7 @@
 -- title: New table without a primary key
 -- severity: info
 -- reads: migration_effect
+-- actions: create table, create table as
 -- message: {relation} gets no primary key: its rows cannot be told apart, and logical replication refuses to update or
 --     delete them; give it one.
 -- since: 0.1

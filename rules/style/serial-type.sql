@@ -2,6 +2,7 @@
 -- title: serial instead of identity
 -- severity: info
 -- reads: migration_effect
+-- actions: create column, add column
 -- message: {column_name} of {relation} is a serial; `generated always as identity` is the standard form, with privileges
 --     and a sequence that belong to the table.
 -- since: 0.1

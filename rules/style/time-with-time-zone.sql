@@ -2,6 +2,7 @@
 -- title: time with time zone
 -- severity: info
 -- reads: migration_effect
+-- actions: create column, add column
 -- message: {column_name} of {relation} is timetz: without a date an offset means nothing when summer time changes; use
 --     timestamptz, or time and the name of the zone.
 -- since: 0.1

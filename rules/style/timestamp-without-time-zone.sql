@@ -2,6 +2,7 @@
 -- title: timestamp without time zone
 -- severity: info
 -- reads: migration_effect
+-- actions: create column, add column
 -- message: {column_name} of {relation} holds a date and time but no moment: nobody knows in which zone; use timestamptz.
 -- since: 0.1
 --

@@ -2,6 +2,7 @@
 -- title: varchar with a length limit
 -- severity: info
 -- reads: migration_effect
+-- actions: create column, add column
 -- message: {column_name} of {relation} is {type}; text with a CHECK on its length is as fast, and its limit can be changed
 --     without a lock that readers wait for.
 -- since: 0.1
