@@ -168,7 +168,7 @@ def _is_queried(name: str, by_relation: dict[str, list[Effect]], observed: Obser
     if any(effect.action in _QUERIES for effects in by_relation.values() for effect in effects):
         return True
     if any(
-        effect.action == "alter column type" and effect.other_relation == name
+        effect.action in {"alter column type", "validate constraint"} and effect.other_relation == name
         for effects in by_relation.values()
         for effect in effects
     ):  # its foreign key is made again, and looked up
