@@ -2,6 +2,7 @@
 -- title: SET ACCESS METHOD writes the table anew
 -- severity: error
 -- reads: migration_effect
+-- actions: set access method
 -- message: Another access method writes all of {relation} and its indexes anew while reads and writes wait.
 -- since: 0.1
 --

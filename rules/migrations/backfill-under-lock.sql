@@ -2,6 +2,7 @@
 -- title: Rows filled or moved while a table is locked
 -- severity: warning
 -- reads: migration_effect, migration_step
+-- actions: update, delete, merge, insert, copy, create table as, create materialized view
 -- message: {locked} is locked since line {line_locked} (ACCESS EXCLUSIVE), so reads and writes of it wait until {work};
 --     commit first, and do it in batches.
 -- since: 0.1

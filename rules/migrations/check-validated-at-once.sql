@@ -2,6 +2,7 @@
 -- title: CHECK constraint tested on all rows under an exclusive lock
 -- severity: error
 -- reads: migration_effect
+-- actions: add check
 -- message: Reads and writes of {relation} wait while every row is tested against {constraint}; add it NOT VALID and
 --     validate it in a transaction of its own.
 -- repair: not-valid

@@ -2,6 +2,7 @@
 -- title: Type change that may write the table anew
 -- severity: warning
 -- reads: migration_effect
+-- actions: alter column type
 -- message: Changing {column} {change} may write all of {relation} anew while reads and writes wait: that depends on
 --     {what}.
 -- since: 0.1

@@ -2,6 +2,7 @@
 -- title: Type change that builds indexes anew
 -- severity: error
 -- reads: migration_effect
+-- actions: alter column type
 -- message: Changing {column} to {type} leaves the rows of {relation} as they are, but builds indexes over it anew while
 --     reads and writes wait{because}; drop those first, and build them concurrently afterwards.
 -- since: 0.1

@@ -2,6 +2,7 @@
 -- title: Type change that writes the table anew
 -- severity: error
 -- reads: migration_effect
+-- actions: alter column type
 -- message: {change} writes all of {relation} and its indexes anew while reads and writes wait{because}; add a column of
 --     the new type, fill it in batches, and switch over.
 -- since: 0.1

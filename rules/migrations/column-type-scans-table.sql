@@ -2,6 +2,7 @@
 -- title: Type change that reads the whole table
 -- severity: error
 -- reads: migration_effect
+-- actions: alter column type
 -- message: Changing {column} to {type} does not rewrite {relation}, but it reads every row while reads and writes
 --     wait{because}.
 -- since: 0.1

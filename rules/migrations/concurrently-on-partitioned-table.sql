@@ -2,6 +2,7 @@
 -- title: CONCURRENTLY on a partitioned table
 -- severity: error
 -- reads: migration_effect
+-- actions: create index, drop index
 -- message: {relation} is partitioned, and PostgreSQL refuses to {action} concurrently there; {cure}.
 -- since: 0.1
 --

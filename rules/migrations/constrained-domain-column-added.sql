@@ -2,6 +2,7 @@
 -- title: Column of a domain with constraints added
 -- severity: error
 -- reads: migration_effect
+-- actions: add column
 -- message: {type} has constraints that every row is held against, so {relation} {written} anew while reads and writes
 --     wait; add {column} with the base type and a CHECK that is NOT VALID at first.
 -- since: 0.1

@@ -2,6 +2,7 @@
 -- title: DEFAULT partition read to let a new partition in
 -- severity: warning
 -- reads: migration_effect
+-- actions: create partition, attach partition
 -- message: Every row of the DEFAULT partition {default_partition} is read under ACCESS EXCLUSIVE, to see that none
 --     belongs in the new partition; give it a CHECK that excludes the new bounds first.
 -- since: 0.1

@@ -2,6 +2,7 @@
 -- title: Domain constraint tested on every table that uses the domain
 -- severity: error
 -- reads: migration_effect
+-- actions: add domain constraint
 -- message: Writes to {relations} wait while every value of {domain} is tested; add the constraint NOT VALID, and
 --     validate it at a quiet time, in a transaction of its own.
 -- fix: alter domain {domain} add {definition} not valid;

@@ -2,6 +2,7 @@
 -- title: SET NOT NULL on a domain reads every table that uses it
 -- severity: error
 -- reads: migration_effect
+-- actions: set domain not null
 -- message: Writes to {relations} wait while every value of {domain} is tested for null; add a CHECK that is NOT VALID
 --     at first instead.
 -- fix: alter domain {domain} add constraint {constraint} check (value is not null) not valid;

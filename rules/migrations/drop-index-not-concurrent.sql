@@ -2,6 +2,7 @@
 -- title: Index dropped without CONCURRENTLY
 -- severity: warning
 -- reads: migration_effect, migration_step
+-- actions: drop index
 -- message: Dropping {index} asks for ACCESS EXCLUSIVE on {relation}: behind one long query, all reads and writes of it
 --     queue; drop it concurrently, outside a transaction.
 -- repair: concurrently

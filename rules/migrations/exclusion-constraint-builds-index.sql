@@ -2,6 +2,7 @@
 -- title: EXCLUDE constraint builds its index under an exclusive lock
 -- severity: error
 -- reads: migration_effect
+-- actions: add exclusion
 -- message: Reads and writes of {relation} wait while {constraint} is built and checked, and no concurrent form exists;
 --     do it at a quiet time, with a short lock_timeout.
 -- since: 0.1

@@ -2,6 +2,7 @@
 -- title: SET EXPRESSION computes every row anew
 -- severity: error
 -- reads: migration_effect
+-- actions: set expression
 -- message: A new expression for {column} writes all of {relation} and its indexes anew while reads and writes wait.
 -- since: 0.1
 --

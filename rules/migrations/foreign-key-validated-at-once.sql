@@ -2,6 +2,7 @@
 -- title: Foreign key checked against all rows while both tables are locked
 -- severity: error
 -- reads: migration_effect, migration_step
+-- actions: add foreign key
 -- message: Writes to {tables} wait while every row of {relation} is checked; {cure}.
 -- repair: not-valid
 -- since: 0.1

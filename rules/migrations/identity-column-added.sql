@@ -2,6 +2,7 @@
 -- title: Identity column added to a table in use
 -- severity: error
 -- reads: migration_effect
+-- actions: add column
 -- message: Every row of {relation} gets its number when {column} is added, so the table is written anew while reads and
 --     writes wait; add a plain column, fill it in batches, and make it an identity then.
 -- since: 0.1

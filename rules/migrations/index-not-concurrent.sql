@@ -2,6 +2,7 @@
 -- title: Index built without CONCURRENTLY
 -- severity: error
 -- reads: migration_effect
+-- actions: create index
 -- message: Writes to {relation} wait while {index} is built; {cure}.
 -- repair: concurrently
 -- since: 0.1

@@ -2,6 +2,7 @@
 -- title: IF NOT EXISTS keeps an INVALID index
 -- severity: info
 -- reads: migration_step, migration_effect
+-- actions: create index
 -- message: If an earlier try of this build failed, IF NOT EXISTS keeps the INVALID index {index} that it left and
 --     reports success; drop it concurrently first.
 -- fix: drop index concurrently if exists {index};

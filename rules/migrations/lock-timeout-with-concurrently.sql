@@ -2,6 +2,7 @@
 -- title: A timeout in force while an index is built concurrently
 -- severity: warning
 -- reads: migration_effect, migration_step
+-- actions: create index, drop index, reindex, detach partition
 -- message: A {timeout} of {timeout_ms} is in force: if {object} has to wait for one longer transaction, it fails and
 --     leaves {left_behind}; set {timeout} = 0 before it.
 -- fix: set {timeout} = 0;

@@ -2,6 +2,7 @@
 -- title: SET LOGGED or UNLOGGED writes the table anew
 -- severity: error
 -- reads: migration_effect
+-- actions: set logged, set unlogged
 -- message: {action} writes all of {relation} and its indexes anew while reads and writes wait.
 -- since: 0.1
 --

@@ -2,6 +2,7 @@
 -- title: Materialized view refreshed without CONCURRENTLY
 -- severity: warning
 -- reads: migration_effect
+-- actions: refresh materialized view
 -- message: Reads of {relation} wait until its whole query has run; {cure}.
 -- repair: concurrently
 -- since: 0.1

@@ -2,6 +2,7 @@
 -- title: NOT NULL tested on all rows under an exclusive lock
 -- severity: error
 -- reads: migration_effect
+-- actions: set not null, add not null, add column
 -- message: Reads and writes of {relation} {wait} while every row is tested for nulls in {column}; {cure}.
 -- repair: not-null-by-check
 -- since: 0.1

@@ -2,6 +2,7 @@
 -- title: NOT VALID foreign key on a partitioned table
 -- severity: error
 -- reads: migration_effect, migration_step
+-- actions: add foreign key
 -- message: PostgreSQL {server_version} refuses a NOT VALID foreign key on a partitioned table, and {relation} is one;
 --     add it to each partition NOT VALID, validate those, and add it to the parent last.
 -- since: 0.1

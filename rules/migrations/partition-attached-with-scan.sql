@@ -2,6 +2,7 @@
 -- title: Partition attached without a constraint that proves its bounds
 -- severity: warning
 -- reads: migration_effect
+-- actions: attach partition
 -- message: Attaching {partition} {reads} all its rows under ACCESS EXCLUSIVE on it, to see that they belong there; add
 --     a CHECK with the bounds first, NOT VALID, and validate it.
 -- since: 0.1

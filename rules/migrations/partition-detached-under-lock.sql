@@ -2,6 +2,7 @@
 -- title: Partition detached without CONCURRENTLY
 -- severity: warning
 -- reads: migration_effect, migration_step
+-- actions: detach partition
 -- message: Detaching {partition} asks for ACCESS EXCLUSIVE on {relation}: behind one long query, all reads and writes
 --     of every partition queue; detach it concurrently, outside a transaction.
 -- repair: concurrently

@@ -2,6 +2,7 @@
 -- title: Primary key builds its index under an exclusive lock
 -- severity: error
 -- reads: migration_effect
+-- actions: add primary key
 -- message: Reads and writes of {relation} wait while the index of its primary key is built; {cure}.
 -- repair: using-index
 -- since: 0.1

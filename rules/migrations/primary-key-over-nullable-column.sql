@@ -2,6 +2,7 @@
 -- title: Primary key over a column that may hold nulls
 -- severity: error
 -- reads: migration_effect
+-- actions: add primary key
 -- message: The index is there, but {columns} {state}: reads and writes of {relation} wait while every row is tested for
 --     nulls; make it NOT NULL behind a validated CHECK first.
 -- fix: alter table {relation} add constraint {check} check ({condition}) not valid;

@@ -2,6 +2,7 @@
 -- title: NOT NULL column added without a default
 -- severity: error
 -- reads: migration_effect, migration_step
+-- actions: add column
 -- message: Adding {column} NOT NULL without a default fails as soon as {relation} holds a row; give it a default, or
 --     add it nullable, fill it, and set NOT NULL then.
 -- fix: alter table {relation} add column {column_sql} {type};

@@ -2,6 +2,7 @@
 -- title: serial column added to a table in use
 -- severity: error
 -- reads: migration_effect
+-- actions: add column
 -- message: Every row of {relation} gets its number when {column} is added, so the table is written anew while reads and
 --     writes wait; add a plain column with a sequence as its default, and fill old rows in batches.
 -- since: 0.1

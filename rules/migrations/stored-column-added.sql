@@ -2,6 +2,7 @@
 -- title: Stored generated column added to a table in use
 -- severity: error
 -- reads: migration_effect
+-- actions: add column
 -- message: {column} is computed and stored for every row, so {relation} is written anew while reads and writes wait;
 --     use an ordinary column kept by a trigger, or (18 and later) a virtual one.
 -- since: 0.1

@@ -2,6 +2,7 @@
 -- title: Table locked by hand
 -- severity: warning
 -- reads: migration_effect, migration_step
+-- actions: lock table
 -- message: LOCK TABLE holds {lock} on {relation} to the end of the transaction: {who} until then; leave it out, or keep
 --     the transaction to a few quick statements.
 -- since: 0.1

@@ -2,6 +2,7 @@
 -- title: CLUSTER writes the table anew
 -- severity: error
 -- reads: migration_effect
+-- actions: cluster
 -- message: CLUSTER writes {subject} and its indexes anew, in order, while reads and writes wait.
 -- since: 0.1
 --

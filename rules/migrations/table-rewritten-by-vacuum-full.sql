@@ -2,6 +2,7 @@
 -- title: VACUUM FULL writes the table anew
 -- severity: error
 -- reads: migration_effect
+-- actions: vacuum full
 -- message: VACUUM FULL writes {subject} and its indexes anew while reads and writes wait; a plain VACUUM stops nobody.
 -- since: 0.1
 --

@@ -2,6 +2,7 @@
 -- title: SET TABLESPACE copies the table under an exclusive lock
 -- severity: error
 -- reads: migration_effect
+-- actions: set tablespace
 -- message: {object} is copied to another tablespace while reads and writes of {relation} wait.
 -- since: 0.1
 --

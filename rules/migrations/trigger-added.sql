@@ -2,6 +2,7 @@
 -- title: Trigger added to a table in use
 -- severity: info
 -- reads: migration_effect
+-- actions: create trigger
 -- message: {trigger} will run inside the writes of {relation}, and adding it stops all of them (SHARE ROW EXCLUSIVE)
 --     until the transaction ends; keep both the function and the transaction short.
 -- since: 0.1

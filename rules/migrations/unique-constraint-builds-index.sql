@@ -2,6 +2,7 @@
 -- title: UNIQUE constraint builds its index under an exclusive lock
 -- severity: error
 -- reads: migration_effect
+-- actions: add unique
 -- message: Reads and writes of {relation} wait while the index behind {constraint} is built; {cure}.
 -- repair: using-index
 -- since: 0.1

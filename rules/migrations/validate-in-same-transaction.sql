@@ -2,6 +2,7 @@
 -- title: Constraint validated while its table is still locked
 -- severity: error
 -- reads: migration_effect, migration_step
+-- actions: validate constraint
 -- message: The transaction holds {lock} on {relation} since line {line_locked}, so {who} while {constraint} is
 --     validated against every row; validate it in a transaction of its own.
 -- repair: validate-later

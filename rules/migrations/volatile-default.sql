@@ -2,6 +2,7 @@
 -- title: Column added with a volatile default
 -- severity: error
 -- reads: migration_effect
+-- actions: add column
 -- message: {default} {volatility} for each row, so PostgreSQL {writes} all of {relation} anew while reads and writes
 --     wait; add {column} without it, set the default then, and fill old rows in batches.
 -- fix: alter table {relation} add column {column_sql} {type};
