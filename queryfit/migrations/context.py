@@ -158,6 +158,11 @@ class Context(Struct):
         if self.is_in_block:
             self.refuse(f"{command} cannot run inside a transaction block")
 
+    def only_in_block(self, command: str) -> None:
+        """PostgreSQL refuses the command outside a transaction block."""
+        if not self.is_in_block:
+            self.refuse(f"{command} can only be used in transaction blocks")
+
     def refuse(self, reason: str) -> None:
         """PostgreSQL refuses the statement here, for sure: the first reason stays."""
         self.step.refusal = self.step.refusal or reason

@@ -183,7 +183,7 @@ class _Replayer:
         context.is_in_block = False
         context.database.end_transaction()
 
-    def _control(  # noqa: C901 -- a table
+    def _control(  # noqa: C901, PLR0912 -- a table
         self,
         context: Context,
         block: _Block,
@@ -198,9 +198,13 @@ class _Replayer:
             case "TRANS_STMT_BEGIN" | "TRANS_STMT_START":
                 if context.transaction is None:
                     self._enter(context, block, number)
-            case "TRANS_STMT_SAVEPOINT":
+            case "TRANS_STMT_SAVEPOINT" if context.transaction is not None:
                 kept = self._kept(context, block, number)
                 block.savepoints.append((node.savepoint_name, kept, context.settings, context.after_commit))
+            case "TRANS_STMT_RELEASE":
+                if any(saved[0] == node.savepoint_name for saved in block.savepoints):
+                    while block.savepoints.pop()[0] != node.savepoint_name:
+                        pass
             case "TRANS_STMT_ROLLBACK_TO":
                 while block.savepoints and block.savepoints[-1][0] != node.savepoint_name:
                     block.savepoints.pop()

@@ -744,6 +744,7 @@ class ExecuteStmt(Struct, frozen=True):
 
 
 class DeclareCursorStmt(Struct, frozen=True):
+    options: int = 0
     query: dict[str, Raw] = {}
 
 

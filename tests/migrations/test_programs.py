@@ -205,7 +205,8 @@ def test_a_function_whose_body_changes_nothing_hides_nothing() -> None:
     harmless = "create function h(p text) returns text language plpgsql as 'begin return p || gen_random_uuid(); end';"
     assert last_step(replayed(harmless + "update t set id = h(id) where id is null")).unseen is None
     assert last_step(replayed(harmless + "select h('a')")).unseen is None
-    through = "create function f() returns void language plpgsql as 'begin execute x; end';" + (
+    through = (
+        "create function f() returns void language plpgsql as 'begin execute x; end';"
         "create function h() returns void language plpgsql as 'begin perform f(); end';"
     )
     assert last_step(replayed(through + "select h()")).unseen == "what h() does"

@@ -167,3 +167,23 @@ def test_settings_are_effects() -> None:
     assert effect.definition == "a, b"
     (effect,) = last_effects(replayed("reset lock_timeout"))
     assert effect.definition is None
+
+
+@pytest.mark.parametrize(
+    "statement", ["lock table t", "savepoint a", "rollback to a", "release a", "declare c cursor for select 1"]
+)
+def test_some_commands_need_a_transaction_block(statement: str) -> None:
+    assert (last_step(replayed(statement)).refusal or "").endswith("can only be used in transaction blocks")
+    assert replayed(f"begin; savepoint a; {statement}").steps[2].refusal is None
+    assert last_step(replayed(statement, transactions="file")).refusal is None
+
+
+def test_a_cursor_with_hold_needs_none() -> None:
+    assert last_step(replayed("declare c cursor with hold for select 1")).refusal is None
+
+
+def test_a_released_savepoint_is_gone() -> None:
+    run = replayed(
+        "begin; savepoint s; create table a (id int); savepoint s; create table b (id int); release s; rollback to s; commit"
+    )
+    assert run.databases[0].relations == {}

@@ -346,6 +346,7 @@ def _written(text: str) -> RangeVar:
 
 def lock(context: Context, statement: LockStmt) -> None:
     """LOCK TABLE; of a view, also the tables that it reads."""
+    context.only_in_block("LOCK TABLE")
     if not context.is_in_block and not context.step.is_nested:
         context.refuse("LOCK TABLE can only be used in transaction blocks")
     for node in statement.relations:

@@ -44,6 +44,8 @@ from queryfit.sql.ddl import (
 )
 from queryfit.sql.names import qualified, quote_identifier
 
+_FAILOVER_SINCE = 17
+_TWO_PHASE_SINCE = 18
 Handler = Callable[[Context, Any], None]
 
 
@@ -238,15 +240,19 @@ def alter_subscription(context: Context, statement: AlterSubscriptionStmt) -> No
     }.get(statement.kind)
     if changes == "REFRESH":
         context.not_in_block("ALTER SUBSCRIPTION ... REFRESH")
+    elif statement.kind == "ALTER_SUBSCRIPTION_OPTIONS":
+        if context.version >= _FAILOVER_SINCE and option(statement.options, "failover") is not None:
+            context.not_in_block("ALTER SUBSCRIPTION ... SET (failover)")
+        elif context.version >= _TWO_PHASE_SINCE and not _is_on(statement.options, "two_phase", True):
+            context.not_in_block("ALTER SUBSCRIPTION ... SET (two_phase)")
     elif changes is not None and _is_on(statement.options, "refresh", True):
         context.not_in_block("ALTER SUBSCRIPTION with refresh")
     context.thing("alter object", quote_identifier(statement.subname), "other", definition="subscription")
 
 
 def drop_subscription(context: Context, statement: DropSubscriptionStmt) -> None:
-    """DROP SUBSCRIPTION drops its slot too; one without a slot may go in a block, which cannot be seen here."""
-    if not context.is_in_block:
-        context.step.refused_in_transaction = "DROP SUBSCRIPTION"
+    """DROP SUBSCRIPTION drops its slot too. One without a slot may go in a block, but who has none is not known here."""
+    context.step.refused_in_transaction = "DROP SUBSCRIPTION"
     context.thing("drop object", quote_identifier(statement.subname), "other", definition="subscription")
 
 

@@ -20,12 +20,10 @@ from queryfit.sql.ddl import (
 )
 
 _WORD = re.compile(r"\w+")
-_CHANGES = frozenset(
-    """
-    create alter drop truncate execute call comment grant revoke reindex refresh lock cluster insert update delete merge
-    copy
-    """.split()
-)
+_CHANGES = frozenset({
+    "create", "alter", "drop", "truncate", "execute", "call", "comment", "grant", "revoke", "reindex", "refresh", "lock",
+    "cluster", "insert", "update", "delete", "merge", "copy",
+})  # fmt: skip
 _INPUTS = frozenset({"FUNC_PARAM_DEFAULT", "FUNC_PARAM_IN", "FUNC_PARAM_INOUT", "FUNC_PARAM_VARIADIC"})
 _VOLATILITIES: dict[str, Any] = {"immutable": "immutable", "stable": "stable", "volatile": "volatile"}
 
@@ -129,7 +127,7 @@ def _differ(one: Type | None, other: Type | None) -> bool:
     return _plain(one) != _plain(other)
 
 
-def _take(function: Function, options: list[Node]) -> None:
+def _take(function: Function, options: list[Node]) -> None:  # noqa: C901 -- a table
     """Take in the options of CREATE or ALTER FUNCTION."""
     for node in options:
         chosen = node.DefElem

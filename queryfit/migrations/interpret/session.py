@@ -126,6 +126,8 @@ def _text(values: Sequence[Any]) -> str:
     return ", ".join("" if value is None else str(value) for value in values)
 
 
+_WITH_HOLD = 1 << 5  # a bit of a cursor's options, see parsenodes.h
+
 _TRANSACTION_ACTIONS: dict[str, Any] = {
     "TRANS_STMT_BEGIN": "begin",
     "TRANS_STMT_START": "begin",
@@ -142,6 +144,12 @@ def transaction(context: Context, statement: TransactionStmt) -> None:
             context.not_in_block("COMMIT PREPARED")
         case "TRANS_STMT_ROLLBACK_PREPARED":
             context.not_in_block("ROLLBACK PREPARED")
+        case "TRANS_STMT_SAVEPOINT":
+            context.only_in_block("SAVEPOINT")
+        case "TRANS_STMT_ROLLBACK_TO":
+            context.only_in_block("ROLLBACK TO SAVEPOINT")
+        case "TRANS_STMT_RELEASE":
+            context.only_in_block("RELEASE SAVEPOINT")
     words = statement.kind.removeprefix("TRANS_STMT_").replace("_", " ").lower()
     context.thing(
         _TRANSACTION_ACTIONS.get(statement.kind, "other"),
@@ -189,6 +197,8 @@ def explain(context: Context, statement: ExplainStmt) -> None:
 
 def declare_cursor(context: Context, statement: DeclareCursorStmt) -> None:
     """A cursor's query takes the locks of the query at once."""
+    if not statement.options & _WITH_HOLD:
+        context.only_in_block("DECLARE CURSOR")
     run_inner(context, statement.query)
 
 

@@ -26,6 +26,9 @@ def create_trigger(context: Context, statement: CreateTrigStmt) -> None:
     if statement.trigname in relation.triggers and not statement.replace:
         context.refuse(f'trigger "{statement.trigname}" for relation {relation.text} already exists')
         return
+    if relation.is_known and (relation.kind == "view") != (kind == "view") and (statement.row or kind == "view"):
+        context.refuse(f"{relation.text} is a {relation.kind}")
+        return
     if relation.kind == "materialized view":
         context.refuse(f"{relation.text} is a materialized view, which cannot have triggers")
         return
