@@ -187,7 +187,8 @@ def test_what_a_change_loses_without_an_error(before: str, after: str, is_lossy:
 @pytest.mark.parametrize(
     ("before", "after", "is_breaking"),
     [("text", "int4", True), ("int4", "int8", False), ("int4", "text", True), ("text", "varchar(10)", False),
-     ("text", "text[]", True), ("timestamp", "timestamptz", False), ("free_int", "int8", False), ("uuid", "text", True)],
+      ("text", "text[]", True), ("timestamp", "timestamptz", False), ("free_int", "int8", False),
+     ("uuid", "text", True)],
 )  # fmt: skip
 def test_another_kind_of_value_breaks_clients(before: str, after: str, is_breaking: bool) -> None:
     context = context_of(18, "UTC")

@@ -59,7 +59,9 @@ def context() -> Context:
 
 def default(expression: str) -> Raw:
     statement = ddl.statements(f"alter table t alter c set default ({expression})")[0].node
-    return statement.cmds[0].AlterTableCmd.def_
+    expression = statement.cmds[0].AlterTableCmd.def_
+    assert isinstance(expression, Raw)
+    return expression
 
 
 @pytest.fixture(params=sorted(available()))

@@ -18,6 +18,7 @@ from queryfit.sql import ddl
 from queryfit.sql.ddl import NOTHING, AlterTableCmd, AlterTableStmt, CollateClause, ColumnDef
 
 SYSTEM_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
+INTEGERS = frozenset(Type("pg_catalog", name) for name in ("int2", "int4", "int8"))
 _ATTRIBUTES = {
     "CONSTR_ATTR_DEFERRABLE": {"deferrable": True},
     "CONSTR_ATTR_DEFERRED": {"deferrable": True, "initdeferred": True},
@@ -35,6 +36,7 @@ class Definition(Struct):
     word: str | None = None  # serial, identity, stored, virtual
     default: str | None = None  # the text of its DEFAULT or of what it is generated from
     culprit: str = ""  # the function that makes the default volatile
+    domain_default: DefaultKind | None = None  # of its domain, where it has none of its own
     is_written: bool = False  # a default or expression is written: references are then looked up even for nulls
     constraints: list[ddl.Constraint] = []
     domain: str | None = None  # the domain that it is of, where that has constraints
@@ -83,7 +85,7 @@ def _of_domain(context: Context, kind: Type, found: Definition) -> None:
     seen = 0
     while domain is not None and seen <= len(database.domains):
         if domain.has_default:
-            found.column.default = domain.default or "unknown"
+            found.domain_default = domain.default or "unknown"
             found.culprit = f"the default of domain {domain.name.text}"
             break
         domain = domain_of(database, domain.base) if domain.base is not None else None
@@ -102,10 +104,10 @@ def _read_constraints(context: Context, definition: ColumnDef, found: Definition
             column.is_not_null = True
             found.not_null_name = entry.conname
         elif kind == "CONSTR_DEFAULT":
-            found.is_written = True
+            found.is_written, found.domain_default, found.culprit = True, None, ""
             found.default = text_between(context, entry.location, following, "default")
             if bytes(entry.raw_expr).startswith(_NULL):
-                column.default = None  # DEFAULT NULL is no default, not even of the domain's
+                column.default = None  # DEFAULT NULL is no default
             else:
                 _refuse_default(context, entry.raw_expr)
                 column.default_expression = entry.raw_expr
@@ -119,7 +121,7 @@ def _read_constraints(context: Context, definition: ColumnDef, found: Definition
             found.is_written = True
             column.generated = entry.generated_kind or "s"
             column.generation_expression = entry.raw_expr
-            column.default = None
+            column.default = found.domain_default = None
             found.word = GENERATED_WORDS.get(column.generated, "stored")
             found.default = text_between(context, entry.location, following, "generated")
         elif kind in _ATTRIBUTES:
@@ -157,7 +159,7 @@ def add_column(  # noqa: C901, PLR0912 -- one thing after the other
         return
     found = defined(context, definition)
     column = found.column
-    if column.name in relation.columns and not _is_refused_kind(context, relation):
+    if column.name in relation.columns and not _is_refused_kind(relation):
         context.effect("add column", relation, ACCESS_EXCLUSIVE, column_name=column.name,
                        type_after=type_text(column.type), is_present=False)  # fmt: skip
         if not action.missing_ok:
@@ -166,18 +168,19 @@ def add_column(  # noqa: C901, PLR0912 -- one thing after the other
     is_only = statement.relation is not None and not statement.relation.inh
     children = list(context.database.descendants(relation)) if relation.children else []
     _refuse(context, relation, found, children, is_only=is_only)
+    if any(entry.contype == "CONSTR_PRIMARY" for entry in found.constraints):
+        column.is_not_null = True
     is_rewrite, is_scan, reason = _work(relation, found)
-    is_key = any(entry.contype == "CONSTR_PRIMARY" for entry in found.constraints)
     context.effect(
         "add column",
         relation,
         ACCESS_EXCLUSIVE,
         column_name=column.name,
         type_after=type_text(column.type),
-        is_default=column.default is not None or bool(column.generated),
+        is_default=(column.default or found.domain_default) is not None or bool(column.generated),
         definition=found.default,
         new_name=found.word,
-        object_name="not null" if column.is_not_null or is_key else None,
+        object_name="not null" if column.is_not_null else None,
         is_validated=False if is_scan and column.is_not_null else None,
         is_rewrite=is_rewrite,
         is_scan=is_scan,
@@ -308,28 +311,27 @@ def _work(  # noqa: PLR0911 -- the first reason counts
         return True, False, "every row gets a number of its sequence"
     if found.domain is not None:
         return True, False, f"constraints of domain {found.domain} are checked"
-    if column.default == "volatile":
+    default = column.default or found.domain_default
+    if default == "volatile":
         return True, False, f"default {found.culprit} is volatile"
-    if column.default == "unknown":
+    if default == "unknown":
         return None, False, f"whether default {found.culprit} is volatile is not known"
-    if column.default is not None or not column.is_not_null:
-        is_null_key = column.default is None and any(entry.contype == "CONSTR_PRIMARY" for entry in found.constraints)
-        return False, is_null_key, "NOT NULL without a default is checked" if is_null_key else None
+    if default is not None or not column.is_not_null:
+        return False, False, None
     return False, True, "NOT NULL without a default is checked"
 
 
-def _is_refused_kind(context: Context, relation: Relation) -> bool:
-    del context
+def _is_refused_kind(relation: Relation) -> bool:
     return relation.kind in {"view", "materialized view", "sequence", "index"}
 
 
-def _refuse(
+def _refuse(  # noqa: C901 -- a list of refusals
     context: Context, relation: Relation, found: Definition, children: list[Relation], *, is_only: bool
 ) -> None:
     """What PostgreSQL refuses for sure."""
     name = found.column.name
     table = relation.name.name
-    if _is_refused_kind(context, relation) and relation.is_known:
+    if _is_refused_kind(relation) and relation.is_known:
         context.refuse(f'ALTER action ADD COLUMN cannot be performed on relation "{table}"')
     elif relation.is_partition:
         context.refuse("cannot add column to a partition")
@@ -337,14 +339,29 @@ def _refuse(
         context.refuse("cannot add column to typed table")
     elif is_only and children:
         context.refuse("column must be added to child tables too")
+    elif (other := _clashing(found.column, children)) is not None:
+        context.refuse(f'child table "{other}" has different type for column "{name}"')
     elif name in SYSTEM_COLUMNS:
         context.refuse(f'column name "{name}" conflicts with a system column name')
+    elif found.word == "identity" and found.column.type is not None and found.column.type not in INTEGERS:
+        context.refuse("identity column type must be smallint, integer, or bigint")
     elif found.word == "identity" and children and (relation.kind != "partitioned table" or context.version < 17):  # noqa: PLR2004 -- the version that allows it
         context.refuse("cannot recursively add identity column to table that has child tables")
-    elif (found.column.default is not None or found.domain is not None) and relation.name in context.database.row_types:
+    elif (
+        found.column.default or found.domain_default or found.domain
+    ) is not None and relation.name in context.database.row_types:
         context.refuse(f'cannot alter table "{table}" because a column of another table uses its row type')
     elif found.column.generated == "v" and context.version < 18:  # noqa: PLR2004 -- the version that brings them
         context.refuse("virtual generated columns need PostgreSQL 18")
+
+
+def _clashing(column: Column, children: list[Relation]) -> str | None:
+    """A child that has a column of the name already, of another type."""
+    for child in children:
+        own = child.columns.get(column.name)
+        if own is not None and own.type is not None and column.type is not None and own.type != column.type:
+            return child.name.name
+    return None
 
 
 def _add_attribute(context: Context, relation: Relation, definition: ColumnDef, action: AlterTableCmd) -> None:

@@ -15,7 +15,14 @@ from msgspec import Raw
 from queryfit.migrations import coercion
 from queryfit.migrations.context import Context
 from queryfit.migrations.interpret import naming, texts
-from queryfit.migrations.interpret.added_columns import collation, has_rows, lock_sequences, rebuilds, typed_tables
+from queryfit.migrations.interpret.added_columns import (
+    INTEGERS,
+    collation,
+    has_rows,
+    lock_sequences,
+    rebuilds,
+    typed_tables,
+)
 from queryfit.migrations.interpret.dropped_relations import index_reads
 from queryfit.migrations.model import Column, Constraint, Database, Index, Name, Relation, Type
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE
@@ -158,6 +165,11 @@ def _refuse(  # noqa: C901 -- a list of refusals
             context.refuse(
                 f'cannot alter table "{table}" because column "{user[0].name.name}.{user[1]}" uses its row type'
             )
+    for place in (relation, *children):
+        _refuse_users(context, place, name)
+
+
+def _refuse_users(context: Context, relation: Relation, name: str) -> None:
     for view in context.database.views_on(relation.name, name):
         context.refuse(f"cannot alter type of a column used by a view or rule: {view.text} uses {name}")
         return
@@ -179,11 +191,17 @@ def _refuse_conversion(
 ) -> None:
     if after is not None and after.schema == "pg_catalog" and after.name in SERIALS:
         context.refuse(f'type "{after.name}" does not exist')
+    if column is not None and column.generated and is_using:
+        context.refuse("cannot specify USING when altering type of generated column")
+    if column is not None and column.identity and after is not None and after not in INTEGERS:
+        context.refuse("identity column type must be smallint, integer, or bigint")
     if change.verdict == "refused":
         what = "result of USING clause for column" if is_using else "column"
         context.refuse(f'{what} "{name}" cannot be cast automatically to type {type_text(after)}')
     elif column is not None and column.default_expression is not NOTHING:
         kind = _type_of_default(context, column)
+        if kind is None and after is not None and Name(after.schema, after.name) in context.database.enums:
+            kind = column.type  # whatever an expression gives, it is no enum if the column is none
         if coercion.cast(context, kind, after, is_explicit=False).verdict == "refused":
             context.refuse(f'default for column "{name}" cannot be cast automatically to type {type_text(after)}')
 

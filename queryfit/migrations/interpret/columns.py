@@ -38,9 +38,7 @@ GENERATED_COLUMNS_ARE_HELD = 15
 # dropping
 
 
-def drop_column(  # noqa: C901 -- one thing after the other
-    context: Context, relation: Relation, action: AlterTableCmd, statement: AlterTableStmt
-) -> None:
+def drop_column(context: Context, relation: Relation, action: AlterTableCmd, statement: AlterTableStmt) -> None:
     """DROP COLUMN: quick, but the values are gone; indexes and constraints over the column go with it."""
     name = action.name
     if statement.objtype == "OBJECT_TYPE":
@@ -67,14 +65,18 @@ def drop_column(  # noqa: C901 -- one thing after the other
     lock_sequences(context, relation, name, ACCESS_EXCLUSIVE)
     _drop_views(context, relation, name)
     children = below(context, relation, statement)
-    for generated in _computed_from(relation, name):
-        forget_column(context, relation, generated)
-    forget_column(context, relation, name)
+    _forget(context, relation, name)
     for child in children or (list(context.database.descendants(relation)) if relation.children else []):
         context.effect("also lock", child, ACCESS_EXCLUSIVE, column_name=name)
         own = child.columns.get(name)
         if own is not None and own.is_inherited and children:
-            forget_column(context, child, name)
+            _forget(context, child, name)
+
+
+def _forget(context: Context, relation: Relation, name: str) -> None:
+    for generated in _computed_from(relation, name):
+        forget_column(context, relation, generated)
+    forget_column(context, relation, name)
 
 
 def _refuse_drop(

@@ -46,14 +46,14 @@ def drop_expression(context: Context, relation: Relation, action: AlterTableCmd,
                    is_present=column is None or column.generated == "s")  # fmt: skip
     if is_missing(context, relation, name):
         return
-    if column is not None and column.generated == "v":
+    if column is not None and column.is_inherited and is_inherited(context, relation, name):
+        context.refuse("cannot drop generation expression from inherited column")
+    elif column is not None and column.generated == "v":
         context.refuse("ALTER TABLE / DROP EXPRESSION is not supported for virtual generated columns")
     elif column is not None and not column.generated and not action.missing_ok:
         context.refuse(f'column "{name}" of relation "{table}" is not a stored generated column')
     elif is_only(statement) and relation.children:
         context.refuse("ALTER TABLE / DROP EXPRESSION must be applied to child tables too")
-    elif column is not None and column.is_inherited and column.generated and is_inherited(context, relation, name):
-        context.refuse("cannot drop generation expression from inherited column")
     if context.step.refusal is not None:
         return
     for own in (relation, *below(context, relation, statement)):
@@ -126,6 +126,9 @@ def drop_identity(context: Context, relation: Relation, action: AlterTableCmd, s
     if not is_present:
         if not action.missing_ok:
             context.refuse(f'column "{name}" of relation "{relation.name.name}" is not an identity column')
+        return
+    if relation.is_partition and context.version >= IDENTITY_OF_PARTITIONS:
+        context.refuse("cannot drop identity from a column of a partition")
         return
     for own in (relation, *_partitions(context, relation, statement)):
         if own is not relation:
