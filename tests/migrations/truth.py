@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from queryfit.lint import Settings, lint
 from queryfit.migrations.files import MigrationFile
 from queryfit.migrations.replay import Run, replay
 from queryfit.migrations.trace import Disagreement, Observed, agree
@@ -45,3 +47,22 @@ class Model:
             return found
         # the model says what is refused for sure, not all that is
         return [one for one in found if not (one.kind == "refusal" and one.model == "accepted")]
+
+
+def alarms(cases: Sequence[Case], version: int) -> dict[str, list[str]]:
+    """The rules that warn of the last statement of each case, by the case's name; each case is a history of its own."""
+    files = []
+    for place, case in enumerate(cases):
+        before = file_of(f"{place}-before.sql", case.before, "each")
+        files += [
+            replace(before, group=place, is_linted=False),
+            replace(file_of(f"{place}.sql", case.statements, case.transactions), group=place),
+        ]
+    found: dict[str, list[str]] = {case.name: [] for case in cases}
+    for finding in lint(files, Settings(version=version)).report.findings:
+        case = cases[int((finding.file or "").removesuffix(".sql"))]
+        # a statement a line; the advice on lock_timeout is about whole files
+        is_last = finding.line == len(case.statements)
+        if is_last and finding.severity in {"error", "warning"} and finding.rule != "no-lock-timeout":
+            found[case.name].append(finding.rule)
+    return found

@@ -18,25 +18,30 @@ from queryfit.migrations.trace.look import WAITS, levels
 
 QUIET_WAIT_S = 0.002
 LONGEST_STAND_S = 2.0  # whatever it waits for that is not seen, nobody stands in its way for longer
+_TABLES = b"""
+select pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname)
+from pg_catalog.pg_class as c join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+where c.oid >= 16384 and c.relkind in ('r', 'p') and c.relpersistence <> 't' and n.nspname <> 'information_schema'
+"""
 _WEAKER = ("SHARE UPDATE EXCLUSIVE", "ACCESS SHARE")
 
 
 class Watcher:
-    """Watches one statement of `process_id` while it runs; `tables` are the names that it may want to lock.
+    """Watches one statement of `process_id` while it runs.
 
     `connections` are two that stand in its way and one that looks, all in autocommit mode.
     """
 
-    def __init__(self, connections: Sequence[psycopg.Connection[Any]], process_id: int, tables: Sequence[str]) -> None:
+    def __init__(self, connections: Sequence[psycopg.Connection[Any]], process_id: int) -> None:
         *self.blockers, self.observer = connections
         self.query = WAITS.format(process_id=process_id).encode()
-        self.tables = tables
         self.seen: dict[int, int] = {}
         self.standing: list[psycopg.Connection[Any]] = []
         self.until = 0.0
 
     def __enter__(self) -> Self:
-        names = ", ".join(self.tables)
+        # asked for here: a session of the migration could answer with anything, and this may run as a superuser
+        names = ", ".join(row[0] for row in self.observer.execute(_TABLES).fetchall())
         for connection, mode in zip(self.blockers, _WEAKER, strict=True):
             connection.execute(b"begin isolation level repeatable read")
             connection.execute(b"select 1")  # a snapshot: CREATE INDEX CONCURRENTLY waits for those

@@ -138,7 +138,7 @@ def difference(before: View, after: View, taken: Mapping[int, int] | None = None
             if relation.table in names and relation.name in locks
         },
         "kinds": {relation.name: relation.kind for relation in before.relations.values() if relation.name in named},
-        "new": frozenset(r.name for oid, r in after.relations.items() if oid not in names),
+        "new": frozenset(r.name for r in after.relations.values()) - frozenset(names.values()),
         "pages": pages,
     }
 

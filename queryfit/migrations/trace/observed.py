@@ -19,6 +19,7 @@ class Failure:
     message: str
     detail: str | None = None
     constraint: str | None = None
+    statement: str | None = None  # of a history: the statement that was refused
 
 
 @dataclass(frozen=True, slots=True)

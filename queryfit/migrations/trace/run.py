@@ -16,7 +16,7 @@ from pglast.parser import ParseError
 from queryfit.migrations.trace.alone import Watcher
 from queryfit.migrations.trace.look import FIRST_USER_OID, View, difference, locks_seen, look
 from queryfit.migrations.trace.observed import Failure, Observed
-from queryfit.migrations.trace.wire import IDLE, IN_BLOCK, Session
+from queryfit.migrations.trace.wire import IDLE, IN_BLOCK, IN_FAILED_BLOCK, Session
 
 if TYPE_CHECKING:
     from queryfit.migrations.files import MigrationFile
@@ -101,19 +101,40 @@ class Tracer:
             elif session.state != IDLE:
                 session.run("rollback")
             failures = []
+            is_block = file.transactions != "each"
             for statement in statements_of(file.sql):
-                if _is_steering(statement.text):
-                    continue
-                failure = self._mended(session, statement.text)[0]
+                if session.state == IDLE and is_block:
+                    session.run("begin")
+                failure = self._past(session, statement.text)
                 if failure is not None:
-                    failures.append(failure)
+                    failures.append(replace(failure, statement=statement.text))
                 if session.is_lost:
                     session = self.session()
-                elif session.state != IDLE:
-                    session.run("rollback")
+            if session.state != IDLE and (failure := session.run("commit")) is not None:
+                failures.append(failure)  # deferred constraints speak here
             return failures
         finally:
             session.close()
+
+    def _past(self, session: Session, text: str) -> Failure | None:
+        """Run a statement; what stands before it in its block stays, even after an error."""
+        if session.state == IDLE or _is_steering(text):
+            failure = self._mended(session, text)[0]
+            if failure is not None and not session.is_lost and session.state != IDLE:
+                session.run("rollback")
+            return failure
+        session.run("savepoint queryfit_past")
+        failure = self._mended(session, text)[0]
+        if session.is_lost or session.state == IDLE:
+            return failure
+        if failure is None:
+            session.run("release savepoint queryfit_past")
+            return None
+        session.run("rollback to savepoint queryfit_past")
+        if failure.sqlstate in REFUSES_BLOCK:
+            session.run("commit")
+            return self._mended(session, text)[0]
+        return failure
 
     def observe(self, number: int, file: MigrationFile) -> Iterator[Observed]:
         """Run a file as its runner does and yield what each statement did; `number` is the place of the file.
@@ -121,7 +142,8 @@ class Tracer:
         After an error the rest of the file is not run, as runners do; a block left open is rolled back.
         """
         statements = statements_of(file.sql)
-        is_block = file.transactions == "file" or (file.transactions == "batch" and len(statements) > 1)
+        is_block = file.transactions in {"file", "pipeline"} or (file.transactions == "batch" and len(statements) > 1)
+        is_pipeline = file.transactions == "pipeline"
         session = self.session()
         try:
             if is_block:
@@ -134,10 +156,19 @@ class Tracer:
                     yield blank
                     continue
                 began = time.monotonic()
-                seen = self._one(session, replace(blank, is_run=True))
+                one = self._in_pipeline if is_pipeline and session.state == IN_BLOCK else self._one
+                try:
+                    seen = one(session, replace(blank, is_run=True))
+                except psycopg.Error as error:  # of a question of ours: settings and schemas of the migration are in it
+                    note = f"what it does could not be seen: {str(error).strip()}"
+                    seen = replace(blank, note=note, locks_seen="none")
+                    has_failed = session.is_lost
+                    if not session.is_lost and session.state == IN_FAILED_BLOCK:
+                        session.run("rollback")
                 yield replace(seen, duration_ms=(time.monotonic() - began) * 1000)
                 has_failed = seen.error is not None or session.is_lost
-                if file.transactions == "batch" and is_block and session.state == IDLE and not has_failed:
+                is_again = is_block and file.transactions in {"batch", "pipeline"}
+                if is_again and session.state == IDLE and not has_failed:
                     session.run("begin")  # the next implicit block of the same text
             if not session.is_lost and session.state != IDLE:
                 session.run("rollback" if has_failed or file.transactions == "each" else "commit")
@@ -162,6 +193,23 @@ class Tracer:
             return self._alone(session, blank)
         return seen
 
+    def _in_pipeline(self, session: Session, blank: Observed) -> Observed:
+        """Run one statement in the block; what PostgreSQL refuses there runs alone, between two blocks."""
+        if _is_steering(blank.text):
+            return self._one(session, blank)
+        session.run("savepoint queryfit_pipeline")
+        seen = self._one(session, blank)
+        if session.is_lost or session.state == IDLE:
+            return seen
+        if seen.error is None:
+            session.run("release savepoint queryfit_pipeline")
+            return seen
+        if seen.error.sqlstate not in REFUSES_BLOCK:
+            return seen
+        session.run("rollback to savepoint queryfit_pipeline")
+        ended = session.run("commit")
+        return self._alone(session, blank) if ended is None else replace(seen, error=ended)
+
     def _in_block(self, session: Session, blank: Observed) -> Observed:
         before = look(session, self.first_oid)
         failure, note = self._mended(session, blank.text)
@@ -182,9 +230,7 @@ class Tracer:
             if self.watch is not None:
                 if not self._watchers:
                     self._watchers = [self.watch() for _ in range(3)]
-                # temporary tables belong to the session alone: nobody else can lock them
-                tables = [r.name for r in before.relations.values() if r.kind in "rp" and r.name[:8] != "pg_temp."]
-                watcher = stack.enter_context(Watcher(self._watchers, session.process_id, tables))
+                watcher = stack.enter_context(Watcher(self._watchers, session.process_id))
             failure = session.run(blank.text, meanwhile=watcher, limit_s=self.limit_s)
         if session.is_lost or failure is not None:
             return replace(blank, error=failure, locks_seen="none")

@@ -57,7 +57,7 @@ class Session:
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """The rows of a query of our own."""
         self.check_time()
-        return self.connection.execute(query.encode()).fetchall()
+        return self.connection.execute(query.encode(), prepare=False).fetchall()
 
     def run(self, sql: str, *, meanwhile: Callable[[], float] | None = None, limit_s: float = 60.0) -> Failure | None:
         """Run SQL, one statement or several, and return the first error.

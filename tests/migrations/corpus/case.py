@@ -45,8 +45,7 @@ def rows(table: str, columns: str, *expressions: str) -> str:
 SHOP: tuple[str, ...] = (
     "create table customers (id int primary key, email text not null, code varchar(20), n int, region text)",
     rows("customers", "id, email, code, n, region", "g", "'v' || g", "'c' || g", "g % 7", "'r' || g % 3"),
-    "create table orders (id bigint primary key, customer_id int, total numeric(10,2), state text, placed_at timestamptz, "
-    "note varchar(50), n int not null, opt int, tags text[], doc jsonb)",
+    "create table orders (id bigint primary key, customer_id int, total numeric(10,2), state text, placed_at timestamptz, note varchar(50), n int not null, opt int, tags text[], doc jsonb)",
     rows(
         "orders", "id, customer_id, total, state, placed_at, note, n, opt, tags, doc",
         "g", "g", "g", "'s' || g % 3", "timestamptz '2024-01-01' + g * interval '1 hour'", "'n' || g", "g", "g",
