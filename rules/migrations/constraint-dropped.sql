@@ -8,9 +8,9 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- `insert … on conflict (columns)` fails with "no unique or exclusion constraint matching the ON CONFLICT specification",
--- duplicates written from now on make it hard to add the key again, and queries that found their rows by the key's index
--- read the whole table. Without a primary key logical replication refuses updates and deletes.
+-- `insert … on conflict (columns)` fails with "no unique or exclusion constraint matching the ON CONFLICT
+-- specification", duplicates written from now on make it hard to add the key again, and queries that found their rows
+-- by the key's index read the whole table. Without a primary key logical replication refuses updates and deletes.
 --
 -- ## What to do
 -- Build the new key first (`create unique index concurrently`), then drop the old constraint and add the new one with

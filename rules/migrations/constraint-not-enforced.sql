@@ -3,17 +3,17 @@
 -- severity: info
 -- reads: migration_effect
 -- actions: add check, add foreign key, alter constraint
--- message: {constraint_name} of {relation} only documents a wish: rows that break it are stored; enforce it when the data
---     allows it.
+-- message: {constraint_name} of {relation} only documents a wish: rows that break it are stored; enforce it when the
+--     data allows it.
 -- since: 0.1
 --
 -- ## Why it matters
--- `not enforced` (PostgreSQL 18) adds a CHECK or foreign key without looking at any row, now or ever. Readers of the schema
--- and tools that read the catalog take it for true.
+-- `not enforced` (PostgreSQL 18) adds a CHECK or foreign key without looking at any row, now or ever. Readers of the
+-- schema and tools that read the catalog take it for true.
 --
 -- ## What to do
--- Add it `not valid` instead (new rows are checked) and validate it later. A foreign key can be switched with `alter table …
--- alter constraint … enforced`, which reads the table.
+-- Add it `not valid` instead (new rows are checked) and validate it later. A foreign key can be switched with `alter
+-- table … alter constraint … enforced`, which reads the table.
 --
 -- ## When to leave it
 -- The data comes from a source that guarantees it, and checking it twice costs too much.

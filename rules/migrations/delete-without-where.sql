@@ -3,8 +3,8 @@
 -- severity: error
 -- reads: migration_effect
 -- actions: delete
--- message: All rows of {relation} are gone for good, and stay locked until the transaction ends; say which rows have to go,
---     and delete them in batches.
+-- message: All rows of {relation} are gone for good, and stay locked until the transaction ends; say which rows have to
+--     go, and delete them in batches.
 -- since: 0.1
 --
 -- ## Why it matters
@@ -12,8 +12,8 @@
 -- row, leaves the whole table to VACUUM, and holds every row locked until it commits.
 --
 -- ## What to do
--- Name the rows. To empty a large table on purpose, rename it away and put an empty one in its place, so that the rows are
--- there until the release has proved itself.
+-- Name the rows. To empty a large table on purpose, rename it away and put an empty one in its place, so that the rows
+-- are there until the release has proved itself.
 --
 -- ## When to leave it
 -- The table is a small one whose rows the next statement writes anew.

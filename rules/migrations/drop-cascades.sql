@@ -13,8 +13,8 @@
 -- migration shows none of it.
 --
 -- ## What to do
--- Name what has to go, in its own statements, and drop without CASCADE (RESTRICT, the default): if anything else depends
--- on the object, the migration fails instead of losing it.
+-- Name what has to go, in its own statements, and drop without CASCADE (RESTRICT, the default): if anything else
+-- depends on the object, the migration fails instead of losing it.
 --
 -- ## When to leave it
 -- Everything that depends on it is meant to go and was looked up in the production database (`pg_depend`).

@@ -13,8 +13,8 @@
 -- fails with "invalid input value for enum", or reads a value that it does not know.
 --
 -- ## What to do
--- Add the new value, let the application read both and write the new one, then update the rows in batches. The old value
--- stays in the type: PostgreSQL has no way to drop one.
+-- Add the new value, let the application read both and write the new one, then update the rows in batches. The old
+-- value stays in the type: PostgreSQL has no way to drop one.
 --
 -- ## When to leave it
 -- No running code uses the value.

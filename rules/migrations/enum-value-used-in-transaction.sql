@@ -3,8 +3,8 @@
 -- severity: error
 -- reads: migration_effect, migration_step
 -- actions: add enum value
--- message: PostgreSQL refuses to use '{value}' of {relation} before the transaction that adds it has ended; add it in an
---     earlier file, or outside a transaction.
+-- message: PostgreSQL refuses to use '{value}' of {relation} before the transaction that adds it has ended; add it in
+--     an earlier file, or outside a transaction.
 -- since: 0.1
 --
 -- ## Why it matters

@@ -3,8 +3,8 @@
 -- severity: error
 -- reads: migration_effect
 -- actions: rename function
--- message: Running clients that call {relation} fail from here on; create {new_name} beside it and drop the old one in a
---     later release.
+-- message: Running clients that call {relation} fail from here on; create {new_name} beside it and drop the old one in
+--     a later release.
 -- since: 0.1
 --
 -- ## Why it matters

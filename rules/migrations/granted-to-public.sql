@@ -3,21 +3,22 @@
 -- severity: warning
 -- reads: migration_effect
 -- actions: grant
--- message: Every role of the database, also those made later, gets {privileges} on {relation}; grant it to a role that needs it.
+-- message: Every role of the database, also those made later, gets {privileges} on {relation}; grant it to a role that
+--     needs it.
 -- fix: revoke {privileges} on {object} from public;
 -- since: 0.1
 --
 -- ## Why it matters
--- PUBLIC is not a group that one can be taken out of: read-only reporting roles, monitoring and the next tenant have the
--- privilege as well, and revoking it from a single role does nothing. CREATE on a schema that is in search paths lets any
--- role put functions in the way of others (CVE-2018-1058).
+-- PUBLIC is not a group that one can be taken out of: read-only reporting roles, monitoring and the next tenant have
+-- the privilege as well, and revoking it from a single role does nothing. CREATE on a schema that is in search paths
+-- lets any role put functions in the way of others (CVE-2018-1058).
 --
 -- ## What to do
 -- Grant to a group role, and grant that role to those who need it.
 --
 -- ## When to leave it
--- Each role that can connect is trusted with it, as with SELECT on a table of reference data. USAGE of schemas, types and
--- languages, EXECUTE and CONNECT are not reported: everyone has most of them anyway.
+-- Each role that can connect is trusted with it, as with SELECT on a table of reference data. USAGE of schemas, types
+-- and languages, EXECUTE and CONNECT are not reported: everyone has most of them anyway.
 
 with granted as (
     select

@@ -3,8 +3,8 @@
 -- severity: info
 -- reads: migration_effect
 -- actions: add foreign key
--- message: Each delete in {referenced_relation} will read the whole of {relation} to look for rows that point to it; build
---     an index on ({columns}).
+-- message: Each delete in {referenced_relation} will read the whole of {relation} to look for rows that point to it;
+--     build an index on ({columns}).
 -- fix: create index {concurrently}on {relation} ({quoted});
 -- since: 0.1
 --
@@ -18,8 +18,9 @@
 -- order, and more may follow.
 --
 -- ## When to leave it
--- Rows of the referenced table are never deleted and their keys never change, as with a small lookup table. The migration
--- itself harms nobody, so this is advice (info); on a live server `foreign-key-without-index` weighs what it costs.
+-- Rows of the referenced table are never deleted and their keys never change, as with a small lookup table. The
+-- migration itself harms nobody, so this is advice (info); on a live server `foreign-key-without-index` weighs what it
+-- costs.
 
 select
     min(effect.effect) as effect,
@@ -28,7 +29,9 @@ select
     effect.columns,
     case
         when regexp_matches(effect.columns, '^[a-z_][a-z0-9_]*(, [a-z_][a-z0-9_]*)*$')
-            and not regexp_matches(effect.columns, '(^|, )(user|order|group|table|column|check|default|to|from|end)(,|$)')
+            and not regexp_matches(
+                effect.columns, '(^|, )(user|order|group|table|column|check|default|to|from|end)(,|$)'
+            )
             then effect.columns
         else '"' || replace(replace(effect.columns, '"', '""'), ', ', '", "') || '"'
     end as quoted,

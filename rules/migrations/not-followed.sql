@@ -6,8 +6,8 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- queryfit knows of the schema what the migrations before a statement made of it. Where it could not follow one of them,
--- what comes after is judged with less knowledge, and this one is not judged.
+-- queryfit knows of the schema what the migrations before a statement made of it. Where it could not follow one of
+-- them, what comes after is judged with less knowledge, and this one is not judged.
 --
 -- ## What to do
 -- `queryfit lint --trace` runs the statement and says what it locks. Please report the statement.

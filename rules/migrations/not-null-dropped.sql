@@ -3,14 +3,14 @@
 -- severity: info
 -- reads: migration_effect
 -- actions: drop not null
--- message: Readers of {column_name} in {relation} that have never met a null may fail on the first one; let them handle it
---     before anything writes one.
+-- message: Readers of {column_name} in {relation} that have never met a null may fail on the first one; let them handle
+--     it before anything writes one.
 -- since: 0.1
 --
 -- ## Why it matters
--- The statement itself is instant and harms nothing. The first null does: typed clients fail to decode the row, sums and
--- comparisons turn to null, `not in (select …)` finds nothing. Putting the NOT NULL back needs a scan, and rows without
--- nulls.
+-- The statement itself is instant and harms nothing. The first null does: typed clients fail to decode the row, sums
+-- and comparisons turn to null, `not in (select …)` finds nothing. Putting the NOT NULL back needs a scan, and rows
+-- without nulls.
 --
 -- ## What to do
 -- Release readers that handle null first, writers of null after that.

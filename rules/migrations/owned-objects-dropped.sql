@@ -3,17 +3,17 @@
 -- severity: error
 -- reads: migration_effect, migration_step
 -- actions: drop object
--- message: Every table, view and function that {role} owns in this database goes with all rows, for good; drop them by name,
---     or give them to another role first.
+-- message: Every table, view and function that {role} owns in this database goes with all rows, for good; drop them by
+--     name, or give them to another role first.
 -- since: 0.1
 --
 -- ## Why it matters
--- Nothing in the migration says what goes: it is what the role owns on the day it runs, on this server. The privileges of
--- the role go too, and with CASCADE what depends on its objects.
+-- Nothing in the migration says what goes: it is what the role owns on the day it runs, on this server. The privileges
+-- of the role go too, and with CASCADE what depends on its objects.
 --
 -- ## What to do
--- `reassign owned by old_role to new_role` keeps the objects; run `drop owned` only after it, for the privileges that are
--- left. Drop objects by name where they have to go.
+-- `reassign owned by old_role to new_role` keeps the objects; run `drop owned` only after it, for the privileges that
+-- are left. Drop objects by name where they have to go.
 --
 -- ## When to leave it
 -- `reassign owned` stands before it in the same file (not reported), or the role owns nothing here.

@@ -6,8 +6,8 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- By what the migrations before it did, this statement cannot succeed: what it names is not there or is there already, or
--- its form is not allowed here. On production it fails with the files before it applied.
+-- By what the migrations before it did, this statement cannot succeed: what it names is not there or is there already,
+-- or its form is not allowed here. On production it fails with the files before it applied.
 --
 -- ## What to do
 -- Mend the statement. `queryfit lint --trace` runs it on an embedded server and shows the server's own words.

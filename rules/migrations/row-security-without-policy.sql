@@ -9,8 +9,8 @@
 --
 -- ## Why it matters
 -- With row security on and no policy everything is denied, silently: queries return nothing instead of failing. The
--- owner, superusers and roles with BYPASSRLS do not notice (the owner not until FORCE ROW LEVEL SECURITY), so it works in
--- development and fails in production.
+-- owner, superusers and roles with BYPASSRLS do not notice (the owner not until FORCE ROW LEVEL SECURITY), so it works
+-- in development and fails in production.
 --
 -- ## What to do
 -- `create policy` before `enable row level security`: policies of a table without row security do nothing yet. Both in

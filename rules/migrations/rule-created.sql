@@ -8,7 +8,8 @@
 --
 -- ## Why it matters
 -- A rule works on the text of statements, not on rows: volatile expressions run twice, RETURNING and row counts change,
--- COPY ignores it, and statements with WITH are refused. Running clients meet this without a change of their own.
+-- COPY ignores it, and some statements with a data-modifying WITH are refused. Running clients meet this without a
+-- change of their own.
 --
 -- ## What to do
 -- A trigger (INSTEAD OF on a view) sees each row and its true values. Partitioning routes rows by itself.

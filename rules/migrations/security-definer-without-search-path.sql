@@ -3,8 +3,8 @@
 -- severity: warning
 -- reads: migration_effect
 -- actions: create function, replace function, alter object
--- message: {relation} runs with its owner's rights, but finds tables and operators along the caller's search_path: a caller
---     can slip in his own; fix the path.
+-- message: {relation} runs with its owner's rights, but finds tables and operators along the caller's search_path: a
+--     caller can slip in his own; fix the path.
 -- fix: alter function {relation} set search_path = {schema}, pg_temp;
 -- since: 0.1
 --

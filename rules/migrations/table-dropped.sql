@@ -24,7 +24,8 @@ select
     effect.relation as subject,
     effect.relation,
     case
-        when effect.relation_kind = 'foreign table' then 'The rows of ' || effect.relation || ' cannot be read here any more'
+        when effect.relation_kind = 'foreign table'
+            then 'The rows of ' || effect.relation || ' cannot be read here any more'
         else 'All rows of ' || effect.relation || ' are gone for good'
     end as what_happens
 from migration_effect as effect

@@ -8,8 +8,8 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- TRUNCATE empties the table whatever is in it by the day the migration runs. It fires no DELETE triggers, waits for and
--- then blocks even readers, and is not MVCC-safe: a transaction with an older snapshot sees the table empty.
+-- TRUNCATE empties the table whatever is in it by the day the migration runs. It fires no DELETE triggers, waits for
+-- and then blocks even readers, and is not MVCC-safe: a transaction with an older snapshot sees the table empty.
 --
 -- ## What to do
 -- Delete what has to go with a WHERE, in batches. Where really all of it has to go, rename the table away and put a new

@@ -13,8 +13,8 @@
 -- that the next run starts it again. After a ROLLBACK the runner notes a file as applied that did nothing.
 --
 -- ## What to do
--- Leave BEGIN and COMMIT to the runner. Where a part has to run outside a transaction (CREATE INDEX CONCURRENTLY), give it
--- a file of its own and use the runner's switch for that.
+-- Leave BEGIN and COMMIT to the runner. Where a part has to run outside a transaction (CREATE INDEX CONCURRENTLY), give
+-- it a file of its own and use the runner's switch for that.
 --
 -- ## When to leave it
 -- The runner does not wrap this file: say so with `--no-in-transaction`.

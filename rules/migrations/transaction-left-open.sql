@@ -8,8 +8,8 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- psql ends with success although nothing of the transaction stays. A runner that keeps its connection goes on inside the
--- open transaction: with its locks held, and with the following files undone by the first failure.
+-- psql ends with success although nothing of the transaction stays. A runner that keeps its connection goes on inside
+-- the open transaction: with its locks held, and with the following files undone by the first failure.
 --
 -- ## What to do
 -- End the file with COMMIT.

@@ -7,13 +7,14 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- `disable trigger` holds for every session, not only for the migration: rows that the application writes meanwhile miss
--- audit, derived columns and queues. ALL switches off the triggers behind foreign keys too: rows that point nowhere stay,
--- because enabling a trigger checks nothing afterwards.
+-- `disable trigger` holds for every session, not only for the migration: rows that the application writes meanwhile
+-- miss audit, derived columns and queues. ALL switches off the triggers behind foreign keys too: rows that point
+-- nowhere stay, because enabling a trigger checks nothing afterwards.
 --
 -- ## What to do
--- For a bulk change use `set local session_replication_role = replica`: it holds for one's own transaction only. Else
--- disable and enable in one transaction, whose lock keeps other writers out, and name the trigger instead of ALL.
+-- Disable and enable in one transaction, whose lock keeps other writers out, and name the trigger instead of ALL. Where
+-- the role may set it, `set local session_replication_role = replica` holds for one's own transaction only and needs no
+-- lock on the table, but leaves foreign keys unchecked as ALL does.
 --
 -- ## When to leave it
 -- The trigger is to stay off until it is dropped.

@@ -3,17 +3,18 @@
 -- severity: error
 -- reads: migration_effect
 -- actions: truncate
--- message: All rows of {subject} are gone for good, and with them those of every table whose foreign keys lead there, at
---     any depth{known}; name all tables that are to be emptied instead of CASCADE.
+-- message: All rows of {subject} are gone for good, and with them those of every table whose foreign keys lead there,
+--     at any depth{known}; name all tables that are to be emptied instead of CASCADE.
 -- since: 0.1
 --
 -- ## Why it matters
 -- `truncate … cascade` follows foreign keys whatever their ON DELETE says: a table with ON DELETE RESTRICT is emptied
--- too, and in turn all that point to it. What goes depends on the foreign keys of the day it runs; PostgreSQL tells it by
--- a NOTICE only.
+-- too, and in turn all that point to it. What goes depends on the foreign keys of the day it runs; PostgreSQL tells it
+-- by a NOTICE only.
 --
 -- ## What to do
--- List the tables in one `truncate a, b, c`: if another table still references one of them, it fails and nothing is lost.
+-- List the tables in one `truncate a, b, c`: if another table still references one of them, it fails and nothing is
+-- lost.
 --
 -- ## When to leave it
 -- A test database that is emptied between runs.

@@ -3,8 +3,8 @@
 -- severity: warning
 -- reads: migration_effect
 -- actions: set unlogged, create table, create table as
--- message: {relation} is emptied by every crash of the server, and standbys never have its rows; keep it logged unless its
---     rows can be made again.
+-- message: {relation} is emptied by every crash of the server, and standbys never have its rows; keep it logged unless
+--     its rows can be made again.
 -- since: 0.1
 --
 -- ## Why it matters
@@ -12,8 +12,8 @@
 -- promoted standby starts with it empty, and a base backup does not have its rows.
 --
 -- ## What to do
--- Leave tables that hold facts logged. To load faster, load before the indexes are built, or create the table unlogged and
--- `set logged` when it is filled.
+-- Leave tables that hold facts logged. To load faster, load before the indexes are built, or create the table unlogged
+-- and `set logged` when it is filled.
 --
 -- ## When to leave it
 -- A cache, a queue that can be filled again, or a staging table. A new table is only an info.

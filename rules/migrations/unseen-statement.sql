@@ -10,8 +10,8 @@
 -- do is not judged by any rule, and is not known to what is judged after them.
 --
 -- ## What to do
--- Write the statements out in the migration. Where names are only known on the server, look at what it would run (`raise
--- notice`), or let `queryfit lint --trace` run it.
+-- Write the statements out in the migration. Where names are only known on the server, look at what it would run
+-- (`raise notice`), or let `queryfit lint --trace` run it.
 --
 -- ## When to leave it
 -- What it does is known and was looked at.
@@ -26,8 +26,10 @@ where step.unseen is not null;
 
 -- example: a statement put together at run time
 -- given: migration
-do $$ declare name text; begin for name in select tablename from pg_tables loop execute 'drop table ' || name; end loop; end $$;
--- finds: not checked: do $$ declare name text; begin for name in select tablename from pg_tables loop
+do $$ declare name text; begin
+    for name in select tablename from pg_tables loop execute 'drop table ' || name; end loop;
+end $$;
+-- finds: not checked: do $$ declare name text; begin for name in select tablename from pg_tables
 
 -- example: a constant is seen
 -- given: migration

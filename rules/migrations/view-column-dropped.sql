@@ -13,11 +13,12 @@
 --
 -- ## Why it matters
 -- `create or replace view` may only add columns at the end: dropping, renaming, reordering or retyping a column is
--- refused and the migration stops there. Done by DROP and CREATE it works, but running clients that name the column fail.
+-- refused and the migration stops there. Done by DROP and CREATE it works, but running clients that name the column
+-- fail.
 --
 -- ## What to do
--- Keep the columns in their order and append new ones. To lose a column, first release clients without it, then drop and
--- create the view in one transaction, with its privileges granted again.
+-- Keep the columns in their order and append new ones. To lose a column, first release clients without it, then drop
+-- and create the view in one transaction, with its privileges granted again.
 --
 -- ## When to leave it
 -- The view of the production database has other columns than these files say.

@@ -3,13 +3,13 @@
 -- severity: info
 -- reads: migration_effect
 -- actions: create column, add column
--- message: {column_name} of {relation} is {type}: it is padded with blanks that comparisons ignore and patterns do not; use
---     text.
+-- message: {column_name} of {relation} is {type}: it is padded with blanks that comparisons ignore and patterns do not;
+--     use text.
 -- since: 0.1
 --
 -- ## Why it matters
--- `char(n)` fills values up with blanks, which are stored, sent to clients, counted by LIKE and regular expressions, and
--- dropped again when it is cast to text. It is neither smaller nor faster than text.
+-- `char(n)` fills values up with blanks, which are stored, sent to clients, counted by LIKE and regular expressions,
+-- and dropped again when it is cast to text. It is neither smaller nor faster than text.
 --
 -- ## What to do
 -- `text`, with `check (length(code) = 2)` where the length is fixed.

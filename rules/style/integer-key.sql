@@ -8,8 +8,8 @@
 --
 -- ## Why it matters
 -- An identity counts up with every insert, also with those that fail or roll back. When it reaches the end of its type,
--- inserts fail; widening the column then rewrites the table under an ACCESS EXCLUSIVE lock, and every foreign key to it.
--- Alignment often makes the four bytes saved none at all.
+-- inserts fail; widening the column then rewrites the table under an ACCESS EXCLUSIVE lock, and every foreign key to
+-- it. Alignment often makes the four bytes saved none at all.
 --
 -- ## What to do
 -- `id bigint generated always as identity primary key`, and bigint for columns that reference it.

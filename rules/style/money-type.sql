@@ -8,8 +8,8 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- The number of digits and the sign of a `money` value come from the server's `lc_monetary`: a dump restored under another
--- setting reads other amounts, or fails. Division of money by money gives a float.
+-- The number of digits and the sign of a `money` value come from the server's `lc_monetary`: a dump restored under
+-- another setting reads other amounts, or fails. Division of money by money gives a float.
 --
 -- ## What to do
 -- `numeric(12, 2)`, or bigint in cents, and a column for the currency.

@@ -2,13 +2,14 @@
 -- title: Name that has to be quoted in every statement
 -- severity: info
 -- reads: migration_effect
--- message: {subject} has to be written in double quotes wherever it is used; use lower case, digits and underscores, and no
---     keyword.
+-- message: {subject} has to be written in double quotes wherever it is used; use lower case, digits and underscores,
+--     and no keyword.
 -- since: 0.1
 --
 -- ## Why it matters
--- Unquoted names are folded to lower case: `select userId` looks for `userid`. Whoever forgets the quotes, in psql, a report
--- or a driver, gets "does not exist"; with a keyword a syntax error, or something else (`select user` is the session's user).
+-- Unquoted names are folded to lower case: `select userId` looks for `userid`. Whoever forgets the quotes, in psql, a
+-- report or a driver, gets "does not exist"; with a keyword a syntax error, or something else (`select user` is the
+-- session's user).
 --
 -- ## What to do
 -- `snake_case` in lower case; for keywords a plural or a more exact word (`users`, `sort_order`).
@@ -35,8 +36,8 @@ from (
         is_present
     from migration_effect
     where action in (
-        'create table', 'create table as', 'create view', 'create materialized view', 'create sequence', 'create schema',
-        'create column', 'add column', 'rename column', 'rename table', 'rename view', 'rename schema'
+        'create table', 'create table as', 'create view', 'create materialized view', 'create sequence',
+        'create schema', 'create column', 'add column', 'rename column', 'rename table', 'rename view', 'rename schema'
     )
 ) as effect
 where effect.is_present
@@ -46,9 +47,10 @@ where effect.is_present
             then not regexp_matches(coalesce(effect.new_column, effect.column_name), '^[a-z_][a-z0-9_]*$')
                 -- reserved for everything, by SQL/2016 and PostgreSQL
                 or coalesce(effect.new_column, effect.column_name) in (
-                    'all', 'analyse', 'analyze', 'and', 'any', 'array', 'as', 'asc', 'asymmetric', 'both', 'case', 'cast',
-                    'check', 'collate', 'column', 'constraint', 'create', 'current_catalog', 'current_date',
-                    'current_role', 'current_time', 'current_timestamp', 'current_user', 'default', 'deferrable', 'desc',
+                    'all', 'analyse', 'analyze', 'and', 'any', 'array', 'as', 'asc', 'asymmetric', 'both', 'case',
+                    'cast', 'check', 'collate', 'column', 'constraint', 'create', 'current_catalog', 'current_date',
+                    'current_role', 'current_time', 'current_timestamp', 'current_user', 'default', 'deferrable',
+                    'desc',
                     'distinct', 'do', 'else', 'end', 'except', 'false', 'fetch', 'for', 'foreign', 'from', 'grant',
                     'group', 'having', 'in', 'initially', 'intersect', 'into', 'lateral', 'leading', 'limit',
                     'localtime', 'localtimestamp', 'not', 'null', 'offset', 'on', 'only', 'or', 'order', 'placing',

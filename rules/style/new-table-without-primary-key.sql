@@ -8,8 +8,9 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- Without a key a duplicate row cannot be deleted alone, a backfill cannot walk along the table in batches, and updates and
--- deletes on a published table fail for want of a replica identity. A key added later needs an index build and NOT NULL.
+-- Without a key a duplicate row cannot be deleted alone, a backfill cannot walk along the table in batches, and updates
+-- and deletes on a published table fail for want of a replica identity. A key added later needs an index build and NOT
+-- NULL.
 --
 -- ## What to do
 -- `id bigint generated always as identity primary key`, or the columns that identify a row anyway.

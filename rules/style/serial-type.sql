@@ -3,13 +3,14 @@
 -- severity: info
 -- reads: migration_effect
 -- actions: create column, add column
--- message: {column_name} of {relation} is a serial; `generated always as identity` is the standard form, with privileges
---     and a sequence that belong to the table.
+-- message: {column_name} of {relation} is a serial; `generated always as identity` is the standard form, with
+--     privileges and a sequence that belong to the table.
 -- since: 0.1
 --
 -- ## Why it matters
--- A serial is an integer with a default and a sequence beside it: the sequence needs its own grants, `create table … like`
--- shares it between two tables, the default can be dropped or overwritten unnoticed, and inserts may write past it.
+-- A serial is an integer with a default and a sequence beside it: the sequence needs its own grants, `create table …
+-- like` shares it between two tables, the default can be dropped or overwritten unnoticed, and inserts may write past
+-- it.
 --
 -- ## What to do
 -- `id bigint generated always as identity` (or `by default`, where rows are loaded with their numbers).

@@ -6,12 +6,12 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- Where statements commit one by one, the runner starts a file that failed from its first line again, and meets what the
--- first run made.
+-- Where statements commit one by one, the runner starts a file that failed from its first line again, and meets what
+-- the first run made.
 --
 -- ## What to do
--- `if not exists`, `if exists`, `or replace`; or run the file in one transaction where nothing in it forbids that. Behind
--- `create index concurrently if not exists` an INVALID index of the first run has to be dropped first.
+-- `if not exists`, `if exists`, `or replace`; or run the file in one transaction where nothing in it forbids that.
+-- Behind `create index concurrently if not exists` an INVALID index of the first run has to be dropped first.
 --
 -- ## When to leave it
 -- The file holds this one statement only.

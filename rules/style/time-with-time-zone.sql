@@ -8,8 +8,8 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- A zone is more than an offset: whether 9:00 in Berlin is 7:00 or 8:00 UTC depends on the date, which `timetz` does not
--- have. PostgreSQL has the type because the standard asks for it.
+-- A zone is more than an offset: whether 9:00 in Berlin is 7:00 or 8:00 UTC depends on the date, which `timetz` does
+-- not have. PostgreSQL has the type because the standard asks for it.
 --
 -- ## What to do
 -- `timestamptz` for a moment; `time` and a text column with the zone's name (`Europe/Berlin`) for a time of every day.

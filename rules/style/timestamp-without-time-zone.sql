@@ -3,13 +3,14 @@
 -- severity: info
 -- reads: migration_effect
 -- actions: create column, add column
--- message: {column_name} of {relation} holds a date and time but no moment: nobody knows in which zone; use timestamptz.
+-- message: {column_name} of {relation} holds a date and time but no moment: nobody knows in which zone; use
+--     timestamptz.
 -- since: 0.1
 --
 -- ## Why it matters
--- `timestamp` drops the zone that it is given without a word. Sessions with another TimeZone, and the hour that comes twice
--- in autumn, then mean other moments. `timestamptz` stores the moment (in UTC, the same eight bytes) and shows it in the
--- reader's zone.
+-- `timestamp` drops the zone that it is given without a word. Sessions with another TimeZone, and the hour that comes
+-- twice in autumn, then mean other moments. `timestamptz` stores the moment (in UTC, the same eight bytes) and shows it
+-- in the reader's zone.
 --
 -- ## What to do
 -- `timestamptz`. Under `TimeZone = 'UTC'` changing an existing column does not rewrite it.

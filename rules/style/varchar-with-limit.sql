@@ -3,16 +3,18 @@
 -- severity: info
 -- reads: migration_effect
 -- actions: create column, add column
--- message: {column_name} of {relation} is {type}; text with a CHECK on its length is as fast, and its limit can be changed
---     without a lock that readers wait for.
+-- message: {column_name} of {relation} is {type}; text with a CHECK on its length is as fast, and its limit can be
+--     changed without a lock that readers wait for.
 -- since: 0.1
 --
 -- ## Why it matters
--- `varchar(n)` and `text` are stored alike and are equally fast. A limit that turns out too small is raised in an instant,
--- but views on the column have to be dropped for it; lowering it reads the whole table under an ACCESS EXCLUSIVE lock.
+-- `varchar(n)` and `text` are stored alike and are equally fast. A limit that turns out too small is raised in an
+-- instant, but views on the column have to be dropped for it; lowering it reads the whole table under an ACCESS
+-- EXCLUSIVE lock.
 --
 -- ## What to do
--- `text`, and `check (length(name) <= 100)` where a limit means something: it can be exchanged with NOT VALID and VALIDATE.
+-- `text`, and `check (length(name) <= 100)` where a limit means something: it can be exchanged with NOT VALID and
+-- VALIDATE.
 --
 -- ## When to leave it
 -- The length is part of a standard that never changes, or another system's column sets it.
