@@ -24,11 +24,12 @@ with locked as (
         step.transaction,
         effect.relation,
         min(effect.effect) as effect,
+        arg_min(effect.action, effect.effect) as first_action,
         bool_or(step.lock_timeout_ms > 0) as has_timeout
     from migration_effect as effect
     join migration_step as step on step.step = effect.step
     where
-        step.transaction is not null and effect.lock_level = 8 and effect.action not in ('also lock', 'drop table')
+        step.transaction is not null and effect.lock_level = 8 and effect.action <> 'drop table'
         and effect.relation_kind in ('table', 'partitioned table')
         and not effect.is_new and effect.is_present
     group by step.transaction, effect.relation
@@ -41,6 +42,8 @@ select
     arg_min(locked.relation, locked.effect) || ' … ' || arg_max(locked.relation, locked.effect) as names,
     case when bool_and(coalesce(locked.has_timeout, false)) then 'info' else 'warning' end as severity
 from locked
+-- a partition is locked with its parent
+where locked.first_action <> 'also lock'
 group by locked.transaction
 having count(*) >= $min_tables;
 
@@ -88,3 +91,28 @@ create table events_2026 partition of events for values from ('2026-01-01') to (
 -- next file
 alter table events add column kind text;
 -- finds: nothing
+
+-- example: a partition after its parent
+-- given: migration, in a transaction
+create table events (day date) partition by range (day);
+create table events_2026 partition of events for values from ('2026-01-01') to ('2027-01-01');
+-- next file
+alter table orders add column kind text;
+alter table events add column kind text;
+alter table events_2026 alter column kind set default 'x';
+-- finds: nothing
+
+-- example: tables that go need no waiting for
+-- given: migration, in a transaction
+drop table old_orders;
+drop table old_lines;
+drop table old_customers;
+-- finds: nothing
+
+-- example: with a lock_timeout it is only information
+-- given: migration, in a transaction
+set local lock_timeout = '2s';
+alter table orders add column state text;
+alter table lines add column state text;
+alter table customers add column state text;
+-- finds: public.customers
