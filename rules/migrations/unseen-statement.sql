@@ -26,10 +26,8 @@ where step.unseen is not null;
 
 -- example: a statement put together at run time
 -- given: migration
-do $$ declare name text; begin
-    for name in select tablename from pg_tables loop execute 'drop table ' || name; end loop;
-end $$;
--- finds: not checked: do $$ declare name text; begin for name in select tablename from pg_tables
+do $$ begin execute 'drop table ' || current_setting('app.old_table'); end $$;
+-- finds: not checked: do $$ begin execute 'drop table ' || current_setting('app.old_table'); end $$
 
 -- example: a constant is seen
 -- given: migration
