@@ -63,7 +63,27 @@ def defined(context: Context, definition: ColumnDef) -> Definition:
             _of_domain(context, kind, found)
     if definition.constraints:
         _read_constraints(context, definition, found)
+        _refuse_contradictions(context, definition, found)
     return found
+
+
+def _refuse_contradictions(context: Context, definition: ColumnDef, found: Definition) -> None:
+    """A column fills itself in one way at most, and is not NULL and NOT NULL at once."""
+    kinds = [node.Constraint.contype for node in definition.constraints if node.Constraint is not None]
+    name = found.column.name
+    defaults = kinds.count("CONSTR_DEFAULT") + (found.word == "serial")
+    if defaults > 1:
+        context.refuse(f'multiple default values specified for column "{name}"')
+    elif defaults and "CONSTR_IDENTITY" in kinds:
+        context.refuse(f'both default and identity specified for column "{name}"')
+    elif defaults and "CONSTR_GENERATED" in kinds:
+        context.refuse(f'both default and generation expression specified for column "{name}"')
+    elif "CONSTR_NULL" in kinds and ("CONSTR_NOTNULL" in kinds or found.word == "serial"):
+        context.refuse(f'conflicting NULL/NOT NULL declarations for column "{name}"')
+    elif found.column.generated:
+        kind = volatility(context, found.column.generation_expression).kind
+        if kind == "volatile":
+            context.refuse("generation expression is not immutable")
 
 
 def collation(clause: CollateClause | None) -> Name | None:
@@ -347,12 +367,23 @@ def _refuse(  # noqa: C901 -- a list of refusals
         context.refuse("identity column type must be smallint, integer, or bigint")
     elif found.word == "identity" and children and (relation.kind != "partitioned table" or context.version < 17):  # noqa: PLR2004 -- the version that allows it
         context.refuse("cannot recursively add identity column to table that has child tables")
+    elif found.column.generated and _reads_generated(relation, found.column):
+        context.refuse("cannot use generated column in column generation expression")
     elif (
         found.column.default or found.domain_default or found.domain
     ) is not None and relation.name in context.database.row_types:
         context.refuse(f'cannot alter table "{table}" because a column of another table uses its row type')
     elif found.column.generated == "v" and context.version < 18:  # noqa: PLR2004 -- the version that brings them
         context.refuse("virtual generated columns need PostgreSQL 18")
+
+
+def _reads_generated(relation: Relation, column: Column) -> bool:
+    """A generated column is computed from another one, or from itself."""
+    for name in naming.columns_of(column.generation_expression):
+        other = relation.columns.get(name)
+        if name == column.name or (other is not None and other.generated):
+            return True
+    return False
 
 
 def _clashing(column: Column, children: list[Relation]) -> str | None:

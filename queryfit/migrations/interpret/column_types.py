@@ -160,7 +160,7 @@ def _refuse(  # noqa: C901 -- a list of refusals
     if is_only and children:
         context.refuse(f'type of inherited column "{name}" must be changed in child tables too')
     if relation.name in context.database.row_types:
-        user = next(columns_of_type(context.database, relation.name), None)
+        user = used_in(context.database, relation.name)
         if user is not None:
             context.refuse(
                 f'cannot alter table "{table}" because column "{user[0].name.name}.{user[1]}" uses its row type'
@@ -338,7 +338,7 @@ def _alter_attribute(
     if column is None and relation.are_columns_known:
         context.refuse(f'column "{name}" of relation "{relation.name.name}" does not exist')
         return
-    user = next(columns_of_type(context.database, relation.name), None)
+    user = used_in(context.database, relation.name)
     if user is not None:
         context.refuse(
             f'cannot alter type "{relation.name.name}" because column "{user[0].name.name}.{user[1]}" uses it'
@@ -369,6 +369,24 @@ def columns_of_type(database: Database, name: Name) -> Iterator[tuple[Relation, 
         for column in relation.columns.values():
             if column.type is not None and column.type.schema == name.schema and column.type.name == name.name:
                 yield relation, column.name
+
+
+def used_in(database: Database, name: Name) -> tuple[Relation, str] | None:
+    """A table's column that holds values of a type: of it, of an array, a domain or a composite type with it inside."""
+    pending, seen = [name], {name}
+    while pending:
+        place = pending.pop()
+        for relation, column in columns_of_type(database, place):
+            if relation.kind != "composite type":
+                return relation, column
+            if relation.name not in seen:
+                seen.add(relation.name)
+                pending.append(relation.name)
+        for domain in database.domains.values():
+            if domain.base is not None and domain.base[:2] == place and domain.name not in seen:
+                seen.add(domain.name)
+                pending.append(domain.name)
+    return None
 
 
 def set_expression(context: Context, relation: Relation, action: AlterTableCmd, statement: AlterTableStmt) -> None:

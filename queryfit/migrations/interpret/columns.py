@@ -205,6 +205,9 @@ def set_not_null(context: Context, relation: Relation, action: AlterTableCmd, st
     context.effect("set not null", relation, ACCESS_EXCLUSIVE, column_name=name, is_scan=is_scan, reason=reason)
     if is_missing(context, relation, name):
         return
+    if relation.is_known and relation.kind in {"view", "materialized view", "sequence"}:
+        context.refuse(f'ALTER action SET NOT NULL cannot be performed on relation "{relation.name.name}"')
+        return
     if is_only(statement) and relation.kind == "partitioned table" and relation.children:
         parts = context.database.descendants(relation)
         if any(name in part.columns and not part.columns[name].is_not_null for part in parts):

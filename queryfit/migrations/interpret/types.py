@@ -9,7 +9,7 @@ from queryfit.migrations.coercion import domain_of
 from queryfit.migrations.context import Context
 from queryfit.migrations.interpret import naming, texts
 from queryfit.migrations.interpret.added_columns import collation, default_of
-from queryfit.migrations.interpret.column_types import columns_of_type
+from queryfit.migrations.interpret.column_types import columns_of_type, used_in
 from queryfit.migrations.model import (
     BEFORE,
     Born,
@@ -75,9 +75,13 @@ def create_enum(context: Context, statement: CreateEnumStmt) -> None:
     """CREATE TYPE … AS ENUM."""
     name = _place(context, names(statement.typeName))
     is_taken = _exists(context, name)
+    values = names(statement.vals)
+    if len(set(values)) < len(values):
+        context.refuse(f"enum type {name.text} has a label twice")
+        is_taken = True
     context.thing("create type", name.text, "enum", is_new=not is_taken)
     if not is_taken:
-        context.database.enums[name] = Enum(name, list(names(statement.vals)), born=context.born)
+        context.database.enums[name] = Enum(name, list(values), born=context.born)
         context.database.gone.discard(name)
 
 
@@ -266,7 +270,7 @@ def _check_users(context: Context, domain: Domain) -> None:
             kind = relation.columns[column].type
             is_inside = kind is not None and kind.dimensions > 0
             if relation.kind == "composite type":
-                if next(columns_of_type(database, relation.name), None) is not None:
+                if used_in(database, relation.name) is not None:
                     context.refuse(f'cannot alter type "{domain.name.name}" because a column of another type uses it')
                 continue
             if is_inside:
@@ -313,6 +317,9 @@ def create_composite(context: Context, statement: CompositeTypeStmt) -> None:
         return
     name = context.new_name(statement.typevar)
     is_taken = _exists(context, name)
+    if not is_taken and context.database.exists(name):
+        context.refuse(f'relation "{name.name}" already exists')
+        is_taken = True
     context.thing("create type", name.text, "type", definition="composite", is_new=not is_taken)
     if is_taken:
         return
