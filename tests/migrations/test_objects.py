@@ -49,7 +49,7 @@ def test_every_kind_of_statement_is_known() -> None:
         ("create statistics st on a, b from t", "create object", "public.t", 4, "public.st"),
         ("alter sequence s restart", "alter sequence", "public.s", 6, None),
         ("alter sequence shop.s increment 2 owned by none", "alter sequence", "shop.s", 6, None),
-        ("create sequence s", "create sequence", "public.s", 0, None),
+        ("create sequence s", "create sequence", "public.s", 8, None),
         ("alter extension hstore update to '1.8'", "alter extension", "hstore", 0, None),
         ("create role joe login", "create object", "joe", 0, None),
         ("alter role \"Joe\" set work_mem = '1GB'", "alter object", None, 0, None),

@@ -89,6 +89,22 @@ def test_the_same_statement_twice_on_one_line_has_two_places() -> None:
          ["drop table a", "drop table b"]),
         ("declare t text; begin foreach t in array '{a,b}'::text[] loop execute 'drop table ' || t; end loop; end",
          ["drop table a", "drop table b"]),
+        ("declare k text := 'a'; begin k := k || 'b'; execute 'drop table ' || k; end", ["drop table ab"]),
+        ("declare k text; begin if f() then k := 'a'; else k := 'a'; end if; execute 'drop table ' || k; end", ["drop table a"]),
+        ("declare t text; o text; begin foreach t in array array['a', 'b'] loop o := t || '_old'; execute 'drop table ' || o; end loop; end",
+         ["drop table a_old", "drop table b_old"]),
+        ("begin for i in 1..3 loop execute format('drop table p%s', i); end loop; end", ["drop table p1", "drop table p2", "drop table p3"]),
+        ("begin for i in reverse 3..1 by 2 loop execute 'drop table p' || i; end loop; end", ["drop table p3", "drop table p1"]),
+        ("declare l text[] := array['a', 'b']; begin for i in 1..array_length(l, 1) loop execute 'drop table ' || l[i]; end loop; end",
+         ["drop table a", "drop table b"]),
+        ("declare r record; begin for r in select * from (values ('a', 'x'), ('b', 'y')) as t(n, c) loop execute format('alter table %I drop %I', r.n, r.c); end loop; end",
+         ["alter table a drop x", "alter table b drop y"]),
+        ("declare r record; begin for r in select unnest(array['a', 'b']) as n loop execute 'drop table ' || r.n; end loop; end",
+         ["drop table a", "drop table b"]),
+        ("declare r record; begin for r in select n from unnest(array['a', 'b']) as n loop execute 'drop table ' || r.n; end loop; end",
+         ["drop table a", "drop table b"]),
+        ("begin execute format('grant connect on database %I to joe', current_database()); end",
+         ["grant connect on database current_database to joe"]),
         ("begin if true then drop table a; elsif false then drop table b; else drop table c; end if; end",
          ["drop table a", "drop table b", "drop table c"]),
         ("begin case 1 when 1 then drop table a; else drop table b; end case; end", ["drop table a", "drop table b"]),
@@ -109,7 +125,13 @@ def test_what_a_block_runs(body: str, expected: list[str]) -> None:
     "body",
     [
         "declare r record; begin for r in select relname from pg_class loop execute format('drop table %I', r.relname); end loop; end",
-        "declare k text := 'a'; begin k := 'b'; execute 'drop table ' || k; end",
+        "declare k text := 'a'; begin k := f(); execute 'drop table ' || k; end",
+        "declare k text := 'a'; begin if f() then k := 'b'; end if; execute 'drop table ' || k; end",
+        "declare k text := 'a'; begin while f() loop execute 'drop table ' || k; k := k || 'b'; end loop; end",
+        "declare k text := 'a'; begin begin k := 'b'; exception when others then null; end; execute 'drop table ' || k; end",
+        "declare k text := 'a'; begin declare k text; begin execute 'drop table ' || k; end; end",
+        "declare r record; begin for r in select * from (values ('a')) as t(x) where f() loop execute 'drop table ' || r.x; end loop; end",
+        "begin for i in 1..100000 loop execute format('drop table p%s', i); end loop; end",
         "declare k text := 'a'; begin select 'c' into k; execute 'drop table ' || k; end",
         "begin execute (select 'drop table a'); end",
         "begin execute format('drop table %I', current_user); end",
@@ -120,6 +142,34 @@ def test_what_a_block_runs(body: str, expected: list[str]) -> None:
 def test_what_is_put_together_at_run_time_is_said_to_be_unseen(body: str) -> None:
     assert [sql for sql in inside(body) if not sql.startswith("select 'c'")] == []
     assert replayed(f"do $$ {body} $$").steps[0].unseen == RUN_TIME
+
+
+def test_what_follows_a_conditional_return_may_not_run() -> None:
+    run = replayed("do $$ begin drop table a; if exists (select from b) then return; end if; drop table c; end $$")
+    assert [(step.kind, step.is_conditional) for step in run.steps[1:]] == [("DropStmt", False), ("DropStmt", True)]
+
+
+def test_what_follows_a_conditional_continue_may_not_run() -> None:
+    run = replayed(
+        "do $$ declare t text; begin foreach t in array array['a', 'b'] loop continue when f(); "
+        "execute 'drop table ' || t; end loop; drop table c; end $$"
+    )
+    assert [step.is_conditional for step in run.steps[1:]] == [True, True, False]
+
+
+def test_a_block_is_followed_for_so_many_statements() -> None:
+    loops = "for i in 1..99 loop for j in 1..99 loop execute format('drop table p%s_%s', i, j); end loop; end loop;"
+    block = read_block(f"begin {loops} end")
+    assert len(block.statements) <= 2_000
+    assert block.unseen == "more turns of loops than are followed"
+    assert read_block("begin " + "drop table a;" * 2_001 + " end").unseen == "more statements than are followed"
+
+
+def test_a_text_that_doubles_ends() -> None:
+    doubling = "for i in 1..99 loop k := k || k; execute k; end loop;"
+    assert read_block(f"declare k text := 'a'; begin {doubling} end").unseen == RUN_TIME
+    formatted = "for i in 1..99 loop k := format('%s%s', k, k); execute k; end loop;"
+    assert read_block(f"declare k text := 'a'; begin {formatted} end").unseen == RUN_TIME
 
 
 def test_a_static_statement_in_a_loop_over_rows_is_seen() -> None:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct, field
-from pglast.parser import ParseError, parse_plpgsql_json, parse_sql_json
+from pglast.parser import ParseError, parse_plpgsql_json
 
+from queryfit.migrations.interpret.constants import Value, rows_of, value_of
 from queryfit.sql.ddl import refusal
-from queryfit.sql.names import quote_identifier, quote_literal
 
 RUN_TIME = "EXECUTE of a string put together at run time"
 MOST_TURNS = 100
 """A loop over constants is followed turn by turn, at most that often."""
 
-Value = str | list[str]
+MOST_STATEMENTS = 2_000
+"""Statements of a block, and turns of its loops, that are followed."""
 
 
 class Inner(Struct):
@@ -93,83 +95,206 @@ def _word(match: re.Match[str]) -> str:
 
 
 class _Reader:
+    """Walks a block as it runs; variables are followed as long as what they hold is known."""
+
     def __init__(self, body: str, function: Any) -> None:
         self._body = body
         self._lines = [0, *(match.end() for match in re.finditer("\n", body))]
         self._after: dict[int, int] = {}  # line → where the search for its next statement goes on
         datums: list[Any] = [next(iter(entry.values()), {}) for entry in function.get("datums", [])]
         self._names = {number: str(datum.get("refname", "")) for number, datum in enumerate(datums)}
+        counts = Counter(self._names.values())
+        self._single = {name for name, count in counts.items() if count == 1}  # the others may hide each other
         self._variables: dict[str, Value] = {}
-        self._take_constants(datums, function.get("action", {}))
+        self._taken = 0  # turns of loops
+        self._has_left = False  # a RETURN behind a condition: what follows may not run
+        self._has_skipped = False  # an EXIT or CONTINUE of the loop behind a condition
+        for datum in datums:
+            if "default_val" in datum:
+                self._set(str(datum.get("refname", "")), self._value(_query(datum["default_val"])))
         self.found: list[Inner] = []
         self.unseen: str | None = None
 
     def statements(self, entries: Sequence[Any], *, is_conditional: bool) -> None:
         for entry in entries:
             for kind, value in entry.items():
-                self._statement(kind.removeprefix("PLpgSQL_stmt_"), value, is_conditional)
+                is_open = is_conditional or self._has_left or self._has_skipped
+                self._statement(kind.removeprefix("PLpgSQL_stmt_"), value, is_open)
 
-    def _statement(self, kind: str, value: Any, is_conditional: bool) -> None:  # noqa: C901 -- a table
+    def _statement(self, kind: str, value: Any, is_conditional: bool) -> None:  # noqa: C901, PLR0912 -- a table
         match kind:
             case "block":
-                handlers = value.get("exceptions", {}).get("PLpgSQL_exception_block", {}).get("exc_list", [])
-                self.statements(value.get("body", []), is_conditional=is_conditional or bool(handlers))
-                for handler in handlers:
-                    self.statements(handler.get("PLpgSQL_exception", {}).get("action", []), is_conditional=True)
+                self._block(value, is_conditional)
             case "execsql":
                 self._add(value, _query(value.get("sqlstmt")), is_conditional)
+                self._forget(value)
             case "perform" | "call":
                 self._add(value, _query(value.get("expr")), is_conditional)
-            case "dynexecute" | "dynfors":
+            case "dynexecute":
                 self._execute(value, is_conditional)
-                self.statements(value.get("body", []), is_conditional=True)
+                self._forget(value)
+            case "dynfors":
+                self._execute(value, is_conditional)
+                self._loop(value)
+            case "assign":
+                self._assign(value)
             case "foreach_a":
                 self._for_each(value, is_conditional)
+            case "fori":
+                self._for_numbers(value, is_conditional)
+            case "fors":
+                self._for_rows(value, is_conditional)
             case "if":
-                self.statements(value.get("then_body", []), is_conditional=True)
-                for other in value.get("elsif_list", []):
-                    self.statements(other.get("PLpgSQL_if_elsif", {}).get("stmts", []), is_conditional=True)
-                self.statements(value.get("else_body", []), is_conditional=True)
+                others = [other.get("PLpgSQL_if_elsif", {}).get("stmts", []) for other in value.get("elsif_list", [])]
+                self._branches([value.get("then_body", []), *others, value.get("else_body", [])])
             case "case":
-                for other in value.get("case_when_list", []):
-                    self.statements(other.get("PLpgSQL_case_when", {}).get("stmts", []), is_conditional=True)
-                self.statements(value.get("else_stmts", []), is_conditional=True)
-            case "loop" | "while" | "fori" | "fors" | "forc":
-                self.statements(value.get("body", []), is_conditional=True)
+                cases = [
+                    other.get("PLpgSQL_case_when", {}).get("stmts", []) for other in value.get("case_when_list", [])
+                ]
+                self._branches([*cases, value.get("else_stmts", [])])
+            case "loop" | "while" | "forc":
+                self._loop(value)
+            case "return":
+                self._has_left = self._has_left or is_conditional
+            case "exit":
+                self._has_skipped = self._has_skipped or is_conditional or "cond" in value
             case "commit" | "rollback":
                 control: Any = kind
                 self.found.append(Inner("", *self._place(value, kind), is_conditional, control))
+            case _:
+                self._forget(value)
+
+    def _block(self, value: Any, is_conditional: bool) -> None:
+        handlers = value.get("exceptions", {}).get("PLpgSQL_exception_block", {}).get("exc_list", [])
+        self.statements(value.get("body", []), is_conditional=is_conditional or bool(handlers))
+        if handlers:
+            self._forget(value)
+        for handler in handlers:
+            self.statements(handler.get("PLpgSQL_exception", {}).get("action", []), is_conditional=True)
+            self._forget(handler)
+
+    def _branches(self, branches: Sequence[Sequence[Any]]) -> None:
+        """One of them runs: afterwards only those variables are known that all of them leave alike."""
+        before = self._variables
+        ends = []
+        for branch in branches:
+            self._variables = dict(before)
+            self.statements(branch, is_conditional=True)
+            ends.append(self._variables)
+        self._variables = {
+            name: value for name, value in ends[0].items() if all(end.get(name) == value for end in ends[1:])
+        }
+
+    # loops
+
+    def _loop(self, value: Any) -> None:
+        """A loop of unknown turns, none perhaps."""
+        self._forget(value)
+        had_skipped = self._has_skipped
+        self.statements(value.get("body", []), is_conditional=True)
+        self._has_skipped = had_skipped
+        self._forget(value)
+
+    def _turns(self, value: Any, turns: Sequence[Mapping[str, str]], is_conditional: bool) -> None:
+        """A loop over constants, turn by turn where a statement is put together in it."""
+        body = value.get("body", [])
+        has_execute = any("dynexecute" in kind for kind in _kinds(body))
+        places = dict(self._after)
+        if turns and not has_execute:
+            turns = turns[:1]
+        had_skipped = self._has_skipped
+        for turn in turns:
+            self._taken += 1
+            if self._taken > MOST_STATEMENTS:
+                self.unseen = self.unseen or "more turns of loops than are followed"
+                break
+            self._after = dict(places)
+            self._variables |= turn
+            self.statements(body, is_conditional=is_conditional)
+        self._has_skipped = had_skipped
+        for name in turns[0] if turns else ():
+            self._variables.pop(name, None)
+        self._forget(value)
+
+    def _for_each(self, value: Any, is_conditional: bool) -> None:
+        """FOREACH … IN ARRAY."""
+        values = self._value(_query(value.get("expr")))
+        name = self._names.get(value.get("varno", -1))
+        if not isinstance(values, list) or name not in self._single or len(values) > MOST_TURNS:
+            self._loop(value)
+            return
+        self._turns(value, [{name: turn} for turn in values], is_conditional)
+
+    def _for_numbers(self, value: Any, is_conditional: bool) -> None:
+        """FOR … IN 1..3."""
+        lower, upper = self._value(_query(value.get("lower"))), self._value(_query(value.get("upper")))
+        step = self._value(_query(value["step"])) if "step" in value else "1"
+        name = str(value.get("var", {}).get("PLpgSQL_var", {}).get("refname", ""))
+        bounds = [int(bound) for bound in (lower, upper, step) if isinstance(bound, str) and _NUMBER.fullmatch(bound)]
+        if len(bounds) != 3 or bounds[2] < 1 or name not in self._single:  # noqa: PLR2004 -- all of them
+            self._loop(value)
+            return
+        first, last, by = bounds
+        numbers = range(first, last - 1, -by) if value.get("reverse") else range(first, last + 1, by)
+        if len(numbers) > MOST_TURNS:
+            self._loop(value)
+            return
+        self._turns(value, [{name: str(number)} for number in numbers], is_conditional)
+
+    def _for_rows(self, value: Any, is_conditional: bool) -> None:
+        """FOR … IN SELECT: over rows of constants."""
+        rows = rows_of(_query(value.get("query")), self._variables)
+        record = str(value.get("var", {}).get("PLpgSQL_rec", {}).get("refname", ""))
+        if rows is None or record not in self._single or len(rows) > MOST_TURNS:
+            self._loop(value)
+            return
+        self._turns(value, [{f"{record}.{name}": text for name, text in row.items()} for row in rows], is_conditional)
+
+    # variables
+
+    def _set(self, name: str, value: Value | None) -> None:
+        if value is not None and name in self._single:
+            self._variables[name] = value
+        else:
+            self._variables.pop(name, None)
+
+    def _assign(self, value: Any) -> None:
+        name = self._names.get(value.get("varno", -1), "")
+        match = _ASSIGNMENT.match(_query(value.get("expr")))
+        if match is None or match[1].strip('"').lower() != name.lower():
+            self._forget(value)
+        else:
+            self._set(name, self._value(match[2]))
+
+    def _forget(self, value: Any) -> None:
+        """Whatever the statement, or one in it, assigns to is not known any more."""
+        for number in _assigned(value):
+            name = self._names.get(number, "")
+            for known in [known for known in self._variables if known == name or known.startswith(f"{name}.")]:
+                del self._variables[known]
+
+    def _value(self, expression: str) -> Value | None:
+        return value_of(expression, self._variables)
+
+    # statements and their places
 
     def _add(self, value: Any, sql: str, is_conditional: bool) -> None:
-        if sql.strip():
+        if len(self.found) >= MOST_STATEMENTS:
+            self.unseen = self.unseen or "more statements than are followed"
+        elif sql.strip():
             self.found.append(Inner(sql, *self._place(value, sql), is_conditional))
 
     def _execute(self, value: Any, is_conditional: bool) -> None:
         expression = _query(value.get("query"))
         sql = self._value(expression)
-        if isinstance(sql, str):
+        if not isinstance(sql, str):
+            self.unseen = RUN_TIME
+        elif len(self.found) >= MOST_STATEMENTS:
+            self.unseen = self.unseen or "more statements than are followed"
+        else:
             start, _ = self._place(value, "execute")
             _, end = self._place(value, expression)
             self.found.append(Inner(sql, start, max(end, start), is_conditional))
-        else:
-            self.unseen = RUN_TIME
-
-    def _for_each(self, value: Any, is_conditional: bool) -> None:
-        """FOREACH … IN ARRAY: over constants, one turn after the other."""
-        body = value.get("body", [])
-        values = self._value(_query(value.get("expr")))
-        name = self._names.get(value.get("varno", -1))
-        if not isinstance(values, list) or name is None or len(values) > MOST_TURNS:
-            self.statements(body, is_conditional=True)
-            return
-        places = dict(self._after)
-        for turn in values:
-            self._after = dict(places)
-            self._variables[name] = turn
-            self.statements(body, is_conditional=is_conditional)
-        self._variables.pop(name, None)
-
-    # places
 
     def _place(self, value: Any, text: str) -> tuple[int, int]:
         """Where a text of the statement stands: from its line on, behind the statement before it on that line."""
@@ -186,36 +311,18 @@ class _Reader:
         self._after[line] = start
         return start, start + len(wanted)
 
-    # constants
 
-    def _take_constants(self, datums: Sequence[Any], action: Any) -> None:
-        """Variables with a constant default that nothing assigns to."""
-        assigned = set(_assigned(action))
-        names = list(self._names.values())
-        for number, datum in enumerate(datums):
-            name, default = self._names[number], datum.get("default_val")
-            if default is not None and number not in assigned and names.count(name) == 1:
-                value = self._value(_query(default))
-                if value is not None:
-                    self._variables[name] = value
-
-    def _value(self, expression: str) -> Value | None:
-        """What an expression comes to, where it is put together from constants only."""
-        try:
-            parsed = msgspec.json.decode(parse_sql_json(f"SELECT {expression}"))
-            target = parsed["stmts"][0]["stmt"]["SelectStmt"]["targetList"][0]["ResTarget"]["val"]
-            return _evaluate(target, self._variables)
-        except (ParseError, RecursionError, KeyError, IndexError, ValueError, UnicodeError):
-            return None
+_NUMBER = re.compile(r"-?\d{1,9}")
+_ASSIGNMENT = re.compile(r'\s*("[^"]+"|\w+)\s*:?=(?![=>])(.*)', re.DOTALL)
 
 
 def _query(expression: Any) -> str:
     return str((expression or {}).get("PLpgSQL_expr", {}).get("query", ""))
 
 
-def _assigned(action: Any) -> Iterator[int]:
-    """Numbers of the variables that statements assign to, FOREACH aside."""
-    pending = [action]
+def _assigned(statement: Any) -> Iterator[int]:
+    """Numbers of the variables that a statement, or one below it, assigns to."""
+    pending = [statement]
     while pending:
         item = pending.pop()
         if isinstance(item, list):
@@ -223,92 +330,18 @@ def _assigned(action: Any) -> Iterator[int]:
         elif isinstance(item, dict):
             for kind, value in item.items():
                 if isinstance(value, int):
-                    if kind in {"varno", "target"}:
+                    if kind in {"varno", "target", "dno", "recparentno"}:
                         yield value
-                elif kind == "PLpgSQL_stmt_foreach_a":
-                    pending.append(value.get("body", []))
                 else:
                     pending.append(value)
 
 
-def _evaluate(node: Any, variables: Mapping[str, Value]) -> Value | None:  # noqa: PLR0911 -- a table
-    """The value of an expression over constants; None where it is not one."""
-    kind, value = next(iter(node.items()))
-    match kind:
-        case "A_Const":
-            return _constant(value)
-        case "TypeCast":
-            found = _evaluate(value.get("arg", {}), variables)
-            bounds = value.get("typeName", {}).get("arrayBounds")
-            if bounds and isinstance(found, str):
-                return found[1:-1].split(",") if re.fullmatch(r"\{[\w,]+\}", found) else None
-            return found
-        case "A_ArrayExpr":
-            items = [_evaluate(entry, variables) for entry in value.get("elements", [])]
-            return [entry for entry in items if isinstance(entry, str)] if _all_texts(items) else None
-        case "ColumnRef":
-            parts = [part.get("String", {}).get("sval", "") for part in value.get("fields", [])]
-            return variables.get(parts[0]) if len(parts) == 1 else None
-        case "A_Expr" if [part.get("String", {}).get("sval") for part in value.get("name", [])] == ["||"]:
-            left, right = _evaluate(value["lexpr"], variables), _evaluate(value["rexpr"], variables)
-            return left + right if isinstance(left, str) and isinstance(right, str) else None
-        case "FuncCall":
-            return _call(value, variables)
-    return None
-
-
-def _all_texts(items: Sequence[Any]) -> bool:
-    return all(isinstance(entry, str) for entry in items)
-
-
-def _constant(value: Any) -> str | None:
-    if "sval" in value:
-        return str(value["sval"].get("sval", ""))
-    if "ival" in value:
-        return str(value["ival"].get("ival", 0))
-    if "fval" in value:
-        return str(value["fval"].get("fval", "0"))
-    return None
-
-
-def _call(call: Any, variables: Mapping[str, Value]) -> str | None:
-    name = [part.get("String", {}).get("sval", "") for part in call.get("funcname", [])][-1:]
-    arguments = [_evaluate(entry, variables) for entry in call.get("args", [])]
-    if not arguments or not _all_texts(arguments):
-        return None
-    texts = [str(argument) for argument in arguments]
-    match name:
-        case ["format"]:
-            return _format(texts[0], texts[1:])
-        case ["quote_ident"]:
-            return quote_identifier(texts[0])
-        case ["quote_literal"]:
-            return quote_literal(texts[0])
-        case ["concat"]:
-            return "".join(texts)
-    return None
-
-
-_PLACE = re.compile(r"%(?:(\d+)\$)?(.)", re.DOTALL)
-
-
-def _format(template: str, arguments: Sequence[str]) -> str | None:
-    """What format() makes of texts; None for widths, and where arguments are missing."""
-    at = 0
-    parts, end = [], 0
-    for match in _PLACE.finditer(template):
-        parts.append(template[end : match.start()])
-        end = match.end()
-        if match[2] == "%" and not match[1]:
-            parts.append("%")
-            continue
-        at = int(match[1]) if match[1] and len(match[1]) < 5 else at + 1  # noqa: PLR2004 -- a place, not a number
-        if not 0 < at <= len(arguments) or match[2] not in "sIL":
-            return None
-        argument = arguments[at - 1]
-        if match[2] == "I":
-            argument = quote_identifier(argument)
-        elif match[2] == "L":
-            argument = quote_literal(argument)
-        parts.append(argument)
-    return "".join([*parts, template[end:]])
+def _kinds(statements: Any) -> Iterator[str]:
+    pending = [statements]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, list):
+            pending += item
+        elif isinstance(item, dict):
+            yield from item
+            pending += item.values()

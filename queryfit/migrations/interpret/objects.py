@@ -144,7 +144,7 @@ def create_sequence(context: Context, statement: CreateSeqStmt) -> None:
     if not _own(context, sequence, statement.options):
         return
     context.database.put(sequence)
-    context.effect("create sequence", sequence)
+    context.effect("create sequence", sequence, ACCESS_EXCLUSIVE)
 
 
 def alter_sequence(context: Context, statement: AlterSeqStmt) -> None:
@@ -251,7 +251,7 @@ def alter_subscription(context: Context, statement: AlterSubscriptionStmt) -> No
 
 
 def drop_subscription(context: Context, statement: DropSubscriptionStmt) -> None:
-    """DROP SUBSCRIPTION drops its slot too. One without a slot may go in a block, but who has none is not known here."""
+    """DROP SUBSCRIPTION drops its slot too. One without a slot may go in a block; who has none is not known here."""
     context.step.refused_in_transaction = "DROP SUBSCRIPTION"
     context.thing("drop object", quote_identifier(statement.subname), "other", definition="subscription")
 

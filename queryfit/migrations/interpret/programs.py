@@ -21,8 +21,8 @@ from queryfit.sql.ddl import (
 
 _WORD = re.compile(r"\w+")
 _CHANGES = frozenset({
-    "create", "alter", "drop", "truncate", "execute", "call", "comment", "grant", "revoke", "reindex", "refresh", "lock",
-    "cluster", "insert", "update", "delete", "merge", "copy",
+    "create", "alter", "drop", "truncate", "execute", "call", "comment", "grant", "revoke", "reindex", "refresh",
+    "lock", "cluster", "insert", "update", "delete", "merge", "copy",
 })  # fmt: skip
 _INPUTS = frozenset({"FUNC_PARAM_DEFAULT", "FUNC_PARAM_IN", "FUNC_PARAM_INOUT", "FUNC_PARAM_VARIADIC"})
 _VOLATILITIES: dict[str, Any] = {"immutable": "immutable", "stable": "stable", "volatile": "volatile"}
