@@ -212,6 +212,7 @@ class _Replayer:
                     _, kept, settings, context.after_commit = block.savepoints[-1]
                     context.settings = settings
                     if kept is not None:
+                        self._copied += len(kept.relations)
                         self._restore(context, file.group, kept.copy())
             case "TRANS_STMT_COMMIT" | "TRANS_STMT_PREPARE" | "TRANS_STMT_ROLLBACK" if context.transaction is not None:
                 database, settings = block.before

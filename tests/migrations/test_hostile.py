@@ -159,7 +159,7 @@ def test_a_large_text_of_rows_is_not_too_deep() -> None:
 
 def test_savepoints_do_not_copy_the_schema_without_end() -> None:
     tables = "".join(f"create table t{number} (id int);" for number in range(100))
-    found = run(tables + "begin;" + "savepoint a; rollback to a;" * 3_000 + "rollback")
+    found = run(tables + "begin;" + "savepoint a; create table x (id int); rollback to a;" * 3_000 + "rollback")
     assert any(step.unfollowed for step in found.steps)
 
 
