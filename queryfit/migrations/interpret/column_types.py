@@ -1,4 +1,4 @@
-"""ALTER COLUMN TYPE and SET EXPRESSION: what of a table is written, built or checked anew.
+"""ALTER COLUMN TYPE: what of a table is written, built or checked anew.
 
 PostgreSQL takes every index and constraint over the column apart and makes it again. Where the rows stay, an index is
 kept if its operator classes and collations stay too, unless it has an expression or a predicate, or belongs to a
@@ -15,14 +15,8 @@ from msgspec import Raw
 from queryfit.migrations import coercion
 from queryfit.migrations.context import Context
 from queryfit.migrations.interpret import naming, texts
-from queryfit.migrations.interpret.added_columns import (
-    INTEGERS,
-    collation,
-    has_rows,
-    lock_sequences,
-    rebuilds,
-    typed_tables,
-)
+from queryfit.migrations.interpret.added_columns import INTEGERS, has_rows, rebuilds, typed_tables
+from queryfit.migrations.interpret.column_definitions import collation, lock_sequences
 from queryfit.migrations.interpret.dropped_relations import index_reads
 from queryfit.migrations.model import Column, Constraint, Database, Index, Name, Relation, Type
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE
@@ -37,7 +31,6 @@ _NUMBERS_OF_OIDS = (
 _SAME_CLASSES = {"varchar": "text", "cidr": "inet"} | dict.fromkeys(_NUMBERS_OF_OIDS, "oid")
 """Types that are indexed by the operator classes of another one."""
 _COLLATED = frozenset({"text", "varchar", "bpchar", "name", "citext"})
-SET_EXPRESSION_SINCE = 17
 
 
 class _Changed(NamedTuple):
@@ -387,39 +380,3 @@ def used_in(database: Database, name: Name) -> tuple[Relation, str] | None:
                 seen.add(domain.name)
                 pending.append(domain.name)
     return None
-
-
-def set_expression(context: Context, relation: Relation, action: AlterTableCmd, statement: AlterTableStmt) -> None:
-    """SET EXPRESSION (17): a stored column is computed anew for every row, a virtual one (18) is not."""
-    name = action.name
-    column = relation.columns.get(name)
-    is_virtual = column is not None and column.generated == "v"
-    is_only = statement.relation is not None and not statement.relation.inh
-    if context.version < SET_EXPRESSION_SINCE:
-        context.refuse("SET EXPRESSION needs PostgreSQL 17")
-    elif column is None and relation.are_columns_known:
-        context.refuse(f'column "{name}" of relation "{relation.name.name}" does not exist')
-    elif column is not None and not column.generated:
-        context.refuse(f'column "{name}" of relation "{relation.name.name}" is not a generated column')
-    elif is_virtual and any(constraint.kind == "check" for constraint in relation.constraints.values()):
-        context.refuse("SET EXPRESSION is not supported for virtual generated columns in tables with check constraints")
-    children = list(context.database.descendants(relation)) if relation.children and not is_only else []
-    for table in (relation, *children):
-        is_rewrite: bool | None = has_rows(table) and not is_virtual
-        if column is None and not is_virtual:
-            is_rewrite = None if context.version >= 18 else is_rewrite  # noqa: PLR2004 -- it may be a virtual one
-        is_scan = is_virtual and has_rows(table) and column is not None and column.is_not_null
-        reason = "a stored generated column is computed for every row" if is_rewrite else None
-        if table is relation:
-            context.effect("set expression", table, ACCESS_EXCLUSIVE, column_name=name,
-                           new_name="virtual" if is_virtual else "stored", is_rewrite=is_rewrite, is_scan=is_scan,
-                           is_index_rebuild=is_rewrite and rebuilds(table),
-                           reason="NOT NULL of a virtual column is checked" if is_scan else reason)  # fmt: skip
-        else:
-            context.effect("also lock", table, ACCESS_EXCLUSIVE, column_name=name, is_rewrite=is_rewrite,
-                           is_scan=is_scan, is_index_rebuild=is_rewrite and rebuilds(table), reason=reason)  # fmt: skip
-        if context.step.refusal is not None:
-            return
-        own = table.columns.get(name)
-        if own is not None:
-            own.generation_expression = action.def_

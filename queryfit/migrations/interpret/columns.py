@@ -6,14 +6,9 @@ from collections.abc import Callable
 
 from queryfit.migrations.context import Context
 from queryfit.migrations.interpret import constraints, naming, proofs, texts
-from queryfit.migrations.interpret.added_columns import (
-    add_column,
-    default_of,
-    has_rows,
-    lock_sequences,
-    typed_tables,
-)
-from queryfit.migrations.interpret.column_types import alter_type, foreign_keys, set_expression
+from queryfit.migrations.interpret.added_columns import add_column, has_rows, typed_tables
+from queryfit.migrations.interpret.column_definitions import default_of, lock_sequences
+from queryfit.migrations.interpret.column_types import alter_type, foreign_keys
 from queryfit.migrations.interpret.dropped_relations import forget_column
 from queryfit.migrations.interpret.generated_columns import (
     add_identity,
@@ -23,6 +18,7 @@ from queryfit.migrations.interpret.generated_columns import (
     is_inherited,
     is_missing,
     is_only,
+    set_expression,
     set_identity,
 )
 from queryfit.migrations.model import Column, Relation

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Raw
 
 from queryfit.migrations.context import Context
-from queryfit.migrations.interpret import added_columns, constraint_state, constraints, indexes, partitions, views
+from queryfit.migrations.interpret import column_definitions, constraint_state, constraints, indexes, partitions, views
 from queryfit.migrations.model import Column, Constraint, Index, Name, Relation, RelationKind
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
 from queryfit.migrations.type_names import type_text
@@ -129,7 +129,7 @@ def _define_column(
     not_null: list[tuple[Column, str]],
 ) -> None:
     """A column with its constraints; one that a parent or a type has already gets what is added to it."""
-    found = added_columns.defined(context, definition)
+    found = column_definitions.defined(context, definition)
     column = found.column
     existing = relation.columns.get(column.name)
     if column.is_not_null:
@@ -152,7 +152,7 @@ def _define_column(
     else:
         relation.columns[column.name] = column
     if found.word in {"serial", "identity"}:
-        added_columns.put_sequence(context, relation, column.name)
+        column_definitions.put_sequence(context, relation, column.name)
     if context.with_columns:
         context.effect("create column", relation, column_name=column.name, type_after=type_text(column.type),
                        new_name=found.word, definition=found.default,
@@ -266,7 +266,7 @@ def _like_columns(context: Context, relation: Relation, source: Relation, option
             made.default, made.default_expression = column.default, column.default_expression
         if options & _IDENTITY and column.identity:
             made.identity = column.identity
-            added_columns.put_sequence(context, relation, column.name)
+            column_definitions.put_sequence(context, relation, column.name)
         relation.columns[column.name] = made
 
 

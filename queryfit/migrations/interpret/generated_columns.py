@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from queryfit.migrations.context import Context
-from queryfit.migrations.interpret.added_columns import lock_sequences, put_sequence
+from queryfit.migrations.interpret.added_columns import has_rows, rebuilds
+from queryfit.migrations.interpret.column_definitions import lock_sequences, put_sequence
 from queryfit.migrations.model import Relation
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE
 from queryfit.sql.ddl import NOTHING, AlterTableCmd, AlterTableStmt
 
 IDENTITY_OF_PARTITIONS = 17
+SET_EXPRESSION_SINCE = 17
 
 
 def below(context: Context, relation: Relation, statement: AlterTableStmt) -> list[Relation]:
@@ -138,3 +140,39 @@ def drop_identity(context: Context, relation: Relation, action: AlterTableCmd, s
     lock_sequences(context, relation, name, ACCESS_EXCLUSIVE)
     for sequence in context.database.owned_sequences(relation.name, name):
         context.database.forget(sequence.name)
+
+
+def set_expression(context: Context, relation: Relation, action: AlterTableCmd, statement: AlterTableStmt) -> None:
+    """SET EXPRESSION (17): a stored column is computed anew for every row, a virtual one (18) is not."""
+    name = action.name
+    column = relation.columns.get(name)
+    is_virtual = column is not None and column.generated == "v"
+    is_only = statement.relation is not None and not statement.relation.inh
+    if context.version < SET_EXPRESSION_SINCE:
+        context.refuse("SET EXPRESSION needs PostgreSQL 17")
+    elif column is None and relation.are_columns_known:
+        context.refuse(f'column "{name}" of relation "{relation.name.name}" does not exist')
+    elif column is not None and not column.generated:
+        context.refuse(f'column "{name}" of relation "{relation.name.name}" is not a generated column')
+    elif is_virtual and any(constraint.kind == "check" for constraint in relation.constraints.values()):
+        context.refuse("SET EXPRESSION is not supported for virtual generated columns in tables with check constraints")
+    children = list(context.database.descendants(relation)) if relation.children and not is_only else []
+    for table in (relation, *children):
+        is_rewrite: bool | None = has_rows(table) and not is_virtual
+        if column is None and not is_virtual:
+            is_rewrite = None if context.version >= 18 else is_rewrite  # noqa: PLR2004 -- it may be a virtual one
+        is_scan = is_virtual and has_rows(table) and column is not None and column.is_not_null
+        reason = "a stored generated column is computed for every row" if is_rewrite else None
+        if table is relation:
+            context.effect("set expression", table, ACCESS_EXCLUSIVE, column_name=name,
+                           new_name="virtual" if is_virtual else "stored", is_rewrite=is_rewrite, is_scan=is_scan,
+                           is_index_rebuild=is_rewrite and rebuilds(table),
+                           reason="NOT NULL of a virtual column is checked" if is_scan else reason)  # fmt: skip
+        else:
+            context.effect("also lock", table, ACCESS_EXCLUSIVE, column_name=name, is_rewrite=is_rewrite,
+                           is_scan=is_scan, is_index_rebuild=is_rewrite and rebuilds(table), reason=reason)  # fmt: skip
+        if context.step.refusal is not None:
+            return
+        own = table.columns.get(name)
+        if own is not None:
+            own.generation_expression = action.def_

@@ -8,7 +8,7 @@ from typing import Any
 from queryfit.migrations.coercion import domain_of
 from queryfit.migrations.context import Context
 from queryfit.migrations.interpret import naming, texts
-from queryfit.migrations.interpret.added_columns import collation, default_of
+from queryfit.migrations.interpret.column_definitions import collation, default_of
 from queryfit.migrations.interpret.column_types import columns_of_type, used_in
 from queryfit.migrations.model import (
     BEFORE,
