@@ -20,7 +20,7 @@ from queryfit.evidence.session import Lines, Session, loaded_session
 from queryfit.findings import Finding, NotChecked, Report, identity
 from queryfit.migrations.comments import Comment, read_suppressions, suppress
 from queryfit.migrations.files import MigrationFile
-from queryfit.migrations.mending import Judged, Planned
+from queryfit.migrations.mending import TIMEOUTS, Judged, Planned
 from queryfit.migrations.model import Database
 from queryfit.migrations.places import end_of
 from queryfit.migrations.repairs import REPAIRS, Site
@@ -52,7 +52,13 @@ class Settings:
     def rules(self) -> tuple[Rule, ...]:
         """The rules about migrations: those that come with queryfit and the person's own. Raises QueryfitError."""
         rules = load_rules((*self.config.rules, *self.rule_folders), only_migrations=True)
-        return tuple(rule for rule in rules if self.with_style or rule.group != STYLE)
+        return tuple(rule for rule in rules if self.with_style or _may_block(rule))
+
+
+def _may_block(rule: Rule) -> bool:
+    """It is more than style or advice, or can be; or it says what was not checked."""
+    tells_more = "severity" in rule.select or "not_checked_reason" in rule.select
+    return rule.group != STYLE and (rule.severity != "info" or tells_more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +87,7 @@ def lint(files: Sequence[MigrationFile], settings: Settings, *, before: Database
     with loaded_session(evidence(files, run, settings.version)) as session:
         found, not_checked = _found(session, maker, about_steps, settings)
     not_checked += _unseen(files)
-    comments = {
-        file.name: read_suppressions(file.sql) for file in files if file.is_linted and "queryfit:" in file.sql
-    }
+    comments = {file.name: read_suppressions(file.sql) for file in files if file.is_linted and "queryfit:" in file.sql}
     suppressed: list[Finding] = []
     if comments:
         found, suppressed, told = _suppress(maker, found, comments, rules, settings)
@@ -154,7 +158,7 @@ def _found(
             if row.get("not_checked_reason"):
                 reason, hint = str(row["not_checked_reason"]), row.get("hint")
                 not_checked.append(NotChecked(rule.name, str(row["subject"]), reason, hint, *maker.place(row)))
-            else:
+            elif settings.with_style or (row.get("severity") or rule.severity) != "info":
                 found.append(maker.finding(rule, row))
     return found, not_checked
 
@@ -326,7 +330,8 @@ def _suppress(
 def judged(linted: Linted) -> Judged:
     """What a run says, as mending needs it."""
     faults = frozenset((finding.file or "", finding.rule, finding.subject) for finding in linted.report.findings)
-    return Judged(faults, linted.planned, linted.run)
+    timeouts = frozenset(rule.name for rule in linted.rules if rule.repair in TIMEOUTS)
+    return Judged(faults, linted.planned, linted.run, timeouts)
 
 
 def measured(linted: Linted, confirms: Callable[[str, Step, Effect | None], bool]) -> Report:

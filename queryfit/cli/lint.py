@@ -107,7 +107,7 @@ class _Tracing:
     ),
     click.option("--down", is_flag=True, help="Lint the ways back (down migrations) too."),
     click.option("--changed-since", metavar="REF", help="Only files that git knows as changed since REF."),
-    click.option("--style", "with_style", is_flag=True, help="Style too: types, keys, idempotence, names."),
+    click.option("--style", "with_style", is_flag=True, help="Advice and style (info) too: types, keys, names."),
     click.option(
         "--trace", "is_traced", is_flag=True, help="Run them for real, on an embedded server that is thrown away."
     ),
@@ -203,7 +203,7 @@ def command(
         config=config,
         baseline_ids=known_ids(baseline or config.baseline),
         version=version or before.version or config.lint.version or NEWEST,
-        with_style=with_style or config.lint.with_style,
+        with_style=with_style or config.lint.with_style or fail_from == "info",
     )
     look = options.look(output=output, width=width)
     if is_diff:
