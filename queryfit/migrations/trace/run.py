@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -101,11 +101,12 @@ class Tracer:
             elif session.state != IDLE:
                 session.run("rollback")
             failures = []
-            is_block = file.transactions != "each"
-            for statement in statements_of(file.sql):
+            statements = statements_of(file.sql)
+            is_block = _is_block(file, statements)
+            for statement in statements:
                 if session.state == IDLE and is_block:
                     session.run("begin")
-                failure = self._past(session, statement.text)
+                failure = self._past(session, statement.text, is_pipeline=file.transactions == "pipeline")
                 if failure is not None:
                     failures.append(replace(failure, statement=statement.text))
                 if session.is_lost:
@@ -116,7 +117,7 @@ class Tracer:
         finally:
             session.close()
 
-    def _past(self, session: Session, text: str) -> Failure | None:
+    def _past(self, session: Session, text: str, *, is_pipeline: bool) -> Failure | None:
         """Run a statement; what stands before it in its block stays, even after an error."""
         if session.state == IDLE or _is_steering(text):
             failure = self._mended(session, text)[0]
@@ -131,7 +132,7 @@ class Tracer:
             session.run("release savepoint queryfit_past")
             return None
         session.run("rollback to savepoint queryfit_past")
-        if failure.sqlstate in REFUSES_BLOCK:
+        if is_pipeline and failure.sqlstate in REFUSES_BLOCK:
             session.run("commit")
             return self._mended(session, text)[0]
         return failure
@@ -142,7 +143,7 @@ class Tracer:
         After an error the rest of the file is not run, as runners do; a block left open is rolled back.
         """
         statements = statements_of(file.sql)
-        is_block = file.transactions in {"file", "pipeline"} or (file.transactions == "batch" and len(statements) > 1)
+        is_block = _is_block(file, statements)
         is_pipeline = file.transactions == "pipeline"
         session = self.session()
         try:
@@ -273,6 +274,11 @@ class Tracer:
         if is_kept and failure is None and session.state == IN_BLOCK:
             session.run("release savepoint queryfit_remedy")
         return failure, "; ".join(notes) or None
+
+
+def _is_block(file: MigrationFile, statements: Sequence[Statement]) -> bool:
+    """Whether the runner's way of sending the file makes a transaction block of it, or several."""
+    return file.transactions in {"file", "pipeline"} or (file.transactions == "batch" and len(statements) > 1)
 
 
 def _first_words(text: str) -> str:
