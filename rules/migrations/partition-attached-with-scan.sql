@@ -27,18 +27,20 @@
 
 select
     attached.effect,
-    scanned.relation as subject,
-    scanned.relation as partition,
-    case when scanned.is_scan then 'reads' else 'may read' end as reads,
-    case when scanned.is_scan and scanned.is_known then 'warning' else 'info' end as severity
+    attached.other_relation as subject,
+    attached.other_relation as partition,
+    case when bool_or(scanned.is_scan) then 'reads' else 'may read' end as reads,
+    case when bool_or(scanned.is_scan and scanned.is_known) then 'warning' else 'info' end as severity
 from migration_effect as attached
 join migration_effect as scanned
     on
-        scanned.step = attached.step and scanned.relation = attached.other_relation
-        and scanned.action = 'also lock'
+        scanned.step = attached.step and scanned.action = 'also lock'
+        -- a DEFAULT partition has a rule of its own; a partition's own partitions are read in its place
+        and not coalesce(scanned.is_default, false)
 where
     attached.action = 'attach partition' and scanned.is_scan is not false
-    and not scanned.is_new and not scanned.is_small;
+    and not scanned.is_new and not scanned.is_small
+group by attached.effect, attached.other_relation;
 
 -- example: no constraint proves the bounds
 -- given: migration
@@ -83,3 +85,12 @@ create table orders (id bigint, day date not null) partition by range (day);
 -- next file
 create table orders_2026 partition of orders for values from ('2026-01-01') to ('2027-01-01');
 -- finds: nothing
+
+-- example: its own partitions are read
+-- given: migration
+create table orders (id bigint, day date not null) partition by range (day);
+create table orders_2026 (id bigint, day date not null) partition by range (id);
+create table orders_2026_low partition of orders_2026 for values from (0) to (1000);
+-- next file
+alter table orders attach partition orders_2026 for values from ('2026-01-01') to ('2027-01-01');
+-- finds: public.orders_2026
