@@ -14,9 +14,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from queryfit.errors import QueryfitError
+from queryfit.migrations import runners
 from queryfit.migrations.files import MigrationFile
 from queryfit.migrations.following import Following, alone, following
-from queryfit.migrations.mending import TIMEOUT, Judged, Mended, Planned, mended, with_text
+from queryfit.migrations.mending import TIMEOUTS, Judged, Mended, Planned, mended, with_text
 from queryfit.migrations.replay import Run
 
 _PASSES = 40
@@ -76,12 +77,11 @@ class _Mender:
 
     def outcome(self) -> Outcome:
         first = judged = self._judge(self._present)
-        timeouts = {planned.rule for planned in judged.planned if planned.repair == TIMEOUT}
         for _ in range(_PASSES):
             tries = self._tries(judged)
             if not tries:
                 break
-            judged = self._best(judged, tries, timeouts)
+            judged = self._best(judged, tries)
         self._outcome.mended = max(len(first.faults) - len(judged.faults), len(first.faults - judged.faults))
         self._outcome.files = self._present
         self._outcome.changes = list(self._changes())
@@ -100,7 +100,7 @@ class _Mender:
             if file.path is not None and file.path in paths:
                 continue  # its way forth and its way back are one text: one after the other
             # the timeout comes last, when it is known what is built CONCURRENTLY
-            chosen = [one for one in every if one.repair != TIMEOUT] or every
+            chosen = [one for one in every if one.repair not in TIMEOUTS] or every
             if file.name in self._one_by_one:
                 step = min(one.step.number for one in chosen)
                 kind = next(one.repair for one in chosen if one.step.number == step)
@@ -119,46 +119,49 @@ class _Mender:
             return made
         if not made.later:
             return _Try([made.file], [], planned)
-        return self._as_one(place, run, made, planned) or self._with_followers(made, planned)
+        switched = self._switched(place, run, planned) if made.later[0].refuses_transaction else None
+        if switched is not None:
+            made, beside = switched
+        elif not made.file.sql.strip().strip(";"):
+            return "all of it would move to a file of its own; switch the runner's transaction off for it instead"
+        else:
+            beside = []
+        return self._with_followers(made, beside, planned)
 
-    def _as_one(self, place: int, run: Run, made: Mended, planned: Sequence[Planned]) -> _Try | None:
-        """The file without its transaction, where nothing in it needs one: each of its statements was mended."""
+    def _switched(self, place: int, run: Run, planned: Sequence[Planned]) -> tuple[Mended, list[Following]] | None:
+        """The file without its runner's transaction, where nothing needs it: each of its statements is mended."""
         file = self._present[place]
         steps = {step.number for step in run.steps if step.file == place and not step.is_nested}
-        is_one = all(one.refuses_transaction for one in made.later) and len(made.later) == 1
-        if not is_one or steps - {one.step.number for one in planned} or file.transactions != "file":
+        is_batch = runners.RUNNERS[file.runner].outside == "batch"
+        if steps - {one.step.number for one in planned} or file.transactions != "file" or (is_batch and len(steps) > 1):
             return None
-        # the statement takes the place of what it was made of
-        step = planned[0].step
-        text = f"{file.text[: step.start]}{made.later[0].text}{file.text[step.end :]}"
-        switched = alone(file, text)
-        if switched is None:
+        made = mended(place, self._present, run, planned, self._version, is_alone=True)
+        switched = alone(file, made.file.text) if isinstance(made, Mended) else None
+        if isinstance(made, str) or switched is None:
             return None
         text, beside = switched
         if beside and beside[0].path.exists():
             return None
-        each = with_text(file, text)
+        new = with_text(file, text)
         if beside:
-            each = replace(each, transactions="each")
-        return _Try([each], beside, planned)
+            new = replace(new, transactions=runners.RUNNERS[file.runner].outside)
+        return Mended(new, made.later), beside
 
-    def _with_followers(self, made: Mended, planned: Sequence[Planned]) -> _Try | str:
-        if not made.file.sql.strip().strip(";"):
-            return "all of it would move to a file of its own; switch the runner's transaction off for it instead"
-        created = following(made.file, made.later, self._created)
+    def _with_followers(self, made: Mended, beside: list[Following], planned: Sequence[Planned]) -> _Try | str:
+        created = following(made.file, made.later, self._created) if made.later else []
         if isinstance(created, str):
             return created
         if any(one.path.exists() for one in created):
             return f"{created[0].path.name} is there already"
         files = [_created(made.file, one) for one in created if one.is_run]
-        return _Try([made.file, *files], [one for one in created if not one.is_run], planned)
+        return _Try([made.file, *files], beside + [one for one in created if not one.is_run], planned)
 
-    def _best(self, judged: Judged, tries: dict[int, _Try], timeouts: set[str]) -> Judged:
+    def _best(self, judged: Judged, tries: dict[int, _Try]) -> Judged:
         """Take over all tries that help; a file whose try does not help is taken apart, or given up."""
         while tries:
             candidate = self._with(tries)
             after = self._judge(candidate)
-            blamed = self._blamed(judged, after, tries, timeouts)
+            blamed = self._blamed(judged, after, tries)
             if not blamed:
                 self._present = candidate
                 for one in tries.values():
@@ -169,11 +172,11 @@ class _Mender:
                 self._reject(place, tries.pop(place).planned, None)
         return judged
 
-    def _blamed(self, before: Judged, after: Judged, tries: dict[int, _Try], timeouts: set[str]) -> set[int]:
+    def _blamed(self, before: Judged, after: Judged, tries: dict[int, _Try]) -> set[int]:
         """The files whose repair does not help: their findings stay, or new ones come."""
         known = {(rule, subject) for _, rule, subject in before.faults}
         # a statement that moved asks for its timeout later
-        new = {fault for fault in after.faults if fault[1:] not in known and fault[1] not in timeouts}
+        new = {fault for fault in after.faults if fault[1:] not in known and fault[1] not in before.timeout_rules}
         gone = before.faults - after.faults
         names = {file.name: place for place, one in tries.items() for file in one.files}
         blamed = {names[file] for file, _, _ in new if file in names}
@@ -207,7 +210,7 @@ class _Mender:
             reason = f"{file.name} has been applied: it is not rewritten; mend it by a new migration"
         elif file.path not in self._created and not self._is_as_read(file):
             reason = f"{file.name} is not UTF-8, or was changed meanwhile: it is left as it is"
-        elif planned.step.is_nested and planned.repair != TIMEOUT:
+        elif planned.step.is_nested and planned.repair not in TIMEOUTS:
             reason = f"{file.name}:{planned.step.line}: inside a DO block nothing is rewritten"
         if reason:
             self._give_up([planned], reason)

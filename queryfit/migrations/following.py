@@ -180,10 +180,12 @@ def _file(
     """A file with a group of statements, and what lies beside it."""
     refuses = any(one.refuses_transaction for one in group)
     each = runners.RUNNERS[file.runner]
-    how = each.outside if refuses and each.transactions == "file" else file.transactions
+    how = file.transactions
+    text = _text(file.runner, group, refuses=refuses)
     if file.runner == "prisma":
         how = "batch"
-    text = _text(file.runner, group, refuses=refuses)
+    elif file.transactions in {each.transactions, each.outside}:
+        how = each.outside if refuses and each.transactions == "file" else each.transactions
     yield Following(path, root, text, how, is_folder=is_folder)
     if file.runner == "diesel":
         yield Following(path.parent / "down.sql", root, _NO_WAY_BACK, how, is_folder=True, is_run=False)

@@ -16,7 +16,8 @@ from queryfit.migrations.replay import Run
 from queryfit.migrations.steps import Effect, Step
 from queryfit.migrations.timeouts import timeouts
 
-TIMEOUT = "lock-timeout"
+TIMEOUTS = frozenset({"lock-timeout", "timeout-off"})
+"""Repairs that look at the whole file: they come last."""
 _END_OF_TRANSACTION = re.compile(r"(?:commit|end)\b", re.IGNORECASE)
 _LINE_BREAK = re.compile(r"[ \t]*\r?\n")
 
@@ -42,6 +43,7 @@ class Judged:
     faults: frozenset[Fault]
     planned: Sequence[Planned]
     run: Run
+    timeout_rules: frozenset[str] = frozenset()  # those that a change to timeouts mends
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +55,26 @@ class Mended:
 
 
 def mended(
-    place: int, files: Sequence[MigrationFile], run: Run, planned: Sequence[Planned], version: int
+    place: int,
+    files: Sequence[MigrationFile],
+    run: Run,
+    planned: Sequence[Planned],
+    version: int,
+    *,
+    is_alone: bool = False,
 ) -> Mended | str:
-    """The file at that place with its repairs, or why there are none. One kind of repair a statement is applied."""
+    """The file at that place with its repairs, or why there are none. One kind of repair a statement is applied.
+
+    `is_alone`: the file is to run without its runner's transaction.
+    """
     file = files[place]
-    if all(one.repair == TIMEOUT for one in planned):
+    if all(one.repair in TIMEOUTS for one in planned):
         return Mended(with_text(file, _applied(file.text, timeouts(file, place, run))), ())
     edits: list[Edit] = []
     later: list[Later] = []
     by_step: dict[int, list[Planned]] = defaultdict(list)
     for one in planned:
-        if one.repair != TIMEOUT:
+        if one.repair not in TIMEOUTS:
             by_step[one.step.number].append(one)
     for group in by_step.values():
         step = group[0].step
@@ -74,15 +85,13 @@ def mended(
         repair = REPAIRS[kind](Site(file.text[step.start : end], step, effects, version))
         if repair is None:
             return f"line {step.line}: the repair {kind} does not fit this statement"
-        if _runs_alone(file, step, repair) and not repair.replacement:
+        if not repair.replacement and repair.afterwards and (is_alone or _runs_alone(file, step, repair)):
             repair = Repair(repair.afterwards[0].text, repair.afterwards[1:])
         edits.append(_replacement(file.text, step.start, end, repair))
-        if not repair.afterwards:
-            continue
-        behind = _behind(file, run, step, place, repair)
+        behind = _behind(file, run, step, place, repair, is_alone=is_alone)
         if behind is None:
             later += repair.afterwards
-        else:
+        elif repair.afterwards:
             at, lead = behind
             edits.append((at, at, lead + "".join(f"\n{ended(one.text)}" for one in repair.afterwards)))
     # what reads all rows comes before what locks them out: it may be one transaction
@@ -138,13 +147,21 @@ def _runs_alone(file: MigrationFile, step: Step, repair: Repair) -> bool:
     )
 
 
-def _behind(file: MigrationFile, run: Run, step: Step, place: int, repair: Repair) -> tuple[int, str] | None:
+def _behind(
+    file: MigrationFile, run: Run, step: Step, place: int, repair: Repair, *, is_alone: bool
+) -> tuple[int, str] | None:
     """Where in the file what runs after the commit of the statement can stand, and what to write before it there.
 
     None where there is no such place: the runner's transaction goes on to the end of the file.
     """
     last = step
-    if step.transaction is not None and not _runs_alone(file, step, repair):
+    if is_alone:
+        # Flyway takes no file of both kinds, and a batch of several statements is a transaction
+        if file.runner == "flyway" or runners.RUNNERS[file.runner].outside == "batch":
+            return None
+    elif file.transactions == "batch":
+        return None
+    elif not _runs_alone(file, step, repair):
         ends = (
             other
             for other in run.steps

@@ -231,6 +231,13 @@ def lock_timeout(site: Site) -> Repair | None:
     return Repair(f"{site.words(f'set{local} lock_timeout')} = '{LOCK_TIMEOUT}';\n{site.source}")
 
 
+def timeout_off(site: Site) -> Repair | None:
+    """No timeout for what is built CONCURRENTLY: it harms nobody while it waits, and leaves a ruin where it fails."""
+    if not site.step.lock_timeout_ms:
+        return None  # a statement_timeout: for how long it is switched off is not ours to say
+    return Repair(f"{site.words('set lock_timeout')} = 0;\n{site.source}")
+
+
 REPAIRS: dict[str, Callable[[Site], Repair | None]] = {
     "concurrently": concurrently,
     "not-null-by-check": not_null_by_check,
@@ -238,5 +245,6 @@ REPAIRS: dict[str, Callable[[Site], Repair | None]] = {
     "using-index": using_index,
     "validate-later": validate_later,
     "lock-timeout": lock_timeout,
+    "timeout-off": timeout_off,
 }
 """By the name that a rule file gives as its `repair`, in the order in which they are tried."""

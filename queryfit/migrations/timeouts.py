@@ -38,6 +38,7 @@ class _Walk:
         self._building = {effect.step for effect in run.effects if effect.is_concurrent}
         self._edits: list[Edit] = []
         self._is_on: bool | None = None  # what the new statements have set; null: what the file says itself
+        self._own: int | None = None  # what the file sets itself, in ms
         self._transaction: int | None = None
         self._last: Step | None = None  # the last statement that waits under a timeout set here for the session
 
@@ -48,10 +49,12 @@ class _Walk:
                 self._is_on = None  # SET LOCAL ended with it
             self._transaction = step.transaction
         is_on = self._is_on if self._is_on is not None else bool(step.lock_timeout_ms)
+        if step.lock_timeout_ms and self._is_on is None:
+            self._own = step.lock_timeout_ms
         if self._waiting.intersection(numbers):
             if not is_on:
-                self._set(step, f"'{LOCK_TIMEOUT}'", is_on=True)
-            if self._is_on and step.transaction is None:
+                self._set(step, f"'{_text(self._own) if self._own else LOCK_TIMEOUT}'", is_on=True)
+            if self._is_on and not self._is_local(step):
                 self._last = step
         elif self._building.intersection(numbers) and is_on and step.transaction is None:
             self._set(step, "0", is_on=False)
@@ -60,11 +63,15 @@ class _Walk:
             self._is_on = self._last = None  # the file's own word
 
     def _set(self, step: Step, value: str, *, is_on: bool) -> None:
-        words = "set local lock_timeout" if step.transaction is not None else "set lock_timeout"
+        words = "set local lock_timeout" if self._is_local(step) else "set lock_timeout"
         first = self._file.text[step.start : step.start + 8].split(None, 1)[0]
         words = words.upper() if first.isupper() else words
         self._edits.append(_header(self._file.text, step.start, f"{words} = {value};"))
         self._is_on = is_on
+
+    def _is_local(self, step: Step) -> bool:
+        """A transaction is open, or will be: one statement is none, but two in one batch are."""
+        return step.transaction is not None or self._file.transactions == "batch"
 
     def ended(self) -> list[Edit]:
         """All edits; a runner that goes on to the next file in the same session does not take the timeout along."""
@@ -88,6 +95,10 @@ def _statements(run: Run, place: int) -> Iterator[tuple[Step, list[int]]]:
         current = step, [step.number]
     if current is not None:
         yield current
+
+
+def _text(timeout_ms: int) -> str:
+    return f"{timeout_ms // 1000}s" if timeout_ms % 1000 == 0 else f"{timeout_ms}ms"
 
 
 def _waits(effect: Effect) -> bool:

@@ -6,6 +6,7 @@
 -- message: A {timeout} of {timeout_ms} is in force: if {object} has to wait for one longer transaction, it fails and
 --     leaves {left_behind}; set {timeout} = 0 before it.
 -- fix: set {timeout} = 0;
+-- repair: timeout-off
 -- since: 0.1
 --
 -- ## Why it matters
