@@ -19,10 +19,14 @@ with told as (
     -- rules of their own say it better
     select effect.step
     from migration_effect as effect
+    join migration_step as step on step.step = effect.step
     where
         effect.action = 'replace view'
         or (effect.is_partitioned and effect.is_concurrent and effect.action in ('create index', 'drop index'))
-        or (effect.is_partitioned and effect.is_validated is false and effect.action = 'add foreign key')
+        or (
+            effect.is_partitioned and effect.is_validated is false and effect.action = 'add foreign key'
+            and step.server_version < 18
+        )
 )
 select step.step, step.statement as subject, step.refusal as reason
 from migration_step as step
@@ -80,3 +84,11 @@ create table orders (id bigint primary key);
 alter table orders rename column total to net;
 alter table orders drop column net;
 -- finds: alter table orders rename column total to net
+
+-- example: ONLY for a foreign key of a partitioned table
+-- given: migration, version 18
+create table customers (id int primary key);
+create table orders (day date, customer_id int) partition by range (day);
+-- next file
+alter table only orders add foreign key (customer_id) references customers not valid;
+-- finds: alter table only orders add foreign key (customer_id) references customers not valid
