@@ -199,7 +199,7 @@ class Function(Struct):
     body: str = ""
     sql_body: Raw = NOTHING  # written as SQL instead of as a text
     is_procedure: bool = False
-    may_write: bool = True  # rows or objects, when it runs; False: no word of its body says so
+    may_write: bool | None = None  # rows or objects, when it runs; null: nobody asked so far
     born: Born = BEFORE
 
     @property

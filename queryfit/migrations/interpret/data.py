@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from queryfit.migrations.context import Context
+from queryfit.migrations.interpret.programs import may_write
 from queryfit.migrations.interpret.session import is_on, path_of_text, run_inner, set_value
 from queryfit.migrations.model import Name, Relation
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, ACCESS_SHARE, ROW_EXCLUSIVE, ROW_SHARE, SHARE_UPDATE_EXCLUSIVE
@@ -269,7 +270,7 @@ def called(context: Context, parts: list[str]) -> None:
     if not functions or (len(parts) > 1 and parts[0] == "pg_catalog"):
         return
     found = functions.get(context.qualify(parts, functions))
-    if found and any(function.volatility == "volatile" and function.may_write for function in found):
+    if found and any(function.volatility == "volatile" and may_write(context, function) for function in found):
         context.step.unseen = context.step.unseen or f"what {name}() does"
 
 

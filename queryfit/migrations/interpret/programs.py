@@ -10,6 +10,7 @@ from queryfit.migrations.context import Context, Nested
 from queryfit.migrations.interpret.blocks import Block, Inner, read_block
 from queryfit.migrations.model import Function, Name, Type
 from queryfit.sql.ddl import (
+    NOTHING,
     AlterFunctionStmt,
     CallStmt,
     CreateFunctionStmt,
@@ -20,6 +21,7 @@ from queryfit.sql.ddl import (
 )
 
 _WORD = re.compile(r"\w+")
+_WRITES = re.compile(rb'"(?:Insert|Update|Delete|Merge)Stmt":')
 _CHANGES = frozenset({
     "create", "alter", "drop", "truncate", "execute", "call", "comment", "grant", "revoke", "reindex", "refresh",
     "lock", "cluster", "insert", "update", "delete", "merge", "copy",
@@ -46,7 +48,6 @@ def create_function(context: Context, statement: CreateFunctionStmt) -> None:
         function.is_set = True
     function.sql_body = statement.sql_body
     _take(function, statement.options)
-    function.may_write = _may_write(context, function, statement)
     overloads = functions.setdefault(name, [])
     found = next((other for other in overloads if _is_same(other.arguments, function.arguments)), None)
     if found is not None:
@@ -68,38 +69,42 @@ def create_function(context: Context, statement: CreateFunctionStmt) -> None:
         "function",
         definition="security definer" if function.is_security_definer else None,
         # a body in the form of the standard is bound when it is made, whatever the path is later
-        is_validated=function.has_search_path or _has_standard_body(statement)
+        is_validated=function.has_search_path or function.sql_body is not NOTHING
         if function.is_security_definer
         else None,
         is_new=found is None,
     )
 
 
-def _has_standard_body(statement: CreateFunctionStmt) -> bool:
-    return bytes(statement.sql_body) != b"null"
+def may_write(context: Context, function: Function) -> bool:
+    """Whether a run of the function, or of one that it calls, can change rows or objects.
+
+    It is found out when somebody asks, which is seldom. Anything but SQL and PL/pgSQL may.
+    """
+    if function.may_write is None:
+        function.may_write = _may_write(context, function)
+    return function.may_write
 
 
-def _may_write(context: Context, function: Function, statement: CreateFunctionStmt) -> bool:
-    """Whether a run of the function can change rows or objects: anything but SQL and PL/pgSQL may."""
-    if function.language not in {"sql", "plpgsql"}:
-        return True
-    if _has_standard_body(statement):
-        return False
-    body = ""
-    for node in statement.options:
-        chosen = node.DefElem
-        if chosen is not None and chosen.defname == "as" and chosen.arg is not None and chosen.arg.List is not None:
-            body = " ".join(names(chosen.arg.List.items)).lower()
-    words = set(_WORD.findall(body))
-    return (
-        not body
-        or not words.isdisjoint(_CHANGES)
-        or any(
-            name.name in words
-            for name, others in context.database.functions.items()
-            if any(other.may_write for other in others)
-        )
-    )
+def _may_write(context: Context, function: Function) -> bool:
+    seen = {function.name}
+    pending = [function]
+    while pending:
+        one = pending.pop()
+        if one.language not in {"sql", "plpgsql"}:
+            return True
+        if one.sql_body is not NOTHING:
+            if _WRITES.search(memoryview(one.sql_body)) is not None:
+                return True
+            continue
+        words = set(_WORD.findall(one.body.lower()))
+        if not words or not words.isdisjoint(_CHANGES):
+            return True
+        for name, others in context.database.functions.items():
+            if name.name in words and name not in seen:
+                seen.add(name)
+                pending += others
+    return False
 
 
 def _input_types(context: Context, parameters: list[Node]) -> tuple[Type | None, ...]:
