@@ -88,7 +88,7 @@ alter table orders drop column net;
 -- example: ONLY for a foreign key of a partitioned table
 -- given: migration, version 18
 create table customers (id int primary key);
-create table orders (day date, customer_id int) partition by range (day);
+create table orders (day date, buyer int) partition by range (day);
 -- next file
-alter table only orders add foreign key (customer_id) references customers not valid;
--- finds: alter table only orders add foreign key (customer_id) references customers not valid
+alter table only orders add foreign key (buyer) references customers not valid;
+-- finds: alter table only orders add foreign key (buyer) references customers not valid
