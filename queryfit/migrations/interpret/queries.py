@@ -268,16 +268,21 @@ class _Reader:
         pending = [node]
         while pending:
             item = pending.pop()
-            if isinstance(item, list):
+            if type(item) is list:
                 pending += item
-            elif isinstance(item, dict):
-                for kind, value in item.items():
+                continue
+            if type(item) is not dict:
+                continue
+            for kind, value in item.items():
+                if type(value) is dict:
                     if kind == "ColumnRef":
                         self._mark(value, scope)
                     elif kind == "SelectStmt":
                         self._select(value, scope, tables)
-                    elif isinstance(value, dict | list):
+                    else:
                         pending.append(value)
+                elif type(value) is list:
+                    pending += value
 
     def _mark(self, reference: Any, scope: _Scope) -> None:
         parts = [part["String"].get("sval", "") for part in reference.get("fields", []) if "String" in part]
