@@ -78,10 +78,12 @@ class _Mender:
     def outcome(self) -> Outcome:
         first = judged = self._judge(self._present)
         for _ in range(_PASSES):
+            so_far = len(self._given_up), len(self._one_by_one)
             tries = self._tries(judged)
-            if not tries:
+            if tries:
+                judged = self._best(judged, tries)
+            elif so_far == (len(self._given_up), len(self._one_by_one)):
                 break
-            judged = self._best(judged, tries)
         self._outcome.mended = max(len(first.faults) - len(judged.faults), len(first.faults - judged.faults))
         self._outcome.files = self._present
         self._outcome.changes = list(self._changes())
