@@ -7,6 +7,8 @@ from typing import Any
 
 from msgspec import Raw
 
+import msgspec
+
 from queryfit.migrations.context import Context
 from queryfit.migrations.interpret import column_definitions, constraint_state, constraints, indexes, partitions, views
 from queryfit.migrations.model import Column, Constraint, Index, Name, Relation, RelationKind
@@ -164,13 +166,23 @@ def _add_constraints(
     context: Context, relation: Relation, pending: list[tuple[ddl.Constraint, tuple[str, ...] | None]]
 ) -> None:
     """Constraints in the order in which PostgreSQL makes them, which their made-up names depend on."""
-    done: list[tuple[tuple[str, ...], tuple[str, ...], bool]] = []
+    made: list[tuple[ddl.Constraint, tuple[str, ...] | None]] = []
+    places: dict[tuple[object, ...], int] = {}
     for constraint, column in sorted(pending, key=lambda pair: _ORDER.get(pair[0].contype, 0)):
         if constraint.contype in {"CONSTR_PRIMARY", "CONSTR_UNIQUE"}:
-            same = (column or names(constraint.keys), names(constraint.including), constraint.nulls_not_distinct)
-            if same in done and constraint.contype == "CONSTR_UNIQUE":
-                continue  # UNIQUE beside a PRIMARY KEY, or the same twice
-            done.append(same)
+            same = (
+                column or names(constraint.keys), names(constraint.including), constraint.nulls_not_distinct,
+                constraint.deferrable, constraint.initdeferred,
+            )  # fmt: skip
+            if same in places and constraint.contype == "CONSTR_UNIQUE":
+                # UNIQUE beside a PRIMARY KEY, or the same twice: it only hands its name to one without
+                first, its_column = made[places[same]]
+                if constraint.conname and not first.conname:
+                    made[places[same]] = (msgspec.structs.replace(first, conname=constraint.conname), its_column)
+                continue
+            places[same] = len(made)
+        made.append((constraint, column))
+    for constraint, column in made:
         constraints.add_constraint(context, relation, constraint, column, is_new_table=True)
 
 
