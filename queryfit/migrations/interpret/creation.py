@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from msgspec import Raw
-
 import msgspec
+from msgspec import Raw
 
 from queryfit.migrations.context import Context
 from queryfit.migrations.interpret import column_definitions, constraint_state, constraints, indexes, partitions, views
