@@ -190,7 +190,9 @@ def _array(context: Context, before: Type, after: Type, words: str, *, is_explic
     other = after if before.dimensions else before
     if other.schema == "pg_catalog" and other.name in _STRINGS and (before.dimensions or is_explicit):
         return Change("rewrite", f"{words} converts every value")
-    if _kind(context.database, other) is None or other.name in {"int2vector", "oidvector"}:
+    if other.schema == "pg_catalog" and other.name in {"int2vector", "oidvector"}:
+        return Change("rewrite", f"{words} converts every value")
+    if _kind(context.database, other) is None:
         return UNKNOWN
     return Change("unknown" if context.database.has_casts else "refused", words)
 

@@ -140,7 +140,7 @@ def test_an_enum_that_nobody_made_is_taken_to_be_there() -> None:
         ("alter domain positive add check (value < 10)", ["public.uses"]),
         ("alter domain positive add constraint c check (value < 10) not valid", []),
         (
-            "alter domain loose add constraint c check (value < 'x') not valid; alter domain loose validate constraint c",
+            "alter domain loose add constraint c check (true) not valid; alter domain loose validate constraint c",
             ["public.uses", "public.uses_too"],
         ),
         ("alter domain loose set not null", ["public.uses", "public.uses_too"]),

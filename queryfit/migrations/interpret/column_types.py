@@ -148,7 +148,7 @@ def _refuse(  # noqa: C901 -- a list of refusals
         context.refuse("cannot alter column type of typed table")
     if relation.is_partition or (column is not None and column.is_inherited and _inherits(context, relation, name)):
         context.refuse(f'cannot alter inherited column "{name}"')
-    if name in relation.partition_key:
+    if name in relation.partition_key or any(name in child.partition_key for child in children):
         context.refuse(f'cannot alter column "{name}" because it is part of the partition key of relation "{table}"')
     if is_only and children:
         context.refuse(f'type of inherited column "{name}" must be changed in child tables too')

@@ -88,7 +88,9 @@ def _refuse_drop(
         column is not None and column.is_inherited and is_inherited(context, relation, name)
     ):
         context.refuse(f'cannot drop inherited column "{name}"')
-    elif name in relation.partition_key:
+    elif name in relation.partition_key or any(
+        name in child.partition_key for child in context.database.descendants(relation)
+    ):
         context.refuse(f'cannot drop column "{name}" because it is part of the partition key of relation "{table}"')
     elif alone and relation.kind == "partitioned table" and relation.children:
         context.refuse("cannot drop column from only the partitioned table when partitions exist")
@@ -196,6 +198,7 @@ def _default_text(context: Context, action: AlterTableCmd) -> str | None:
 def set_not_null(context: Context, relation: Relation, action: AlterTableCmd, statement: AlterTableStmt) -> None:
     """SET NOT NULL reads the whole table, unless a valid CHECK or what the column is proves that it holds no null."""
     name = action.name
+    database = context.database
     children = below(context, relation, statement)
     is_scan, reason = _null_scan(relation, name)
     context.effect("set not null", relation, ACCESS_EXCLUSIVE, column_name=name, is_scan=is_scan, reason=reason)
@@ -210,15 +213,26 @@ def set_not_null(context: Context, relation: Relation, action: AlterTableCmd, st
             context.refuse("constraint must be added to child tables too")
             return
     column = relation.columns.get(name)
-    was_set = column is not None and column.is_not_null and column.is_not_null_validated
+    # from 18 on a constraint goes down from parent to child; a child that has one keeps what is below it out
+    done = set()
+    if context.version >= constraints.NOT_NULLS_ARE_CONSTRAINTS and _is_set(column):
+        done.add(relation.name)
     _mark(context, relation, name)
-    if was_set and context.version >= constraints.NOT_NULLS_ARE_CONSTRAINTS:
-        return
     for child in children:
+        if context.version >= constraints.NOT_NULLS_ARE_CONSTRAINTS:
+            if done.issuperset(parent for parent in child.parents if parent in database.relations):
+                done.add(child.name)
+                continue
+            if _is_set(child.columns.get(name)):
+                done.add(child.name)
         is_scan, reason = _null_scan(child, name)
         context.effect("also lock", child, ACCESS_EXCLUSIVE, column_name=name, is_scan=is_scan,
                        reason=reason if is_scan else None)  # fmt: skip
         _mark(context, child, name)
+
+
+def _is_set(column: Column | None) -> bool:
+    return column is not None and column.is_not_null and column.is_not_null_validated
 
 
 def _null_scan(relation: Relation, name: str) -> tuple[bool, str | None]:

@@ -179,6 +179,17 @@ def _changes(constraint: Constraint, change: dict[str, Any]) -> bool:
 
 
 def _drop(context: Context, relation: Relation, action: AlterTableCmd, statement: AlterTableStmt) -> None:
+    """DROP CONSTRAINT; all partitions of a table are locked, whether they have it or not."""
+    first = len(context.effects)
+    _drop_it(context, relation, action, statement)
+    if relation.kind == "partitioned table" and context.step.refusal is None:
+        named = {effect.relation for effect in context.effects[first:]}
+        for child in context.database.descendants(relation):
+            if child.text not in named:
+                context.effect("also lock", child, ACCESS_EXCLUSIVE, object_name=action.name)
+
+
+def _drop_it(context: Context, relation: Relation, action: AlterTableCmd, statement: AlterTableStmt) -> None:
     if _missing(context, relation, action, "drop constraint"):
         return
     constraint = relation.constraints.get(action.name)

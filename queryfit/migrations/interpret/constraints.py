@@ -103,6 +103,9 @@ def _check(
     )
     context.database.constrain(relation, made)
     if constraint.is_no_inherit:
+        if not is_only and context.version >= NOT_NULLS_ARE_CONSTRAINTS:
+            for child in children:
+                context.effect("also lock", child, ACCESS_EXCLUSIVE, object_name=name)
         return
     for child in children:
         own = child.constraints.get(name)
