@@ -358,6 +358,7 @@ class RenameStmt(Struct, frozen=True):
     object: Node | None = None
     subname: str = ""
     newname: str = ""
+    behavior: str = ""
     missing_ok: bool = False
 
 

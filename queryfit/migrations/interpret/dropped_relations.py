@@ -102,7 +102,8 @@ def going_with(context: Context, named: dict[Name, Relation], *, is_cascade: boo
                 _needs(
                     context, relation, f"constraint {constraint.name} on table {other.name.name}", is_cascade=is_cascade
                 )
-        if relation.kind == "sequence" and name in named and relation.owned_by is not None:
+        is_owned = relation.owned_by is not None and relation.owned_by[0] not in going
+        if relation.kind == "sequence" and name in named and is_owned:
             _refuse_sequence(context, relation, is_cascade=is_cascade)
     return going
 
@@ -187,7 +188,10 @@ def _loosen(context: Context, name: Name, relation: Relation, going: dict[Name, 
         others.append(above)
         if above.default_partition is not None:
             others.append(database.relations.get(above.default_partition))
-    for other, constraint in list(database.referencing(name)):
+    holders = [name]
+    if relation.is_partition:  # a key to the parent cannot stay without it
+        holders += [above.name for above in partitions.ancestors(context, relation) if above.name not in going]
+    for other, constraint in [pair for holder in holders for pair in database.referencing(holder)]:
         if other.name not in going:
             others.append(other)
             constraint_state.drop_state(context, other, constraint)

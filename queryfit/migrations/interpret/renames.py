@@ -153,6 +153,8 @@ def _rename_column(context: Context, statement: RenameStmt) -> None:
     is_only = not statement.relation.inh and relation.kind != "composite type" and action == "rename column"
     if is_only and children:
         context.refuse(f'inherited column "{old}" must be renamed in child tables too')
+    if action != "rename column" and statement.behavior != "DROP_CASCADE":
+        _refuse_typed(context, relation)
     if context.step.refusal is not None:
         return
     for place in (relation, *children):
@@ -167,6 +169,12 @@ def _rename_column(context: Context, statement: RenameStmt) -> None:
             if typed.of_type == relation.name:
                 context.effect("also lock", typed, ACCESS_EXCLUSIVE, column_name=old)
                 rename_column(context, typed, old, new)
+
+
+def _refuse_typed(context: Context, relation: Relation) -> None:
+    """Tables of a composite type follow it with CASCADE only."""
+    if any(other.of_type == relation.name for other in context.database.relations.values()):
+        context.refuse(f'cannot alter type "{relation.name.name}" because it is the type of a typed table')
 
 
 def rename_column(context: Context, relation: Relation, old: str, new: str) -> None:
