@@ -12,7 +12,6 @@ from typing import Any
 
 from queryfit.config import Suppression
 from queryfit.errors import QueryfitError
-from queryfit.evidence.store import write_atomically
 from queryfit.findings import Finding, NotChecked
 
 VERSION = 1
@@ -84,6 +83,8 @@ def read_baseline(path: Path) -> set[str]:
 
 def write_baseline(path: Path, findings: Iterable[Finding]) -> None:
     """Record the present findings as known. The file is sorted, so that a diff of it reads well."""
+    from queryfit.evidence.store import write_atomically  # noqa: PLC0415 -- DuckDB loads only where it is written
+
     entries = sorted(
         ({"id": entry.id, "rule": entry.rule, "subject": entry.subject} for entry in findings),
         key=lambda entry: (entry["rule"], entry["subject"], entry["id"]),

@@ -8,26 +8,27 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from queryfit import baseline, words
+from queryfit import words
 from queryfit.capture.migrations import evidence
 from queryfit.config import Config
 from queryfit.errors import QueryfitError
 from queryfit.evidence.session import Lines, Session, loaded_session
 from queryfit.findings import Finding, NotChecked, Report, identity
-from queryfit.migrations.comments import Comment, read_suppressions, suppress
 from queryfit.migrations.files import MigrationFile
-from queryfit.migrations.mending import TIMEOUTS, Judged, Planned
 from queryfit.migrations.model import Database
 from queryfit.migrations.places import end_of
-from queryfit.migrations.repairs import REPAIRS, Site
 from queryfit.migrations.replay import NEWEST, Run, replay
 from queryfit.migrations.stake import stake
 from queryfit.migrations.steps import Effect, Step
 from queryfit.ruleset import Rule, load_rules, rule_files, run_rule
+
+if TYPE_CHECKING:
+    from queryfit.migrations.comments import Comment
+    from queryfit.migrations.mending import Judged, Planned
 
 STYLE = "style"
 """The group of rules that run only when they are asked for."""
@@ -35,6 +36,7 @@ STYLE = "style"
 _EACH_COLUMN = "'create column'"  # the rules that name this action need every column of CREATE TABLE
 _OF_ANY_RULE = "the suppression of *"
 _COMMENTS = "migration_suppression"
+_MARKER = "queryfit:"  # without it a file holds no suppression
 _UNSEEN = "unseen-statement"
 _KNOWN = frozenset({"subject", "step", "effect", "severity", "proof", "not_checked_reason", "hint", "file", "line"})
 
@@ -87,19 +89,12 @@ def lint(files: Sequence[MigrationFile], settings: Settings, *, before: Database
     with loaded_session(evidence(files, run, settings.version)) as session:
         found, not_checked = _found(session, maker, about_steps, settings)
     not_checked += _unseen(files)
-    comments = {file.name: read_suppressions(file.sql) for file in files if file.is_linted and "queryfit:" in file.sql}
+    comments = _comments(files)
     suppressed: list[Finding] = []
     if comments:
         found, suppressed, told = _suppress(maker, found, comments, rules, settings)
         found += told
-    names = {rule.name for rule in rules}
-    kept, taken, notes = baseline.suppress(
-        found,
-        [entry for entry in settings.config.suppressions if entry.rule in {*names, "*"}],
-        today=datetime.now(UTC).date(),
-        rules=[rule.name for rule in rules],
-        not_checked=not_checked,
-    )
+    kept, taken, notes = _taken_out(found, rules, not_checked, settings)
     known = [finding for finding in kept if finding.id in settings.baseline_ids]
     order = {file.name: place for place, file in enumerate(files)}
     judged = [file for file in files if file.is_linted]
@@ -113,13 +108,39 @@ def lint(files: Sequence[MigrationFile], settings: Settings, *, before: Database
         ),
         not_checked=not_checked,
         suppressed=[*suppressed, *taken, *(replace(finding, suppressed_by="baseline") for finding in known)],
-        notes=[note for note in notes if not note.startswith(_OF_ANY_RULE)],  # it may be meant for an audit
+        notes=notes,
         rules_run=len(rules),
         statements=sum(step.file in places and not step.is_nested for step in run.steps),
         sources={file.name: file.text for file in judged},
     )
     ids = {finding.id for finding in report.findings}
     return Linted(report, run, rules, [planned for planned in maker.planned if planned.finding in ids], maker.about)
+
+
+def _comments(files: Sequence[MigrationFile]) -> dict[str, Sequence[Comment]]:
+    """The suppressions in the comments of the files that are judged."""
+    marked = [file for file in files if file.is_linted and _MARKER in file.sql]
+    if not marked:
+        return {}
+    from queryfit.migrations.comments import read_suppressions  # noqa: PLC0415 -- most files hold none
+
+    return {file.name: read_suppressions(file.sql) for file in marked}
+
+
+def _taken_out(
+    found: list[Finding], rules: Sequence[Rule], not_checked: Sequence[NotChecked], settings: Settings
+) -> tuple[list[Finding], list[Finding], list[str]]:
+    """Findings that stay, findings that the configuration suppresses, and notes on suppressions that are of no use."""
+    names = {rule.name for rule in rules}
+    entries = [entry for entry in settings.config.suppressions if entry.rule in {*names, "*"}]
+    if not entries:
+        return found, [], []
+    from queryfit import baseline  # noqa: PLC0415
+
+    today = datetime.now(UTC).date()
+    kept, taken, notes = baseline.suppress(found, entries, today=today, rules=names, not_checked=not_checked)
+    # one of every rule may be meant for an audit
+    return kept, taken, [note for note in notes if not note.startswith(_OF_ANY_RULE)]
 
 
 def _unseen(files: Sequence[MigrationFile]) -> Iterator[NotChecked]:
@@ -205,6 +226,8 @@ class _Maker:
         if step is not None:
             self.about[identifier] = step, effect
         if rule.repair and step is not None:
+            from queryfit.migrations.mending import Planned  # noqa: PLC0415
+
             self.planned.append(Planned(identifier, rule.name, rule.repair, step, effect))
             fix = self._repaired(rule, step, effect) or fix
         return Finding(
@@ -241,7 +264,11 @@ class _Maker:
 
     def _repaired(self, rule: Rule, step: Step, effect: Effect | None) -> str | None:
         """The statement mended, where the rule knows how and the statement is as it has to be for that."""
-        repair = REPAIRS.get(rule.repair or "")
+        if rule.repair is None:
+            return None
+        from queryfit.migrations.repairs import REPAIRS, Site  # noqa: PLC0415
+
+        repair = REPAIRS.get(rule.repair)
         if repair is None:
             return None
         file = self._files[step.file]
@@ -314,6 +341,8 @@ def _suppress(
     settings: Settings,
 ) -> tuple[list[Finding], list[Finding], list[Finding]]:
     """Findings that stay, findings that comments take out, and what a second pass finds of the comments themselves."""
+    from queryfit.migrations.comments import suppress  # noqa: PLC0415
+
     kept, taken, became = suppress(
         found,
         comments,
@@ -330,6 +359,8 @@ def _suppress(
 def judged(linted: Linted) -> Judged:
     """What a run says, as mending needs it."""
     faults = frozenset((finding.file or "", finding.rule, finding.subject) for finding in linted.report.findings)
+    from queryfit.migrations.mending import TIMEOUTS, Judged  # noqa: PLC0415 -- only where something is mended
+
     timeouts = frozenset(rule.name for rule in linted.rules if rule.repair in TIMEOUTS)
     return Judged(faults, linted.planned, linted.run, timeouts)
 
@@ -347,10 +378,16 @@ def measured(linted: Linted, confirms: Callable[[str, Step, Effect | None], bool
 
 def known_ids(path: Path | None) -> frozenset[str]:
     """The ids of a baseline file; none without one. Raises QueryfitError."""
-    return frozenset(baseline.read_baseline(path)) if path else frozenset()
+    if path is None:
+        return frozenset()
+    from queryfit.baseline import read_baseline  # noqa: PLC0415
+
+    return frozenset(read_baseline(path))
 
 
 def record(path: Path, report: Report) -> None:
     """Write the present findings as the baseline, with those that the one before knew. Raises QueryfitError."""
     known = [finding for finding in report.suppressed if finding.suppressed_by == "baseline"]
-    baseline.write_baseline(path, [*report.findings, *known])
+    from queryfit.baseline import write_baseline  # noqa: PLC0415
+
+    write_baseline(path, [*report.findings, *known])

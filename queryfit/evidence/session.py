@@ -13,13 +13,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import duckdb
 
 from queryfit.errors import QueryfitError
 from queryfit.evidence.dictionary import Table, tables
-from queryfit.evidence.store import Capture
+
+if TYPE_CHECKING:
+    from queryfit.evidence.store import Capture
 
 MEMORY_LIMIT = "768MB"
 PROCESS_MEMORY_BYTES = 1 << 30  # what one statement may add to the process: DuckDB's limit and the rows it returns
