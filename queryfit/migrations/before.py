@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,10 @@ from queryfit.sql.names import quote_identifier
 
 _TABLES = ("table", "partitioned_table", "foreign_table")
 _SECONDS_A_DAY = 86_400
+_UNREAD = "select distinct table_name, subject, reason, hint from unread order by all"
+# without these a relation may be there that is not known, without those its size or what has run
+_SCHEMA = frozenset({"relation", "relation_column", "relation_constraint", "relation_index", "data_type"})
+_STATE = frozenset({"relation_counter", "applied_migration", "setting"})
 
 Rows = list[dict[str, Any]]
 
@@ -93,7 +97,21 @@ def _read(session: Session) -> Schema:
     applied: dict[str, set[str]] = defaultdict(set)
     for row in rows("select relation, version from applied_migration"):
         applied[row["relation"].rpartition(".")[2].strip('"')].add(row["version"])
-    return Schema(database, version, {table: frozenset(versions) for table, versions in applied.items()})
+    notes = list(_notes(rows, databases))
+    if any(row["table_name"] in _SCHEMA for row in rows(_UNREAD)):
+        database.is_complete = False
+    return Schema(database, version, {table: frozenset(versions) for table, versions in applied.items()}, notes)
+
+
+def _notes(rows: Callable[[str], Rows], databases: Collection[str]) -> Iterator[str]:
+    """What of the server is not known, and what follows from that."""
+    if len(databases) > 1:
+        yield f"the capture holds {len(databases)} databases: tables of the same name are taken for one"
+    for row in rows(_UNREAD):
+        if row["table_name"] in _SCHEMA or row["table_name"] in _STATE:
+            about = f" ({row['subject']})" if row["subject"] else ""
+            hint = f"; {row['hint']}" if row["hint"] else ""
+            yield f"{row['table_name']}{about} could not be read: {row['reason']}{hint}"
 
 
 def _definitions(rows: Callable[[str], Rows]) -> Iterator[str]:

@@ -29,7 +29,7 @@ CHANGES = {
     "drop index": "drop index orders_old;\n",
     "reindex": "reindex index orders_old;\nreindex table orders;\n",
     "refresh": "refresh materialized view totals;\n",
-    "foreign key": "alter table orders add constraint by_customer foreign key (customer_id) references customers (id);\n",
+    "foreign key": "alter table orders add constraint buyer foreign key (customer_id) references customers (id);\n",
     "unnamed foreign key": "alter table orders add foreign key (customer_id) references customers;\n",
     "check": "alter table orders add constraint positive check (amount > 0);\n",
     "unnamed check": "alter table orders add check (amount > 0);\n",
@@ -37,7 +37,7 @@ CHANGES = {
     "two not null": "alter table orders alter customer_id set not null, alter column note set not null;\n",
     "unique": "alter table orders add constraint orders_note unique (note);\n",
     "unnamed unique": "alter table customers add unique (email);\n",
-    "upper case": "ALTER TABLE orders ADD CONSTRAINT positive CHECK (amount > 0);\nCREATE INDEX notes ON orders (note);\n",
+    "upper case": "ALTER TABLE orders ADD CONSTRAINT p CHECK (amount > 0);\nCREATE INDEX notes ON orders (note);\n",
     "several in one": (
         "alter table orders\n    add column placed date, -- when\n    add constraint positive check (amount > 0),\n"
         "    add constraint orders_customer foreign key (customer_id) references customers (id),\n"
