@@ -170,4 +170,5 @@ def _release() -> None:
     if "duckdb" in sys.modules:
         import gc  # noqa: PLC0415
 
-        gc.collect()
+        if gc.isenabled():  # a command that switched it off has closed its session, and holds too much to look through
+            gc.collect()
