@@ -22,7 +22,7 @@ demo: $(VENV)/.demo
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n $(WORKERS)
 
-bench: $(VENV)/.test
+bench: $(VENV)/.dev
 	$(BIN)/python -m tests.bench
 
 # the output that the README shows, from a real run

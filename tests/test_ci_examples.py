@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -48,7 +49,9 @@ def repository(tmp_path: Path) -> Path:
 
 
 def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert command[0] == "queryfit"
+    started = [sys.executable, "-m", *command]
+    return subprocess.run(started, cwd=folder, capture_output=True, text=True, check=False)
 
 
 def test_github_annotates_the_line_and_writes_a_comment(repository: Path) -> None:
