@@ -93,6 +93,7 @@ def _read(session: Session) -> Schema:
     for name in ("lock_timeout", "statement_timeout"):
         if name in settings and settings[name]["value_ms"] is not None:
             setattr(database, f"{name}_ms", int(settings[name]["value_ms"]))
+    _mark_indexes(database, rows)
     _measure(database, rows)
     applied: dict[str, set[str]] = defaultdict(set)
     for row in rows("select relation, version from applied_migration"):
@@ -199,6 +200,17 @@ def _settle(database: Database) -> None:
     database.schemas = dict.fromkeys(database.schemas, BEFORE)
     for enum in database.enums.values():
         enum.added.clear()
+
+
+def _mark_indexes(database: Database, rows: Callable[[str], Rows]) -> None:
+    """What a definition does not say of an index; that of a partitioned one names ONLY its own table."""
+    by_text = {index.name.text: index for index in database.indexes.values()}
+    for row in rows("select index, is_valid, parent_index from relation_index"):
+        index = by_text.get(row["index"])
+        if index is not None:
+            index.is_valid = row["is_valid"]
+            parent = by_text.get(row["parent_index"])
+            index.parent = parent.name if parent is not None else None
 
 
 def _measure(database: Database, rows: Callable[[str], Rows]) -> None:
