@@ -53,7 +53,10 @@ def agree(steps: Sequence[Step], effects: Iterable[Effect], observed: Observed) 
         return []
     by_relation: dict[str, list[Effect]] = {}
     for effect in effects:
-        if effect.relation is not None and (effect.is_present or effect.lock_level):  # IF EXISTS locks the table first
+        # what IF EXISTS names need not be there, and the model cannot know what nobody made; a relation that is there is
+        # locked even if its column is not
+        is_sure = effect.is_present and effect.is_known
+        if effect.relation is not None and (is_sure or effect.relation in observed.there):
             by_relation.setdefault(effect.relation, []).append(effect)
     found = _locks(by_relation, observed)
     names = (by_relation.keys() | observed.rewritten | observed.scanned) - observed.new - observed.empty
