@@ -19,7 +19,7 @@ INTEGERS = frozenset(Type("pg_catalog", name) for name in ("int2", "int4", "int8
 _DRAWN = re.compile(rb'"sval":"nextval"\}\}\].{0,99}?"A_Const":\{"sval":\{"sval":"([\w.]+)"')
 
 
-def add_column(  # noqa: C901, PLR0912 -- one thing after the other
+def add_column(  # noqa: C901 -- one thing after the other
     context: Context, relation: Relation, action: AlterTableCmd, statement: AlterTableStmt
 ) -> None:
     """ADD COLUMN: rewrites the table when every row needs a value of its own, scans it when a rule has to hold."""
@@ -57,7 +57,7 @@ def add_column(  # noqa: C901, PLR0912 -- one thing after the other
         is_validated=False if is_scan and column.is_not_null else None,
         is_rewrite=is_rewrite,
         is_scan=is_scan,
-        is_index_rebuild=rebuilds(relation) if is_rewrite else is_rewrite,
+        is_index_rebuild=rebuilds(context, relation) if is_rewrite else is_rewrite,
         reason=reason,
     )
     if context.step.refusal is not None:
@@ -65,30 +65,7 @@ def add_column(  # noqa: C901, PLR0912 -- one thing after the other
     if is_rewrite:
         _lock_drawn(context, column.default_expression)
     _put(context, relation, found)
-    for child in children:
-        own = child.columns.get(column.name)
-        if own is not None:  # of the same name already: the two become one, rows stay as they are
-            child_rewrite: bool | None = False
-            child_scan = (
-                context.version >= constraints.NOT_NULLS_ARE_CONSTRAINTS and column.is_not_null and not own.is_not_null
-            )
-            own.is_inherited = True
-        else:
-            child_rewrite, child_scan, reason = _work(child, found)
-            child.columns[column.name] = _copied(column)
-        own = child.columns[column.name]
-        if column.is_not_null:
-            constraints.mark_not_null(context, child, own)
-        context.effect(
-            "also lock",
-            child,
-            ACCESS_EXCLUSIVE,
-            column_name=column.name,
-            is_rewrite=child_rewrite,
-            is_scan=child_scan,
-            is_index_rebuild=rebuilds(child) if child_rewrite else child_rewrite,
-            reason=reason if child_rewrite is not False or child_scan else None,
-        )
+    _add_below(context, relation, children, found)
     for entry in found.constraints:
         constraints.add_constraint(
             context,
@@ -102,6 +79,39 @@ def add_column(  # noqa: C901, PLR0912 -- one thing after the other
     if context.step.refusal is not None:
         for table in (relation, *children):
             table.columns.pop(column.name, None)
+
+
+def _add_below(context: Context, relation: Relation, children: list[Relation], found: Definition) -> None:
+    """Add the column to children; one that has it already makes it its own, and what is below it stays as it is."""
+    column = found.column
+    reached = {relation.name}
+    for child in children:
+        if reached.isdisjoint(child.parents):
+            continue
+        reason: str | None
+        own = child.columns.get(column.name)
+        if own is not None:
+            is_rewrite: bool | None = False
+            has_names = context.version >= constraints.NOT_NULLS_ARE_CONSTRAINTS
+            is_scan = has_names and column.is_not_null and not own.is_not_null
+            reason = None
+            own.is_inherited = True
+        else:
+            reached.add(child.name)
+            is_rewrite, is_scan, reason = _work(child, found)
+            own = child.columns[column.name] = _copied(column)
+        if column.is_not_null:
+            constraints.mark_not_null(context, child, own)
+        context.effect(
+            "also lock",
+            child,
+            ACCESS_EXCLUSIVE,
+            column_name=column.name,
+            is_rewrite=is_rewrite,
+            is_scan=is_scan,
+            is_index_rebuild=rebuilds(context, child) if is_rewrite else is_rewrite,
+            reason=reason,
+        )
 
 
 def _copied(column: Column) -> Column:
@@ -140,9 +150,22 @@ def _lock_drawn(context: Context, expression: Raw) -> None:
             context.effect("also lock", sequence, ROW_EXCLUSIVE)
 
 
-def rebuilds(relation: Relation) -> bool:
-    """A table written anew builds its indexes anew, where it has any; one of unknown indexes is taken to have some."""
-    return bool(relation.indexes) or not relation.are_columns_known
+def rebuilds(context: Context, relation: Relation) -> bool:
+    """A table written anew builds its indexes anew, where it has any; one of unknown indexes is taken to have some.
+
+    Those that the statement itself builds are not among them.
+    """
+    if not relation.are_columns_known:
+        return True
+    if not relation.indexes:
+        return False
+    made = set()
+    for effect in reversed(context.effects):
+        if effect.step != context.step.number:
+            break
+        if effect.is_index_build:
+            made.add(effect.object_name)
+    return any(name.name not in made for name in relation.indexes)
 
 
 def has_rows(relation: Relation) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw, Struct
 
-from queryfit.migrations.coercion import base_of, domain_of
+from queryfit.migrations.coercion import base_of, cast, domain_of, written_type
 from queryfit.migrations.context import Context
 from queryfit.migrations.interpret import naming, texts
 from queryfit.migrations.model import Column, DefaultKind, Name, Relation, Type
@@ -124,6 +124,7 @@ def _read_constraints(context: Context, definition: ColumnDef, found: Definition
                 column.default = None  # DEFAULT NULL is no default
             else:
                 _refuse_default(context, entry.raw_expr)
+                refuse_type_of_default(context, column.name, column.type, entry.raw_expr)
                 column.default_expression = entry.raw_expr
                 column.default, found.culprit = volatility(context, entry.raw_expr)
         elif kind == "CONSTR_IDENTITY":
@@ -182,3 +183,29 @@ def lock_sequences(context: Context, relation: Relation, column: str, level: int
     """Lock the sequences that a column owns."""
     for sequence in context.database.owned_sequences(relation.name, column):
         context.effect("also lock", sequence, level, other_relation=relation.text)
+
+
+def type_of_default(context: Context, kind: Type | None, expression: Raw) -> Type | None:
+    """The type that a default has of itself: a string takes the column's, what a function gives is not looked up."""
+    node = ddl.tree(expression)
+    form, value = next(iter(node.items())) if isinstance(node, dict) and len(node) == 1 else ("", {})
+    if form == "TypeCast":
+        return written_type(context, value.get("typeName", {}))
+    if form != "A_Const":
+        return None
+    if "ival" in value:
+        return Type("pg_catalog", "int4")
+    if "boolval" in value:
+        return Type("pg_catalog", "bool")
+    if "fval" in value:
+        return Type("pg_catalog", "int8" if value["fval"].get("fval", "").isdigit() else "numeric")
+    return kind if "sval" in value else None
+
+
+def refuse_type_of_default(context: Context, column: str, kind: Type | None, expression: Raw) -> None:
+    """A default becomes a value of its column without being told to."""
+    found = type_of_default(context, kind, expression)
+    if cast(context, found, kind, is_explicit=False).verdict == "refused":
+        context.refuse(
+            f'column "{column}" is of type {type_text(kind)} but default expression is of type {type_text(found)}'
+        )

@@ -16,12 +16,11 @@ from queryfit.migrations import coercion
 from queryfit.migrations.context import Context
 from queryfit.migrations.interpret import naming, texts
 from queryfit.migrations.interpret.added_columns import INTEGERS, has_rows, rebuilds, typed_tables
-from queryfit.migrations.interpret.column_definitions import collation, lock_sequences
+from queryfit.migrations.interpret.column_definitions import collation, lock_sequences, type_of_default
 from queryfit.migrations.interpret.dropped_relations import index_reads
 from queryfit.migrations.model import Column, Constraint, Database, Index, Name, Relation, Type
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE
 from queryfit.migrations.type_names import SERIALS, type_text
-from queryfit.sql import ddl
 from queryfit.sql.ddl import NOTHING, AlterTableCmd, AlterTableStmt
 
 _NUMBERS_OF_OIDS = (
@@ -82,7 +81,7 @@ def alter_type(  # noqa: C901 -- one thing after the other
     if change.verdict == "refused":
         is_rewrite = is_rebuild = False
     elif is_rewrite is None and not is_rebuild:
-        is_rebuild = None if rebuilds(relation) else False
+        is_rebuild = None if rebuilds(context, relation) else False
     context.effect(
         "alter column type",
         relation,
@@ -192,27 +191,11 @@ def _refuse_conversion(
         what = "result of USING clause for column" if is_using else "column"
         context.refuse(f'{what} "{name}" cannot be cast automatically to type {type_text(after)}')
     elif column is not None and column.default_expression is not NOTHING:
-        kind = _type_of_default(context, column)
+        kind = type_of_default(context, column.type, column.default_expression)
         if kind is None and after is not None and Name(after.schema, after.name) in context.database.enums:
             kind = column.type  # whatever an expression gives, it is no enum if the column is none
         if coercion.cast(context, kind, after, is_explicit=False).verdict == "refused":
             context.refuse(f'default for column "{name}" cannot be cast automatically to type {type_text(after)}')
-
-
-def _type_of_default(context: Context, column: Column) -> Type | None:
-    """The type that a default has of itself: a string takes the column's, what an expression gives is not looked up."""
-    node = ddl.tree(column.default_expression)
-    kind, value = next(iter(node.items())) if isinstance(node, dict) and len(node) == 1 else ("", {})
-    if kind == "TypeCast":
-        return coercion.written_type(context, value.get("typeName", {}))
-    if kind != "A_Const":
-        return None
-    if "sval" in value:
-        return column.type
-    for form, name in (("ival", "int4"), ("fval", "numeric"), ("boolval", "bool")):
-        if form in value:
-            return Type("pg_catalog", name)
-    return None
 
 
 def _changed(relation: Relation, name: str, before: Type | None, after: Type | None, new: Name | None) -> _Changed:
@@ -226,7 +209,7 @@ def rebuilt(context: Context, relation: Relation, changed: _Changed, *, is_rewri
     if not has_rows(relation):
         return Rebuilt(False, False, None)
     if is_rewrite:
-        return Rebuilt(_looked_up(relation, name) is not None, rebuilds(relation), None)
+        return Rebuilt(_looked_up(relation, name) is not None, rebuilds(context, relation), None)
     reason = None
     is_scan = False
     for constraint in relation.constraints.values():

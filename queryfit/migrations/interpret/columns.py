@@ -7,8 +7,9 @@ from collections.abc import Callable
 from queryfit.migrations.context import Context
 from queryfit.migrations.interpret import constraints, naming, proofs, texts
 from queryfit.migrations.interpret.added_columns import add_column, has_rows, typed_tables
-from queryfit.migrations.interpret.column_definitions import default_of, lock_sequences
+from queryfit.migrations.interpret.column_definitions import default_of, lock_sequences, refuse_type_of_default
 from queryfit.migrations.interpret.column_types import alter_type, foreign_keys
+from queryfit.migrations.interpret.constraint_state import keeps_column
 from queryfit.migrations.interpret.dropped_relations import forget_column
 from queryfit.migrations.interpret.generated_columns import (
     add_identity,
@@ -34,7 +35,9 @@ GENERATED_COLUMNS_ARE_HELD = 15
 # dropping
 
 
-def drop_column(context: Context, relation: Relation, action: AlterTableCmd, statement: AlterTableStmt) -> None:
+def drop_column(  # noqa: C901 -- one thing after the other
+    context: Context, relation: Relation, action: AlterTableCmd, statement: AlterTableStmt
+) -> None:
     """DROP COLUMN: quick, but the values are gone; indexes and constraints over the column go with it."""
     name = action.name
     if statement.objtype == "OBJECT_TYPE":
@@ -59,13 +62,14 @@ def drop_column(context: Context, relation: Relation, action: AlterTableCmd, sta
         if is_child:
             constraints.drop_state(context, other, key)
     lock_sequences(context, relation, name, ACCESS_EXCLUSIVE)
-    _drop_views(context, relation, name)
     children = below(context, relation, statement)
+    for table in (relation, *children):
+        _drop_views(context, table, name)
     _forget(context, relation, name)
-    for child in children or (list(context.database.descendants(relation)) if relation.children else []):
+    for child in children or [context.database.relations[place] for place in sorted(relation.children)]:
         context.effect("also lock", child, ACCESS_EXCLUSIVE, column_name=name)
         own = child.columns.get(name)
-        if own is not None and own.is_inherited and children:
+        if own is not None and own.is_inherited and children and not keeps_column(context, child, name):
             _forget(context, child, name)
 
 
@@ -95,15 +99,22 @@ def _refuse_drop(
     elif alone and relation.kind == "partitioned table" and relation.children:
         context.refuse("cannot drop column from only the partitioned table when partitions exist")
     elif not is_cascade:
-        views = context.database.views_on(relation.name, name)
-        view = next(iter(views), None)
-        if view is not None:
-            context.refuse(f"{held}: {view.kind} {view.text}")
-        elif context.version >= GENERATED_COLUMNS_ARE_HELD and _computed_from(relation, name):
-            context.refuse(f"{held}: a generated column")
-        elif any(name in key.referenced_columns and other is not relation
-                 for other, key in context.database.referencing(relation.name)):  # fmt: skip
-            context.refuse(f"{held}: a foreign key")
+        tables = [relation] if alone else [relation, *context.database.descendants(relation)]
+        holder = next(filter(None, (_holder(context, own, name) for own in tables)), None)
+        if holder is not None:
+            context.refuse(f"{held}: {holder}")
+
+
+def _holder(context: Context, relation: Relation, name: str) -> str | None:
+    """What needs the column, so that only CASCADE drops it."""
+    for view in context.database.views_on(relation.name, name):
+        return f"{view.kind} {view.text}"
+    if context.version >= GENERATED_COLUMNS_ARE_HELD and _computed_from(relation, name):
+        return "a generated column"
+    for other, key in context.database.referencing(relation.name):
+        if name in key.referenced_columns and other is not relation:
+            return f"foreign key {key.name} of {other.text}"
+    return None
 
 
 def _computed_from(relation: Relation, name: str) -> list[str]:
@@ -173,6 +184,10 @@ def set_default(context: Context, relation: Relation, action: AlterTableCmd, sta
     if column is not None and column.generated:
         context.refuse(f'column "{name}" of relation "{relation.name.name}" is a generated column')
         return
+    if column is not None and kind is not None:
+        refuse_type_of_default(context, name, column.type, action.def_)
+        if context.step.refusal is not None:
+            return
     for table in (relation, *below(context, relation, statement)):
         if table is not relation:
             context.effect("also lock", table, ACCESS_EXCLUSIVE, column_name=name)
@@ -198,7 +213,6 @@ def _default_text(context: Context, action: AlterTableCmd) -> str | None:
 def set_not_null(context: Context, relation: Relation, action: AlterTableCmd, statement: AlterTableStmt) -> None:
     """SET NOT NULL reads the whole table, unless a valid CHECK or what the column is proves that it holds no null."""
     name = action.name
-    database = context.database
     children = below(context, relation, statement)
     is_scan, reason = _null_scan(relation, name)
     context.effect("set not null", relation, ACCESS_EXCLUSIVE, column_name=name, is_scan=is_scan, reason=reason)
@@ -212,26 +226,25 @@ def set_not_null(context: Context, relation: Relation, action: AlterTableCmd, st
         if any(name in part.columns and not part.columns[name].is_not_null for part in parts):
             context.refuse("constraint must be added to child tables too")
             return
-    column = relation.columns.get(name)
+    if relation.kind == "partitioned table" and _is_set(relation, name):
+        return
     # from 18 on a constraint goes down from parent to child; a child that has one keeps what is below it out
-    done = set()
-    if context.version >= constraints.NOT_NULLS_ARE_CONSTRAINTS and _is_set(column):
-        done.add(relation.name)
+    has_names = context.version >= constraints.NOT_NULLS_ARE_CONSTRAINTS
+    reached = set() if has_names and _is_set(relation, name) else {relation.name}
     _mark(context, relation, name)
     for child in children:
-        if context.version >= constraints.NOT_NULLS_ARE_CONSTRAINTS:
-            if done.issuperset(parent for parent in child.parents if parent in database.relations):
-                done.add(child.name)
-                continue
-            if _is_set(child.columns.get(name)):
-                done.add(child.name)
+        if reached.isdisjoint(child.parents):
+            continue
+        if not (has_names and _is_set(child, name)):
+            reached.add(child.name)
         is_scan, reason = _null_scan(child, name)
         context.effect("also lock", child, ACCESS_EXCLUSIVE, column_name=name, is_scan=is_scan,
                        reason=reason if is_scan else None)  # fmt: skip
         _mark(context, child, name)
 
 
-def _is_set(column: Column | None) -> bool:
+def _is_set(relation: Relation, name: str) -> bool:
+    column = relation.columns.get(name)
     return column is not None and column.is_not_null and column.is_not_null_validated
 
 
@@ -330,6 +343,10 @@ def _kept(what: Action, level: int, *, is_recursive: bool) -> Handler:
     def interpret(context: Context, relation: Relation, action: AlterTableCmd, statement: AlterTableStmt) -> None:
         context.effect(what, relation, level, column_name=action.name or None)
         if action.name and is_missing(context, relation, action.name):
+            return
+        column = relation.columns.get(action.name)
+        if what == "set statistics" and action.subtype == "AT_SetStatistics" and column and column.generated == "v":
+            context.refuse(f'cannot alter statistics on virtual generated column "{action.name}"')
             return
         if is_recursive:
             for child in below(context, relation, statement):

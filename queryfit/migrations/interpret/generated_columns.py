@@ -166,11 +166,12 @@ def set_expression(context: Context, relation: Relation, action: AlterTableCmd, 
         if table is relation:
             context.effect("set expression", table, ACCESS_EXCLUSIVE, column_name=name,
                            new_name="virtual" if is_virtual else "stored", is_rewrite=is_rewrite, is_scan=is_scan,
-                           is_index_rebuild=is_rewrite and rebuilds(table),
+                           is_index_rebuild=is_rewrite and rebuilds(context, table),
                            reason="NOT NULL of a virtual column is checked" if is_scan else reason)  # fmt: skip
         else:
             context.effect("also lock", table, ACCESS_EXCLUSIVE, column_name=name, is_rewrite=is_rewrite,
-                           is_scan=is_scan, is_index_rebuild=is_rewrite and rebuilds(table), reason=reason)  # fmt: skip
+                           is_scan=is_scan, is_index_rebuild=is_rewrite and rebuilds(context, table),
+                           reason=reason)  # fmt: skip
         if context.step.refusal is not None:
             return
         own = table.columns.get(name)
