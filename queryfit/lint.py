@@ -96,12 +96,13 @@ def lint(files: Sequence[MigrationFile], settings: Settings, *, before: Database
         found += told
     kept, taken, notes = _taken_out(found, rules, not_checked, settings)
     known = [finding for finding in kept if finding.id in settings.baseline_ids]
-    order = {file.name: place for place, file in enumerate(files)}
+    # a file with a way forth and a way back is in the list twice, by one name
+    order = {file.name: place for place, file in reversed([*enumerate(files)])}
     judged = [file for file in files if file.is_linted]
     places = {place for place, file in enumerate(files) if file.is_linted}
     report = Report(
         server=None,
-        files=[file.name for file in judged],
+        files=list(dict.fromkeys(file.name for file in judged)),
         window=None,
         findings=sorted(
             (finding for finding in kept if finding.id not in settings.baseline_ids), key=lambda one: _order(one, order)
@@ -145,9 +146,13 @@ def _taken_out(
 
 def _unseen(files: Sequence[MigrationFile]) -> Iterator[NotChecked]:
     """What of a file reaches the server without being seen here, or was taken for something else."""
+    told: set[tuple[str, int, str]] = set()
     for file in files:
         if file.notes and file.is_linted:
             for note in file.notes:
+                if (fact := (file.name, note.line, note.text)) in told:
+                    continue  # its way forth was read, too
+                told.add(fact)
                 yield NotChecked(_UNSEEN, f"{file.name}:{note.line}", note.text, None, file.name, note.line)
 
 

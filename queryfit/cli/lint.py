@@ -68,6 +68,10 @@ class _Where:
             found = [replace(file, name=self.stdin_name) if file.path is None else file for file in found]
         return found
 
+    def back(self) -> list[MigrationFile]:
+        """The same with the ways back. Raises QueryfitError."""
+        return replace(self, down=True, paths=tuple(path for path in self.paths if str(path) != "-")).files()
+
 
 @dataclass(frozen=True, slots=True)
 class _Tracing:
@@ -189,7 +193,7 @@ def command(
     config = options.configuration(config_file, rule_folders=rule_folders)
     fail_from = reporting.threshold(fail_on or config.fail_on or "warning", fail_on_new=False, config=config)
     reporting.settings_paths(output, write_baseline)
-    files = _Where(
+    where = _Where(
         paths,
         history or config.lint.history,
         runner or config.lint.runner,
@@ -197,7 +201,10 @@ def command(
         down,
         changed_since,
         stdin_name,
-    ).files()
+    )
+    files = where.files()
+    if not down and not any(file.is_linted for file in files) and any(f.is_down for f in where.back()):
+        options.say(context, "these are ways back (down migrations), which are linted with --down")
     before = _before(context, against, files, config)
     settings = Settings(
         config=config,

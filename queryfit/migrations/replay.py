@@ -34,6 +34,7 @@ _HARMLESS = frozenset({
     "LockStmt", "CopyStmt", "ExplainStmt", "GrantStmt", "CommentStmt", "unparsed",
 })  # fmt: skip
 """Statements that a rollback need not take back from the schema."""
+_MOST_NESTED = 5_000  # statements inside one, at any depth
 _DEEPEST = 4  # blocks within blocks
 
 
@@ -98,10 +99,11 @@ class _Replayer:
         self._transactions = 0
         self._trees: dict[tuple[str, str], tuple[Any, int]] = {}
         self._depth = 0  # of blocks within blocks
+        self._taken = 0  # statements inside the one that runs
         self._copied = 0  # relations, for transactions that roll back
         self._lines: list[int] = [0]
 
-    def file(self, place: int, file: MigrationFile, database: Database) -> None:
+    def file(self, place: int, file: MigrationFile, database: Database) -> None:  # noqa: C901 -- the line of a run
         """Interpret one file; `database` is changed."""
         entries = _entries(file.sql)
         self._lines = _line_starts(file.sql)
@@ -109,8 +111,11 @@ class _Replayer:
                           self._run.effects, file.sql, place, None, run=self._interpret, run_nested=self._nested,
                           with_columns=self._with_columns)  # fmt: skip
         is_batch = file.transactions == "batch" and len(entries) > 1
-        block = _Block(self._rollbacks(entries))
         is_pipeline = file.transactions == "pipeline"
+        rollbacks = self._rollbacks(entries)
+        if is_pipeline and rollbacks:
+            rollbacks = frozenset(range(len(entries) + 1))  # a block may begin anywhere
+        block = _Block(rollbacks)
         if file.transactions == "file" or is_batch or is_pipeline:
             self._enter(context, block, 0)
         for number, entry in enumerate(entries):
@@ -127,13 +132,16 @@ class _Replayer:
             if entry.kind == "TransactionStmt":
                 self._interpret(context, entry.kind, node)
                 self._control(context, block, number, node, file, is_again=is_batch and number + 1 < len(entries))
-            elif entry.kind == "DoStmt" and is_alone:
-                context.after_commit = context.settings
-                self._interpret(context, entry.kind, node)
-                self._leave(context)
             else:
                 count = len(self._run.effects)
+                self._taken = 0
+                if is_alone:
+                    context.after_commit = context.settings
                 self._interpret(context, entry.kind, node)
+                if is_alone and context.transaction is not None:  # statements inside it began one
+                    self._leave(context)
+                elif is_alone:
+                    context.after_commit = None
                 if is_alone and context.database.temporary:
                     context.database.end_transaction()
                 if is_pipeline and step.refused_in_transaction is not None and context.is_in_block:
@@ -318,6 +326,10 @@ class _Replayer:
         context.sql, context.encoded, context.is_outermost, context.is_in_block = nested.sql, None, False, True
         self._depth += 1
         for entry in _entries(nested.sql):
+            self._taken += 1
+            if self._taken > _MOST_NESTED:
+                block.unseen = block.unseen or "more statements than are followed"
+                break
             context.step = step = self._step(context, entry.kind, nested.start, nested.end)
             step.is_nested = True
             step.is_conditional = nested.is_conditional or block.is_conditional

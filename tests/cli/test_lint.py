@@ -132,6 +132,31 @@ def test_every_form(queryfit: CommandLine, folder: Path, form: str) -> None:
         ]
 
 
+def test_ways_back_are_linted_when_asked(queryfit: CommandLine, folder: Path) -> None:
+    back = folder / "003_gone.down.sql"
+    (folder / "003_gone.up.sql").write_text("create table gone (id int primary key);")
+    back.write_text("drop table gone;")
+    done = queryfit("lint", back)
+    assert (done.status, "No file to lint" in done.out, "--down" in done.err) == (0, True, True)
+    done = queryfit("lint", back, "--down", "--format", "json")
+    assert (done.status, done.err, "table-dropped" in rules(done.out)) == (1, "", True)
+
+
+def test_a_file_with_both_ways_is_one_file(queryfit: CommandLine, tmp_path: Path) -> None:
+    """The second way forth is judged before the first way back; the report goes by file and line all the same."""
+    (tmp_path / "1.sql").write_text("-- +goose Up\ncreate table t (a int);\n\\foo\n-- +goose Down\ndrop table t;\n")
+    (tmp_path / "2.sql").write_text("-- +goose Up\ncreate index i on t (a);\n-- +goose Down\ndrop index i;\n")
+    document = json.loads(queryfit("lint", tmp_path, "--down", "--format", "json").out)
+    assert [name.rpartition("/")[2] for name in document["files"]] == ["1.sql", "2.sql"]
+    places = [(finding["file"].rpartition("/")[2], finding["line"]) for finding in document["findings"]]
+    assert places == sorted(places)
+    assert {("1.sql", 5), ("2.sql", 2), ("2.sql", 4)} <= set(places)
+    diff = queryfit("lint", tmp_path, "--down", "--diff").out
+    assert diff.count("+++ ") == 2
+    assert "+create index concurrently" in diff
+    assert "+drop index concurrently" in diff
+
+
 def test_a_baseline_knows_what_was_there(queryfit: CommandLine, folder: Path, tmp_path: Path) -> None:
     known = tmp_path / "known.json"
     assert queryfit("lint", folder, "--write-baseline", known).status == 1
