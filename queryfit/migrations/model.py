@@ -61,6 +61,7 @@ class Column(Struct):
     generation_expression: Raw = NOTHING
     collation: Name | None = None
     is_inherited: bool = False
+    is_own: bool = False  # inherited, but defined here too: it stays when a parent drops it
 
 
 class Constraint(Struct):
@@ -78,6 +79,7 @@ class Constraint(Struct):
     referenced: Name | None = None
     referenced_columns: tuple[str, ...] = ()
     referenced_index: Name | None = None  # the unique index that a foreign key relies on
+    is_local: bool = True  # False: only inherited
 
 
 class Index(Struct):
@@ -183,6 +185,14 @@ class OtherType(Struct):
     born: Born = BEFORE
 
 
+class Parameter(NamedTuple):
+    """A parameter of a function; `mode` is the parser's word for it."""
+
+    name: str
+    mode: str
+    default: Raw
+
+
 class Function(Struct):
     """A function or procedure; several of one name are overloads."""
 
@@ -193,6 +203,8 @@ class Function(Struct):
     language: str = "sql"
     is_security_definer: bool = False
     has_search_path: bool = False
+    search_path: tuple[str, ...] | None = None  # as its SET says
+    parameters: tuple[Parameter, ...] = ()  # all, also those that only return
     has_settings: bool = False  # SET of anything
     is_strict: bool = False
     is_set: bool = False  # RETURNS SETOF

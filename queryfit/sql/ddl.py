@@ -571,6 +571,16 @@ class FuncCall(Struct, frozen=True):
     args: list[Raw] = []
 
 
+class ResTarget(Struct, frozen=True):
+    """An entry of a select list; `val` holds one entry: the kind of the expression and the expression."""
+
+    val: dict[str, Raw] = {}
+
+
+class Target(Struct, frozen=True):
+    ResTarget: ResTarget | None = None
+
+
 class CallStmt(Struct, frozen=True):
     funccall: FuncCall | None = None
 
@@ -849,6 +859,13 @@ _NO_NODE = Node()
 def node(raw: Raw) -> Node:
     """A raw part as a node; an empty one where there is nothing."""
     return _NO_NODE if raw is NOTHING else _NODE.decode(raw)
+
+
+_CALL = msgspec.json.Decoder(FuncCall)
+
+
+def decode_call(raw: Raw) -> FuncCall:
+    return _CALL.decode(raw)
 
 
 def tree(raw: Raw) -> Any:

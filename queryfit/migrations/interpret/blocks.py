@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct, field
 from pglast.parser import ParseError, parse_plpgsql_json
 
-from queryfit.migrations.interpret.constants import Value, rows_of, value_of
+from queryfit.migrations.interpret.constants import Value, rows_of, truth_of, value_of
 from queryfit.sql.ddl import refusal
 
 RUN_TIME = "EXECUTE of a string put together at run time"
@@ -36,40 +36,48 @@ class Block(Struct):
     statements: list[Inner] = field(default_factory=list)
     unseen: str | None = None
     refusal: str | None = None
+    is_read: bool = True
 
 
 _QUOTE = "$queryfit{}$"
 
 
-def read_block(body: str) -> Block:
-    """Read the body of a DO block. Never raises: what cannot be read is said in the result."""
+def read_block(body: str, *, header: str = "DO", variables: Mapping[str, Value] | None = None) -> Block:
+    """Read the body of a DO block, or of a function with values of its parameters.
+
+    Never raises: what cannot be read is said in the result.
+    """
     if (reason := refusal(body)) is not None:
-        return Block(unseen=reason)
+        return _unread(reason)
     if body.upper().count("BEGIN") + body.upper().count("LOOP") + body.upper().count("IF") > MOST_NESTED:
-        return Block(unseen="the block is too large")
+        return _unread("the block is too large")
     number = 0
     while (quote := _QUOTE.format(number or "")) in body:
         number += 1
     try:
         try:
-            parsed = parse_plpgsql_json(f"DO {quote}{body}{quote}")
+            parsed = parse_plpgsql_json(f"{header} {quote}{body}{quote}")
         except ParseError as error:
             if not str(error.args[0]).startswith(_LIMIT):
                 raise
-            parsed = parse_plpgsql_json(f"DO {quote}{_plain_types(body)}{quote}")
+            parsed = parse_plpgsql_json(f"{header} {quote}{_plain_types(body)}{quote}")
         function = msgspec.json.decode(parsed)[0]["PLpgSQL_function"]
     except ParseError as error:
         message = str(error.args[0])
         is_sure = any(words in message for words in _SURE)
-        return Block(refusal=message) if is_sure else Block(unseen=f"the block cannot be read: {message}")
+        return Block(refusal=message) if is_sure else _unread(f"the block cannot be read: {message}")
     except (RecursionError, MemoryError, ValueError, IndexError, KeyError, UnicodeError):
-        return Block(unseen="the block cannot be read")
-    reader = _Reader(body, function)
+        return _unread("the block cannot be read")
+    reader = _Reader(body, function, variables or {})
     try:
         reader.statements([function.get("action", {})], is_conditional=False)
     except RecursionError:
-        return Block(unseen="the block nests too deeply")
+        return _unread("the block nests too deeply")
     return Block(reader.found, reader.unseen)
+
+
+def _unread(reason: str) -> Block:
+    return Block(unseen=reason, is_read=False)
 
 
 MOST_NESTED = 20_000
@@ -97,7 +105,7 @@ def _word(match: re.Match[str]) -> str:
 class _Reader:
     """Walks a block as it runs; variables are followed as long as what they hold is known."""
 
-    def __init__(self, body: str, function: Any) -> None:
+    def __init__(self, body: str, function: Any, given: Mapping[str, Value]) -> None:
         self._body = body
         self._lines = [0, *(match.end() for match in re.finditer("\n", body))]
         self._after: dict[int, int] = {}  # line → where the search for its next statement goes on
@@ -112,6 +120,11 @@ class _Reader:
         for datum in datums:
             if "default_val" in datum:
                 self._set(str(datum.get("refname", "")), self._value(_query(datum["default_val"])))
+        for name, value in given.items():
+            if name.startswith("$"):
+                self._variables[name] = value
+            else:
+                self._set(name, value)
         self.found: list[Inner] = []
         self.unseen: str | None = None
 
@@ -145,8 +158,7 @@ class _Reader:
             case "fors":
                 self._for_rows(value, is_conditional)
             case "if":
-                others = [other.get("PLpgSQL_if_elsif", {}).get("stmts", []) for other in value.get("elsif_list", [])]
-                self._branches([value.get("then_body", []), *others, value.get("else_body", [])])
+                self._if(value, is_conditional)
             case "case":
                 cases = [
                     other.get("PLpgSQL_case_when", {}).get("stmts", []) for other in value.get("case_when_list", [])
@@ -172,6 +184,26 @@ class _Reader:
         for handler in handlers:
             self.statements(handler.get("PLpgSQL_exception", {}).get("action", []), is_conditional=True)
             self._forget(handler)
+
+    def _if(self, value: Any, is_conditional: bool) -> None:
+        """IF: of a condition over constants, only the branch that runs."""
+        others = [other.get("PLpgSQL_if_elsif", {}) for other in value.get("elsif_list", [])]
+        open_branches = []
+        for condition, branch in (
+            (value.get("cond"), value.get("then_body", [])),
+            *((other.get("cond"), other.get("stmts", [])) for other in others),
+        ):
+            truth = truth_of(_query(condition), self._variables)
+            if truth is not False:
+                open_branches.append(branch)
+            if truth:
+                break
+        else:
+            open_branches.append(value.get("else_body", []))
+        if len(open_branches) == 1:
+            self.statements(open_branches[0], is_conditional=is_conditional)
+        else:
+            self._branches(open_branches)
 
     def _branches(self, branches: Sequence[Sequence[Any]]) -> None:
         """One of them runs: afterwards only those variables are known that all of them leave alike."""

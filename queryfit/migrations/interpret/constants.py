@@ -25,6 +25,63 @@ def value_of(expression: str, variables: Mapping[str, Value]) -> Value | None:
         return None
 
 
+def evaluate(node: Any, variables: Mapping[str, Value]) -> Value | None:
+    """The same of a decoded tree."""
+    try:
+        return _evaluate(node, variables)
+    except (RecursionError, KeyError, IndexError, ValueError, StopIteration):
+        return None
+
+
+def truth_of(condition: str, variables: Mapping[str, Value]) -> bool | None:
+    """Whether a condition holds, where it is one over constants and these variables only."""
+    try:
+        return _truth(_select(f"SELECT {condition}")["targetList"][0]["ResTarget"]["val"], variables)
+    except (ParseError, RecursionError, KeyError, IndexError, ValueError, UnicodeError):
+        return None
+
+
+def _truth(node: Any, variables: Mapping[str, Value]) -> bool | None:
+    kind, value = next(iter(node.items()))
+    match kind:
+        case "A_Const":
+            return bool(value["boolval"].get("boolval", False)) if "boolval" in value else None
+        case "BoolExpr":
+            return _combined(value["boolop"], [_truth(part, variables) for part in value["args"]])
+        case "NullTest":
+            is_known = _evaluate(value["arg"], variables) is not None
+            return value["nulltesttype"] == "IS_NOT_NULL" if is_known else None
+        case "A_Expr" if value.get("kind") in {"AEXPR_OP", "AEXPR_IN"}:
+            return _compared(value, variables)
+    return None
+
+
+def _combined(operator: str, parts: Sequence[bool | None]) -> bool | None:
+    if operator == "NOT_EXPR":
+        return None if parts[0] is None else not parts[0]
+    decisive = operator == "OR_EXPR"
+    if decisive in parts:
+        return decisive
+    return None if None in parts else not decisive
+
+
+def _compared(node: Any, variables: Mapping[str, Value]) -> bool | None:
+    """`=`, `<>`, IN and NOT IN of texts; numbers may be equal and be written in two ways."""
+    operator = _last(node["name"])
+    if operator not in {"=", "<>"}:
+        return None
+    left = _evaluate(node["lexpr"], variables)
+    right = node["rexpr"]
+    items = right["List"]["items"] if node["kind"] == "AEXPR_IN" else [right]
+    values = [_evaluate(item, variables) for item in items]
+    if not isinstance(left, str) or not all(isinstance(value, str) for value in values):
+        return None
+    is_equal = left in values
+    if not is_equal and left[:1].isdigit():
+        return None
+    return is_equal == (operator == "=")
+
+
 def rows_of(query: str, variables: Mapping[str, Value]) -> list[dict[str, str]] | None:
     """The rows of a query that lists constants: VALUES, with or without a SELECT around it, or unnest() of an array."""
     try:
@@ -108,7 +165,7 @@ def _last(parts: Sequence[Any]) -> str:
     return str(parts[-1].get("String", {}).get("sval", "")) if parts else ""
 
 
-def _evaluate(node: Any, variables: Mapping[str, Value]) -> Value | None:  # noqa: PLR0911 -- a table
+def _evaluate(node: Any, variables: Mapping[str, Value]) -> Value | None:  # noqa: C901, PLR0911 -- a table
     """The value of an expression over constants; None where it is not one."""
     kind, value = next(iter(node.items()))
     match kind:
@@ -126,6 +183,8 @@ def _evaluate(node: Any, variables: Mapping[str, Value]) -> Value | None:  # noq
         case "ColumnRef":
             parts = [part.get("String", {}).get("sval", "") for part in value.get("fields", [])]
             return variables.get(".".join(parts))
+        case "ParamRef":
+            return variables.get(f"${value.get('number', 0)}")
         case "A_Indirection":
             return _element(value, variables)
         case "A_Expr" if [part.get("String", {}).get("sval") for part in value.get("name", [])] == ["||"]:

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from queryfit.migrations.context import Context
-from queryfit.migrations.interpret.programs import may_write
+from queryfit.migrations.interpret.calls import follow, may_write
 from queryfit.migrations.interpret.session import is_on, path_of_text, run_inner, set_value
 from queryfit.migrations.model import Name, Relation
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, ACCESS_SHARE, ROW_EXCLUSIVE, ROW_SHARE, SHARE_UPDATE_EXCLUSIVE
@@ -27,9 +27,12 @@ from queryfit.sql.ddl import (
     Node,
     RangeVar,
     SelectStmt,
+    Target,
     UpdateStmt,
     VacuumStmt,
     WithClause,
+    decode_call,
+    names,
     tree,
 )
 
@@ -177,9 +180,35 @@ def select(context: Context, statement: SelectStmt) -> None:
         _for_update(context, statement)
     elif statement.fromClause is not NOTHING:
         _read(context, statement.fromClause)
-    _functions(context, statement.targetList)
     if statement.fromClause is not NOTHING:
+        _functions(context, statement.targetList)
         _functions(context, statement.fromClause)
+    elif not context.database.functions or not _follow(context, statement.targetList):
+        _functions(context, statement.targetList)
+
+
+_TARGETS = msgspec.json.Decoder(list[Target])
+
+
+def _follow(context: Context, targets: Raw) -> bool:
+    """SELECT of nothing but calls of functions that the migrations made, once each; False: it is something else."""
+    if targets is NOTHING or b'"FuncCall"' not in bytes(targets):
+        return False
+    calls = [entry.ResTarget.val.get("FuncCall") for entry in _TARGETS.decode(targets) if entry.ResTarget is not None]
+    if None in calls:
+        return False
+    functions = context.database.functions
+    decoded = [decode_call(raw) for raw in calls if raw is not None]
+    if any(context.qualify(names(call.funcname), functions) not in functions for call in decoded):
+        return False
+    for call in decoded:
+        parts = names(call.funcname)
+        overloads = functions[context.qualify(parts, functions)]
+        if not any(function.volatility == "volatile" and may_write(context, function) for function in overloads):
+            continue
+        if not follow(context, parts, [tree(argument) for argument in call.args]):
+            context.step.unseen = context.step.unseen or f"what {parts[-1]}() does"
+    return True
 
 
 _FROM = msgspec.json.Decoder(list[Node])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
 from queryfit.migrations.context import Context, Nested
 from queryfit.migrations.interpret.blocks import Block, Inner, read_block
-from queryfit.migrations.model import Function, Name, Type
+from queryfit.migrations.interpret.calls import follow, hidden
+from queryfit.migrations.model import Function, Name, Parameter, Type
 from queryfit.sql.ddl import (
     NOTHING,
     AlterFunctionStmt,
@@ -18,14 +18,9 @@ from queryfit.sql.ddl import (
     DoStmt,
     Node,
     names,
+    tree,
 )
 
-_WORD = re.compile(r"\w+")
-_WRITES = re.compile(rb'"(?:Insert|Update|Delete|Merge)Stmt":')
-_CHANGES = frozenset({
-    "create", "alter", "drop", "truncate", "execute", "call", "comment", "grant", "revoke", "reindex", "refresh",
-    "lock", "cluster", "insert", "update", "delete", "merge", "copy",
-})  # fmt: skip
 _INPUTS = frozenset({"FUNC_PARAM_DEFAULT", "FUNC_PARAM_IN", "FUNC_PARAM_INOUT", "FUNC_PARAM_VARIADIC"})
 _VOLATILITIES: dict[str, Any] = {"immutable": "immutable", "stable": "stable", "volatile": "volatile"}
 
@@ -47,6 +42,11 @@ def create_function(context: Context, statement: CreateFunctionStmt) -> None:
         function.returns = None
         function.is_set = True
     function.sql_body = statement.sql_body
+    function.parameters = tuple(
+        Parameter(node.FunctionParameter.name, node.FunctionParameter.mode, node.FunctionParameter.defexpr)
+        for node in statement.parameters
+        if node.FunctionParameter is not None
+    )
     _take(function, statement.options)
     overloads = functions.setdefault(name, [])
     found = next((other for other in overloads if _is_same(other.arguments, function.arguments)), None)
@@ -74,37 +74,6 @@ def create_function(context: Context, statement: CreateFunctionStmt) -> None:
         else None,
         is_new=found is None,
     )
-
-
-def may_write(context: Context, function: Function) -> bool:
-    """Whether a run of the function, or of one that it calls, can change rows or objects.
-
-    It is found out when somebody asks, which is seldom. Anything but SQL and PL/pgSQL may.
-    """
-    if function.may_write is None:
-        function.may_write = _may_write(context, function)
-    return function.may_write
-
-
-def _may_write(context: Context, function: Function) -> bool:
-    seen = {function.name}
-    pending = [function]
-    while pending:
-        one = pending.pop()
-        if one.language not in {"sql", "plpgsql"}:
-            return True
-        if one.sql_body is not NOTHING:
-            if _WRITES.search(memoryview(one.sql_body)) is not None:
-                return True
-            continue
-        words = set(_WORD.findall(one.body.lower()))
-        if not words or not words.isdisjoint(_CHANGES):
-            return True
-        for name, others in context.database.functions.items():
-            if name.name in words and name not in seen:
-                seen.add(name)
-                pending += others
-    return False
 
 
 def _input_types(context: Context, parameters: list[Node]) -> tuple[Type | None, ...]:
@@ -156,6 +125,9 @@ def _take(function: Function, options: list[Node]) -> None:  # noqa: C901 -- a t
                     function.has_search_path = False
                 elif setting is not None and setting.name.lower() == "search_path":
                     function.has_search_path = setting.kind in {"VAR_SET_VALUE", "VAR_SET_CURRENT"}
+                    if setting.kind == "VAR_SET_VALUE":
+                        path = [entry.A_Const.value for entry in setting.args if entry.A_Const is not None]
+                        function.search_path = tuple(str(schema) for schema in path if schema not in {"", "$user"})
 
 
 def _is_true(chosen: DefElem) -> bool:
@@ -186,12 +158,14 @@ def alter_function(context: Context, statement: AlterFunctionStmt) -> None:
 
 
 def call(context: Context, statement: CallStmt) -> None:
-    """CALL: what the procedure does cannot be seen."""
+    """CALL: what a procedure does can be seen if the migrations made it, and its arguments are constants."""
     if statement.funccall is None:
         return
-    name = context.qualify(names(statement.funccall.funcname), context.database.functions)
+    parts = names(statement.funccall.funcname)
+    name = context.qualify(parts, context.database.functions)
     context.thing("call", name.text, "function")
-    context.step.unseen = context.step.unseen or f"what the procedure {name.text} does"
+    if not follow(context, parts, [tree(argument) for argument in statement.funccall.args]):
+        context.step.unseen = context.step.unseen or f"what the procedure {name.text} does"
 
 
 # DO
@@ -211,7 +185,7 @@ def do(context: Context, statement: DoStmt) -> None:
         context.step.unseen = f"a block in {language}"
         return
     block = read_block(body)
-    context.step.unseen = context.step.unseen or block.unseen
+    context.step.unseen = context.step.unseen or block.unseen or hidden(context, body, block)
     if block.refusal is not None:
         context.refuse(block.refusal)
         return

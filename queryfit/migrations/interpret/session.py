@@ -174,9 +174,13 @@ def discard(context: Context, statement: DiscardStmt) -> None:
 
 def prepare(context: Context, statement: PrepareStmt) -> None:
     """PREPARE: its statement runs with EXECUTE, but its tables are locked for the analysis already."""
-    context.settings = replace(
-        context.settings, others={**context.settings.others, f"prepared {statement.name}": statement.query}
-    )
+    context.settings = _with_prepared(context.settings, statement)
+    if context.after_commit is not None:
+        context.after_commit = _with_prepared(context.after_commit, statement)
+
+
+def _with_prepared(settings: Settings, statement: PrepareStmt) -> Settings:
+    return replace(settings, others={**settings.others, f"prepared {statement.name}": statement.query})
 
 
 def execute(context: Context, statement: ExecuteStmt) -> None:
