@@ -79,6 +79,7 @@ class Constraint(Struct):
     referenced: Name | None = None
     referenced_columns: tuple[str, ...] = ()
     referenced_index: Name | None = None  # the unique index that a foreign key relies on
+    behaviour: str = ""  # of a foreign key: the parser's letters for MATCH, ON UPDATE and ON DELETE
     is_local: bool = True  # False: only inherited
 
 

@@ -139,6 +139,9 @@ class Constraint(Struct, frozen=True):
     pktable: RangeVar | None = None
     fk_attrs: list[Name] = []
     pk_attrs: list[Name] = []
+    fk_matchtype: str = ""
+    fk_upd_action: str = ""
+    fk_del_action: str = ""
     location: int = 0
 
 

@@ -71,6 +71,9 @@ def drop_column(  # noqa: C901 -- one thing after the other
         own = child.columns.get(name)
         if own is not None and own.is_inherited and children and not keeps_column(context, child, name):
             _forget(context, child, name)
+        elif own is not None and not children:  # it becomes the child's own
+            own.is_own = True
+            keeps_column(context, child, name)
 
 
 def _forget(context: Context, relation: Relation, name: str) -> None:

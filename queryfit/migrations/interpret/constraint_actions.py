@@ -239,6 +239,8 @@ def _drop_it(context: Context, relation: Relation, action: AlterTableCmd, statem
     else:
         is_deep = relation.kind == "partitioned table" and context.version >= NOT_NULLS_ARE_CONSTRAINTS
         for child in context.database.descendants(relation):  # they keep it as their own
+            if child.name in relation.children and (own := child.constraints.get(action.name)) is not None:
+                own.is_local = True
             if is_deep or child.name in relation.children:
                 context.effect("also lock", child, ACCESS_EXCLUSIVE, object_name=constraint.name)
     drop_state(context, relation, constraint)
@@ -277,8 +279,24 @@ def _drop_below(context: Context, relation: Relation, constraint: Constraint) ->
                 ),
                 None,
             )
-        if own is not None:
-            drop_state(context, child, own)
+        if own is None or (own.kind in {"check", "not null"} and _is_kept(context, child, own, constraint, relation)):
+            continue
+        drop_state(context, child, own)
+
+
+def _is_kept(context: Context, child: Relation, own: Constraint, constraint: Constraint, dropping: Relation) -> bool:
+    """The child has the constraint itself, or from another parent that keeps it."""
+    if own.is_local:
+        return True
+    for parent in child.parents:
+        above = context.database.relations.get(parent)
+        if above is None or above is dropping:
+            continue
+        if constraint.kind == "check" and constraint.name in above.constraints:
+            return True
+        if constraint.kind == "not null" and not_null_of(above, constraint.columns[0]) is not None:
+            return True
+    return False
 
 
 ACTIONS: dict[str, Any] = {

@@ -43,6 +43,8 @@ def copied(constraint: Constraint, name: str | None = None) -> Constraint:
         constraint.referenced,
         constraint.referenced_columns,
         constraint.referenced_index,
+        constraint.behaviour,
+        is_local=False,
     )
 
 
@@ -161,6 +163,17 @@ def keys_on(
             key.referenced_index == index if key.referenced_index is not None else set(key.referenced_columns) == wanted
         )
     ]
+
+
+def keeps_column(context: Context, child: Relation, column: str) -> bool:
+    """A child keeps a column that a parent drops: it defines it itself, or has it from another parent."""
+    own = child.columns[column]
+    own.is_inherited = any(
+        column in above.columns
+        for above in (context.database.relations.get(parent) for parent in child.parents)
+        if above is not None
+    )
+    return own.is_inherited or own.is_own
 
 
 def drop_state(context: Context, relation: Relation, constraint: Constraint) -> None:

@@ -12,6 +12,7 @@ from queryfit.migrations.interpret.constraint_state import (
     drop_state,
     given_name,
     holds_rows,
+    is_inherited,
     is_surely_not_null,
     mark_not_null,
     not_null_of,
@@ -61,6 +62,8 @@ def _check(
     if relation.name.name not in relation.columns:  # the table's name is its whole row
         read = [column for column in read if column != relation.name.name]
     is_checked = constraint.is_enforced and not constraint.skip_validation
+    if _is_merged(context, relation, constraint):
+        return
     name = given_name(context, relation, constraint)
     indexes.refuse_missing(context, relation, read)
     children = list(context.database.descendants(relation)) if not is_new_table else []
@@ -119,6 +122,21 @@ def _check(
         )
         if not is_merged:
             context.database.constrain(child, copied(made))
+
+
+def _is_merged(context: Context, relation: Relation, constraint: ddl.Constraint) -> bool:
+    """The table has inherited the same CHECK under that name: the two are one."""
+    existing = relation.constraints.get(constraint.conname) if constraint.conname else None
+    if (
+        existing is None
+        or existing.kind != "check"
+        or existing.is_local
+        or not is_inherited(context, relation, existing)
+        or not indexes.are_equal(existing.expression, constraint.raw_expr)
+    ):
+        return False
+    existing.is_local = True
+    return True
 
 
 def _not_null(

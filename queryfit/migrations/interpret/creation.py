@@ -149,6 +149,7 @@ def _define_column(
             return
         if column.default is not None or found.is_written:
             existing.default, existing.default_expression = column.default, column.default_expression
+        existing.is_own = existing.is_inherited
         existing.generated = column.generated or existing.generated
     else:
         relation.columns[column.name] = column
@@ -239,6 +240,7 @@ def _inherit_constraints(context: Context, relation: Relation, parents: list[Rel
                     is_enforced=constraint.is_enforced,
                     is_validated=constraint.is_enforced,
                     expression=constraint.expression,
+                    is_local=False,
                 ),
             )
 
@@ -267,6 +269,7 @@ def _like_columns(context: Context, relation: Relation, source: Relation, option
                 context.refuse(f'column "{column.name}" specified more than once')
                 return
             existing.is_not_null = existing.is_not_null or column.is_not_null
+            existing.is_own = True
             continue
         made = _copy(column, is_inherited=False)
         if not options & _DEFAULTS:

@@ -101,7 +101,7 @@ def _drop_index(context: Context, statement: DropStmt, index: Index, relation: R
         )
     elif index.parent is not None and index.parent in database.indexes:
         context.refuse(f"cannot drop index {name} because index {index.parent.name} requires it")
-    elif relation.kind == "partitioned table" and statement.concurrent:
+    elif relation.kind == "partitioned table" and statement.concurrent and relation.persistence != "temporary":
         context.refuse(f'cannot drop partitioned index "{name}" concurrently')
     keys = _keys_on(context, index, relation)
     if keys and not is_cascade:

@@ -76,6 +76,7 @@ def add_foreign_key(
         is_deferrable=constraint.deferrable,
         referenced=referenced.name,
         referenced_columns=target,
+        behaviour=constraint.fk_matchtype + constraint.fk_upd_action + constraint.fk_del_action,
         referenced_index=_key(context, referenced, target, is_primary=not constraint.pk_attrs),
     )
     database.constrain(relation, made)
@@ -108,6 +109,8 @@ def _is_same(one: Constraint, other: Constraint) -> bool:
         and one.columns == other.columns
         and one.referenced == other.referenced
         and one.referenced_columns == other.referenced_columns
+        and one.behaviour == other.behaviour
+        and one.is_deferrable == other.is_deferrable
     )
 
 

@@ -83,7 +83,7 @@ def define(  # noqa: PLR0913 -- an index has that many parts
     return index
 
 
-def clone(context: Context, index: Index, partition: Relation) -> set[Name]:
+def clone(context: Context, index: Index, partition: Relation, *, is_valid_only: bool = False) -> set[Name]:
     """Give a partition (and its own partitions) an index like its parent's; the tables on which it has to be built.
 
     An index that the partition has already and that is the same is attached instead.
@@ -92,7 +92,12 @@ def clone(context: Context, index: Index, partition: Relation) -> set[Name]:
     above = database.relations.get(index.relation)
     constraint = above.constraints.get(index.constraint) if above is not None and index.constraint is not None else None
     own = next(
-        (other for other in database.indexes_of(partition) if other.parent is None and _same(index, other)), None
+        (
+            other
+            for other in database.indexes_of(partition)
+            if other.parent is None and (other.is_valid or not is_valid_only) and _same(index, other)
+        ),
+        None,
     )
     if own is not None and (constraint is None or own.constraint is not None):
         own.parent = index.name
@@ -126,10 +131,12 @@ def clone(context: Context, index: Index, partition: Relation) -> set[Name]:
                 ),
             )
         built = {partition.name} if partition.kind != "partitioned table" else set()
-    for name in sorted(partition.children):
-        below = database.relations.get(name)
-        if below is not None and not any(other.parent == own.name for other in database.indexes_of(below)):
-            built |= clone(context, own, below)
+        for name in sorted(partition.children):
+            below = database.relations.get(name)
+            if below is not None:
+                built |= clone(context, own, below, is_valid_only=is_valid_only)
+    if not own.is_valid:
+        index.is_valid = False  # a part of it is missing
     return built
 
 
@@ -142,10 +149,14 @@ def _same(one: Index, other: Index) -> bool:
         and one.is_nulls_not_distinct == other.is_nulls_not_distinct
         and one.collations == other.collations
         and one.operator_classes == other.operator_classes
-        and other.is_valid
         and _plain(one.expressions) == _plain(other.expressions)
         and _plain((one.predicate,)) == _plain((other.predicate,))
     )
+
+
+def are_equal(one: Raw, other: Raw) -> bool:
+    """Two expressions say the same in the same words."""
+    return _plain((one,)) == _plain((other,))
 
 
 def _plain(parts: Sequence[Raw]) -> list[Any]:

@@ -84,7 +84,7 @@ def settle(context: Context, partition: Relation, parent: Relation, *, is_new_ta
     for index in database.indexes_of(parent):
         if any(own.parent == index.name for own in database.indexes_of(partition)):
             continue
-        built |= indexes.clone(context, index, partition)
+        built |= indexes.clone(context, index, partition, is_valid_only=not is_new_table)
     for constraint in list(parent.constraints.values()):
         if constraint.kind != "foreign key" or constraint.referenced is None:
             continue
@@ -183,6 +183,10 @@ def _attach(context: Context, relation: Relation, action: AlterTableCmd, stateme
         if own is not None:
             own.is_inherited = True
             own.identity = column.identity
+    for constraint in relation.constraints.values():
+        merged = partition.constraints.get(constraint.name)
+        if constraint.kind == "check" and merged is not None and merged.kind == "check":
+            merged.is_local = False  # never a partition's own
     built = {name.text for name in settle(context, partition, relation, is_new_table=False)}
     for effect in context.effects[first:last]:
         effect.is_index_build = effect.relation in built
@@ -281,7 +285,9 @@ def _detach(context: Context, relation: Relation, action: AlterTableCmd, stateme
     if step.refusal is not None:
         return
     _lock_keys(context, relation, partition)
-    if command.concurrent:
+    if command.concurrent and not (
+        partition.bound and bounds.fits(context.database, partition, relation, partition.bound)
+    ):
         _keep_bound(context, partition, relation)
     detach_state(context, partition, relation)
 
@@ -322,8 +328,10 @@ def detach_state(context: Context, partition: Relation, relation: Relation) -> N
         relation.default_partition = None
     for index in context.database.indexes_of(partition):
         index.parent = None
+    for constraint in partition.constraints.values():
+        constraint.is_local = True
     for column in partition.columns.values():
-        column.is_inherited = False
+        column.is_inherited = column.is_own = False
         column.identity = ""
 
 

@@ -453,11 +453,10 @@ def set_schema(context: Context, statement: AlterObjectSchemaStmt) -> None:
     """ALTER … SET SCHEMA; a table takes its indexes and sequences along."""
     database = context.database
     new = statement.newschema
-    if database.is_complete and new not in database.schemas:
-        context.refuse(f'schema "{new}" does not exist')
     if statement.relation is not None:
         _set_schema_of_relation(context, statement)
         return
+    _refuse_schema(context, new)
     parts = _parts(statement.object)
     if statement.objectType in _TYPES and parts:
         name = _type_name(database, context, parts)
@@ -478,6 +477,12 @@ def set_schema(context: Context, statement: AlterObjectSchemaStmt) -> None:
             database.extensions[parts[0]] = new
 
 
+def _refuse_schema(context: Context, schema: str) -> None:
+    known = context.database.schemas
+    if context.database.is_complete and schema not in known and schema not in {"pg_catalog", "pg_temp"}:
+        context.refuse(f'schema "{schema}" does not exist')
+
+
 def _set_schema_of_relation(context: Context, statement: AlterObjectSchemaStmt) -> None:
     assert statement.relation is not None
     database = context.database
@@ -491,6 +496,7 @@ def _set_schema_of_relation(context: Context, statement: AlterObjectSchemaStmt) 
     context.effect("set schema", relation, ACCESS_EXCLUSIVE, new_name=quote_identifier(new.schema), is_breaking=True)
     if new == name:
         return
+    _refuse_schema(context, new.schema)
     if database.exists(new):
         context.refuse(f'relation "{name.name}" already exists in schema "{new.schema}"')
     if "pg_temp" in {new.schema, name.schema}:

@@ -265,7 +265,7 @@ def _inherit(context: Context, relation: Relation, action: AlterTableCmd, statem
     context.effect("inherit" if is_added else "no inherit", relation, ACCESS_EXCLUSIVE, other_relation=parent.text)
     context.effect("also lock", parent, SHARE_UPDATE_EXCLUSIVE if is_added else ACCESS_SHARE)
     if not is_added:
-        leave(relation, parent)
+        leave(context, relation, parent)
         return
     if relation.name in {parent.name, *(above.name for above in _ancestors(context, parent))}:
         context.refuse("circular inheritance not allowed")
@@ -276,7 +276,7 @@ def _inherit(context: Context, relation: Relation, action: AlterTableCmd, statem
             if own is None:
                 context.refuse(f'child table is missing column "{column.name}"')
                 return
-            own.is_inherited = True
+            own.is_inherited = own.is_own = True
         for constraint in parent.constraints.values():
             if (
                 constraint.kind == "check"
@@ -300,13 +300,16 @@ def _ancestors(context: Context, relation: Relation) -> list[Relation]:
     return found
 
 
-def leave(relation: Relation, parent: Relation) -> None:
+def leave(context: Context, relation: Relation, parent: Relation) -> None:
     """A child is no child of that parent any more."""
     parent.children.discard(relation.name)
     relation.parents = tuple(name for name in relation.parents if name != parent.name)
-    if not relation.parents:
-        for column in relation.columns.values():
-            column.is_inherited = False
+    parents = [above for name in relation.parents if (above := context.database.relations.get(name)) is not None]
+    for column in relation.columns.values():
+        column.is_inherited = any(column.name in above.columns for above in parents)
+        column.is_own = True
+    for constraint in relation.constraints.values():
+        constraint.is_local = True
 
 
 def _of_type(context: Context, relation: Relation, action: AlterTableCmd, statement: AlterTableStmt) -> None:
