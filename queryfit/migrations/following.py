@@ -13,6 +13,7 @@ from queryfit.migrations.repairs import Later, ended
 from queryfit.migrations.runners import Transactions
 
 _NUMBERED = re.compile(r"(V?)(\d+)([_-]+.*?|)((?:\.up)?\.sql|)", re.IGNORECASE)
+_DIESEL = re.compile(r"([\d-]*?)(\d+)(_.*|)()")  # 2025-01-31-120000_words
 _FLYWAY = re.compile(r"(V[0-9][0-9._]*?)(__.*)(\.sql)", re.IGNORECASE)
 _FOLDERS = {"diesel", "prisma"}  # a migration is a folder
 _NO_WAY_BACK = "-- Nothing to undo: the migration before this one does.\n"
@@ -155,7 +156,7 @@ def _name(runner: str, name: str, number: int) -> str | None:
         version, words, ending = versioned.groups()
         return f"{version}{'.' if '.' in version else '_'}{number}{words}_after{ending}"
     suffix = f"_after{number if number > 1 else ''}"
-    found = _NUMBERED.fullmatch(name)
+    found = (_DIESEL if runner == "diesel" else _NUMBERED).fullmatch(name)
     if found is None or runner not in _BY_NUMBER:
         stem, dot, ending = name.partition(".")
         return f"{stem}{suffix}{dot}{ending}"
@@ -168,10 +169,15 @@ def _clashes(runner: str, name: str, others: Collection[str]) -> bool:
     """Another migration has the same number."""
     if runner not in _BY_NUMBER:
         return False
-    number = _NUMBERED.match(name)
-    return number is not None and any(
-        (also := _NUMBERED.match(other)) is not None and int(also[2]) == int(number[2]) for other in others
-    )
+    number = _number(name)
+    return number is not None and any(_number(other) == number for other in others)
+
+
+def _number(name: str) -> int | None:
+    """The number that a name begins with; dashes, as Diesel has them in moments, are no part of it."""
+    digits = re.sub(r"^[Vv]", "", name).partition("_")[0].replace("-", "")
+    found = re.match(r"\d+", digits)
+    return int(found[0]) if found is not None else None
 
 
 def _file(
