@@ -110,8 +110,9 @@ def test_the_same_statement_twice_on_one_line_has_two_places() -> None:
         ("begin if true then drop table a; elsif f() then drop table b; else drop table c; end if; end", ["drop table a"]),
         ("begin if 'a' = 'b' then drop table a; elsif 'a' in ('a', 'b') and not false then drop table b; else drop table c; end if; end",
          ["drop table b"]),
-        ("begin if 1 = 2 then drop table a; elsif 'x' <> 'x' then drop table b; else drop table c; end if; end",
-         ["drop table a", "drop table c"]),
+        ("begin if 1 = 2 then drop table a; elsif 'x' <> 'x' then drop table b; else drop table c; end if; end", ["drop table c"]),
+        ("begin if 1 = 01 then drop table a; else drop table b; end if; end", ["drop table a"]),
+        ("begin if 1 = 1.5 then drop table a; else drop table b; end if; end", ["drop table a", "drop table b"]),
         ("begin case 1 when 1 then drop table a; else drop table b; end case; end", ["drop table a", "drop table b"]),
         ("begin for i in 1..3 loop drop table a; end loop; while true loop drop table b; end loop; end",
          ["drop table a", "drop table b"]),
@@ -258,7 +259,10 @@ def test_a_function_of_the_migrations_is_followed_where_it_is_called() -> None:
         assert (last_step(run).kind, last_step(run).is_nested, last_step(run).unseen) == ("DeleteStmt", True, None)
     assert last_step(replayed(made + "select * from f()")).unseen == "what f() does"
     assert last_step(replayed(made + "select f() from t")).unseen == "what f() does"
-    assert last_step(replayed(made + "insert into t values (f())")).unseen is None
+    assert last_step(replayed(made + "insert into t values (f())")).unseen == "what f() does"
+    assert last_step(replayed(made + "insert into t select 1 + f()")).unseen == "what f() does"
+    assert last_step(replayed(made + "update t set a = f()")).unseen == "what f() does"
+    assert last_step(replayed(made + "delete from t where a = f()")).unseen == "what f() does"
     assert last_step(replayed("select now(), lower('A'), f()")).unseen is None
     immutable = "create function g() returns int immutable language sql as 'select 1';"
     assert last_step(replayed(immutable + "select g()")).unseen is None

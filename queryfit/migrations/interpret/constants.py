@@ -77,8 +77,10 @@ def _compared(node: Any, variables: Mapping[str, Value]) -> bool | None:
     if not isinstance(left, str) or not all(isinstance(value, str) for value in values):
         return None
     is_equal = left in values
-    if not is_equal and left[:1].isdigit():
+    if not is_equal and left[:1].isdigit() and not all(map(str.isdigit, (left, *map(str, values)))):
         return None
+    if not is_equal and left.isdigit():
+        is_equal = int(left) in {int(str(value)) for value in values}
     return is_equal == (operator == "=")
 
 

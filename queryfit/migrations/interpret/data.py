@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -99,6 +99,8 @@ def insert(context: Context, statement: InsertStmt) -> None:
         _descendants(context, relation, statement.relation, ROW_EXCLUSIVE)
     if source == "select":
         _functions(context, statement.selectStmt)
+    else:
+        _hidden_writes(context, [statement.selectStmt])
 
 
 _ALWAYS = re.compile(
@@ -135,6 +137,7 @@ def update(context: Context, statement: UpdateStmt) -> None:
     context.effect("update", relation, ROW_EXCLUSIVE, has_where=_chooses(statement.whereClause))
     _behind_view(context, relation)
     _descendants(context, relation, statement.relation, ROW_EXCLUSIVE)
+    _hidden_writes(context, [*statement.targetList, statement.whereClause])
 
 
 def delete(context: Context, statement: DeleteStmt) -> None:
@@ -144,6 +147,7 @@ def delete(context: Context, statement: DeleteStmt) -> None:
     context.effect("delete", relation, ROW_EXCLUSIVE, has_where=_chooses(statement.whereClause))
     _behind_view(context, relation)
     _descendants(context, relation, statement.relation, ROW_EXCLUSIVE)
+    _hidden_writes(context, [statement.whereClause])
 
 
 def merge(context: Context, statement: MergeStmt) -> None:
@@ -280,13 +284,24 @@ def _functions(context: Context, part: Raw) -> None:
     text = bytes(part)
     if b'"FuncCall"' not in text:
         return
-    for call in _CALL.findall(text):
+    for call in dict.fromkeys(_CALL.findall(text)):
         parts = [name.decode() for name in _PART.findall(call)]
         name = parts[-1]
         if name in _SEQUENCES or name == "set_config":
             _known_calls(context, part)
             return
         called(context, parts)
+
+
+def _hidden_writes(context: Context, expressions: Iterable[Raw]) -> None:
+    """Calls in expressions of functions that the migrations made, which may change anything."""
+    if not context.database.functions:
+        return
+    for part in expressions:
+        text = bytes(part)
+        if b'"FuncCall"' in text:
+            for call in dict.fromkeys(_CALL.findall(text)):
+                called(context, [name.decode() for name in _PART.findall(call)])
 
 
 def called(context: Context, parts: list[str]) -> None:
