@@ -147,8 +147,9 @@ def _same(one: Index, other: Index) -> bool:
         and one.method == other.method
         and one.included == other.included
         and one.is_nulls_not_distinct == other.is_nulls_not_distinct
-        and one.collations == other.collations
-        and one.operator_classes == other.operator_classes
+        # of constraints they are not written down
+        and (one.collations == other.collations or not any(one.collations + other.collations))
+        and (one.operator_classes == other.operator_classes or not any(one.operator_classes + other.operator_classes))
         and _plain(one.expressions) == _plain(other.expressions)
         and _plain((one.predicate,)) == _plain((other.predicate,))
     )
