@@ -141,6 +141,8 @@ class Relation(Struct):
     triggers: set[str] = field(default_factory=set)
     rules: set[str] = field(default_factory=set)
     policies: set[str] = field(default_factory=set)
+    # columns that triggers and policies name: kind and name of it → the columns. Those of one that is gone may be left
+    held: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     has_row_security: bool = False
     clustered_on: Name | None = None
     of_type: Name | None = None

@@ -491,6 +491,7 @@ class CreateTrigStmt(Struct, frozen=True):
     timing: int = 0
     events: int = 0
     whenClause: Raw = NOTHING
+    columns: list[Name] = []
     deferrable: bool = False
     constrrel: RangeVar | None = None
 

@@ -165,10 +165,21 @@ def _refuse_users(context: Context, relation: Relation, name: str) -> None:
     for view in context.database.views_on(relation.name, name):
         context.refuse(f"cannot alter type of a column used by a view or rule: {view.text} uses {name}")
         return
+    held = holder(relation, name)
+    if held is not None:
+        context.refuse(f"cannot alter type of a column used in a {held[0]} definition: {held[1]} uses {name}")
     for other in relation.columns.values():
         if other.generated and other.name != name and name in naming.columns_of(other.generation_expression):
             context.refuse(f"cannot alter type of a column used by a generated column: {other.name} uses {name}")
             return
+
+
+def holder(relation: Relation, name: str) -> tuple[str, str] | None:
+    """A trigger or policy, by kind and name, that names the column."""
+    for (kind, held_by), columns in relation.held.items():
+        if name in columns and held_by in (relation.triggers if kind == "trigger" else relation.policies):
+            return kind, held_by
+    return None
 
 
 def _inherits(context: Context, relation: Relation, name: str) -> bool:

@@ -8,7 +8,7 @@ from queryfit.migrations.context import Context
 from queryfit.migrations.interpret import constraints, naming, proofs, texts
 from queryfit.migrations.interpret.added_columns import add_column, has_rows, typed_tables
 from queryfit.migrations.interpret.column_definitions import default_of, lock_sequences, refuse_type_of_default
-from queryfit.migrations.interpret.column_types import alter_type, foreign_keys
+from queryfit.migrations.interpret.column_types import alter_type, foreign_keys, holder
 from queryfit.migrations.interpret.constraint_state import keeps_column
 from queryfit.migrations.interpret.dropped_relations import forget_column
 from queryfit.migrations.interpret.generated_columns import (
@@ -77,6 +77,8 @@ def drop_column(  # noqa: C901 -- one thing after the other
 
 
 def _forget(context: Context, relation: Relation, name: str) -> None:
+    while (held := holder(relation, name)) is not None:  # what CASCADE takes along
+        (relation.triggers if held[0] == "trigger" else relation.policies).discard(held[1])
     for generated in _computed_from(relation, name):
         forget_column(context, relation, generated)
     forget_column(context, relation, name)
@@ -114,6 +116,9 @@ def _holder(context: Context, relation: Relation, name: str) -> str | None:
         return f"{view.kind} {view.text}"
     if context.version >= GENERATED_COLUMNS_ARE_HELD and _computed_from(relation, name):
         return "a generated column"
+    held = holder(relation, name)
+    if held is not None:
+        return f"{held[0]} {held[1]}"
     for other, key in context.database.referencing(relation.name):
         if name in key.referenced_columns and other is not relation:
             return f"foreign key {key.name} of {other.text}"

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from msgspec import Raw
+
 from queryfit.migrations.context import Context
+from queryfit.migrations.interpret import naming, proofs
 from queryfit.migrations.model import Relation
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, ROW_EXCLUSIVE, SHARE_ROW_EXCLUSIVE
-from queryfit.sql.ddl import AlterPolicyStmt, CreatePolicyStmt, CreateTrigStmt, RuleStmt, decode, names
+from queryfit.sql.ddl import NOTHING, AlterPolicyStmt, CreatePolicyStmt, CreateTrigStmt, RuleStmt, decode, names, tree
 
 _REPLACE_SINCE = 14
 _CHANGES = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt"})
@@ -43,6 +46,9 @@ def create_trigger(context: Context, statement: CreateTrigStmt) -> None:
             other_relation=function if place is relation else None,
         )
         place.triggers.add(statement.trigname)
+        if statement.columns or statement.whenClause is not NOTHING:
+            columns = frozenset((*names(statement.columns), *naming.columns_of(statement.whenClause)))
+            place.held["trigger", statement.trigname] = columns
         at = (place.name, statement.trigname)
         for others in context.database.trigger_places.values():  # one of that name that is gone called another
             others.discard(at)
@@ -75,6 +81,28 @@ def create_policy(context: Context, statement: CreatePolicyStmt) -> None:
         return
     context.effect("create policy", relation, ACCESS_EXCLUSIVE, object_name=statement.policy_name)
     relation.policies.add(statement.policy_name)
+    columns = frozenset(_columns(statement.qual) + _columns(statement.with_check))
+    if columns:
+        relation.held["policy", statement.policy_name] = columns
+
+
+def _columns(expression: Raw) -> list[str]:
+    """The columns that a policy surely reads of its own table: those outside of queries in it."""
+    text = bytes(expression)
+    if b'"SubLink"' not in text:
+        return naming.columns_of(expression)
+    found: list[str] = []
+    pending: list[Any] = [tree(expression)]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, list):
+            pending += node
+        elif isinstance(node, dict) and "SubLink" not in node:
+            column = proofs.column_of(node)
+            if column is not None:
+                found.append(column)
+            pending += node.values()
+    return found
 
 
 def alter_policy(context: Context, statement: AlterPolicyStmt) -> None:
