@@ -287,6 +287,35 @@ def test_cascade_takes_views_and_foreign_keys_along() -> None:
     assert only(run("alter table orders drop if exists missing"), "drop column").is_present is False
 
 
+@pytest.mark.parametrize(
+    ("holder", "words"),
+    [
+        ("create policy own on orders using (n > 0);", "policy"),
+        ("create trigger changed before update of n on orders for each row execute function f();", "trigger"),
+        (
+            "create trigger changed before update on orders for each row when (new.n > 0) execute function f();",
+            "trigger",
+        ),
+    ],
+)
+def test_what_a_trigger_or_policy_names_stays(holder: str, words: str) -> None:
+    before = f"{SHOP}create function f() returns trigger language plpgsql as 'begin end'; {holder}"
+    assert words in (refusal(run("alter table orders alter n type bigint", before=before)) or "")
+    assert words in (refusal(run("alter table orders drop n", before=before)) or "")
+    found = run("alter table orders drop n cascade", before=before)
+    assert refusal(found) is None
+    assert not table(found).triggers | table(found).policies
+    assert refusal(run("alter table orders alter customer_id type numeric", before=before)) is None
+    gone = "drop policy if exists own on orders; drop trigger if exists changed on orders;"
+    assert refusal(run("alter table orders alter n type bigint", before=before + gone)) is None
+
+
+def test_a_query_in_a_policy_does_not_hold_columns_by_their_names() -> None:
+    policy = "create policy own on orders using (customer_id in (select n from elsewhere));"
+    assert refusal(run("alter table orders alter n type bigint", before=SHOP + policy)) is None
+    assert "policy" in (refusal(run("alter table orders alter customer_id type int", before=SHOP + policy)) or "")
+
+
 # identity and generated columns
 
 
