@@ -97,7 +97,9 @@ def _columns(expression: Raw) -> list[str]:
         node = pending.pop()
         if isinstance(node, list):
             pending += node
-        elif isinstance(node, dict) and "SubLink" not in node:
+        elif isinstance(node, dict) and "SubLink" in node:
+            pending.append(node["SubLink"].get("testexpr"))
+        elif isinstance(node, dict):
             column = proofs.column_of(node)
             if column is not None:
                 found.append(column)
