@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from queryfit.config import Config, Suppression, default_store, load_config
+from queryfit.config import Config, LintConfig, Suppression, default_store, load_config
 from queryfit.errors import QueryfitError
 
 
@@ -117,3 +117,25 @@ def test_the_store_stands_where_the_desktop_standard_says(monkeypatch: pytest.Mo
     monkeypatch.delenv("XDG_DATA_HOME")
     monkeypatch.setenv("HOME", "/home/x")
     assert default_store() == Path("/home/x/.local/share/queryfit")
+
+
+def test_what_lint_is_told(tmp_path: Path) -> None:
+    text = '[lint]\npg-version = 15\nrunner = "goose"\nin-transaction = false\nhistory = "migrations"\nstyle = true\n'
+    assert read(tmp_path, text).lint == LintConfig(15, "goose", False, tmp_path / "migrations", with_style=True)
+    assert read(tmp_path, "").lint == LintConfig()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[lint]\nversion = 15", r"\[lint\] in .* holds 'version', which is not known"),
+        ("[lint]\npg-version = 12", "pg-version is 12"),
+        ('[lint]\npg-version = "15"', "pg-version has to be a int"),
+        ("[lint]\npg-version = true", "pg-version has to be a int"),
+        ("[lint]\nin-transaction = 1", "in-transaction has to be a bool"),
+        ("lint = 1", "lint has to be a dict"),
+    ],
+)
+def test_mistakes_about_lint(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(QueryfitError, match=words):
+        read(tmp_path, text)
