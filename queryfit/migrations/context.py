@@ -61,6 +61,8 @@ class Context(Struct):
             found = Name(schema, name)
             if found in self.database.relations or found in self.database.indexes:
                 return found
+        if name.startswith("pg_"):
+            return Name("pg_catalog", name)
         return Name(path[0] if path else "public", name)
 
     def new_name(self, relation: RangeVar) -> Name:
@@ -93,7 +95,7 @@ class Context(Struct):
         name = self.name_of(relation)
         found = self.database.relations.get(name)
         if found is None:
-            if name.schema in _SYSTEM or (not relation.schemaname and name.name.startswith("pg_")):
+            if name.schema in _SYSTEM:
                 return Relation(name, kind, is_known=False, are_columns_known=False)
             if self.database.is_complete or name in self.database.gone:
                 self.refuse(f'relation "{name.name}" does not exist')

@@ -96,6 +96,10 @@ RUNNER_TABLES: Final[Mapping[str, VersionTable]] = {
 }
 
 FLYWAY_NAME: Final = re.compile(r"(?:([VUB])([0-9][0-9._]*?)|R)__(.*)\.sql", re.IGNORECASE)
+_FLYWAY_CALLBACK = re.compile(
+    r"(?:before|after)(?:Each)?(?:Baseline|Clean|Connect|CreateSchema|Info|Migrate|Repair|Undo|Validate|Versioned)"
+    r"(?:Statement|Applied|Error|OperationFinish)*(?:__.*)?\.sql"
+)
 _SPLIT_NAME = re.compile(r"(.*)\.(up|down)\.sql", re.IGNORECASE)
 _TELLING: Final = {"migration.sql": "prisma", "up.sql": "diesel", "structure.sql": "rails"}
 FLYWAY_LETTERS: Final = frozenset("VRUB")
@@ -171,6 +175,8 @@ def runner_of_folder(names: Iterable[str], folder: str) -> str | None:
             return "flyway"
         if _SPLIT_NAME.fullmatch(base) and _NUMBER.match(base):
             return "golang-migrate"
+        if base[:1] in {"b", "a"} and _FLYWAY_CALLBACK.fullmatch(base):
+            return "flyway"
     return None
 
 

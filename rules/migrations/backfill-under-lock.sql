@@ -24,6 +24,7 @@ with filled as (
     join migration_step as step on step.step = effect.step
     where
         step.transaction is not null and effect.is_present and not effect.is_small
+        and effect.relation not like 'pg_catalog.%'  -- a few rows by their key
         and (
             (effect.action in ('update', 'delete', 'merge') and not effect.is_new)
             or (effect.action = 'insert' and effect.definition = 'select')
@@ -176,4 +177,10 @@ update orders set state = 'old' where state is null;
 alter table orders add column state text;
 create table kinds (name text);
 update kinds set name = 'x';
+-- finds: nothing
+
+-- example: an update of the catalog
+-- given: migration, in a transaction
+alter table orders add column state text;
+update pg_index set indisready = true where indexrelid = 'orders_pkey'::regclass;
 -- finds: nothing

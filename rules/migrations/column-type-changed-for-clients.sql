@@ -1,7 +1,7 @@
 -- rule: column-type-changed-for-clients
 -- title: Column changes to a type of another kind under running clients
 -- severity: warning
--- reads: migration_effect
+-- reads: migration_effect, migration_step
 -- actions: alter column type
 -- message: Running clients that bind, compare or decode {column_name} of {relation} as {type_before} fail or misread it
 --     once it is {type_after}; add a column of the new type beside it.
@@ -36,10 +36,12 @@ where effect.action = 'alter column type'
         -- an enum is exchanged: for clients its name stays, and their values do
         select 1
         from migration_effect as renamed
+        join migration_step as step on step.step = renamed.step
+        join migration_step as changed on changed.step = effect.step
         where renamed.action = 'rename type'
-            and renamed.relation = effect.type_after
-            and renamed.new_relation = effect.type_before
-            and renamed.effect < effect.effect
+            and renamed.relation = replace(effect.type_after, '[]', '')
+            and renamed.new_relation = replace(effect.type_before, '[]', '')
+            and (renamed.effect < effect.effect or step.file = changed.file)
     );
 
 -- example: text becomes a number
@@ -92,3 +94,25 @@ create type order_status as enum ('open', 'paid');
 alter table orders alter column status type order_status using status::text::order_status;
 drop type order_status_old;
 -- finds: nothing
+
+-- example: an enum is exchanged by one that takes its name afterwards
+-- given: migration, in a transaction
+create type order_status as enum ('open', 'paid', 'lost');
+create table orders (id bigint primary key, status order_status, earlier order_status[]);
+-- next file
+create type order_status_new as enum ('open', 'paid');
+alter table orders alter column status type order_status_new using status::text::order_status_new;
+alter table orders alter column earlier type order_status_new[] using earlier::text[]::order_status_new[];
+alter type order_status rename to order_status_old;
+alter type order_status_new rename to order_status;
+drop type order_status_old;
+-- finds: nothing
+
+-- example: the new type keeps its own name to the end of the file
+-- given: migration, in a transaction
+create type order_status as enum ('open', 'paid', 'lost');
+create table orders (id bigint primary key, status order_status);
+-- next file
+create type order_status_new as enum ('open', 'paid');
+alter table orders alter column status type order_status_new using status::text::order_status_new;
+-- finds: public.orders (status)

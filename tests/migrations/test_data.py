@@ -152,3 +152,10 @@ def test_calls_of_extensions_that_change_the_schema_are_unseen(call: str) -> Non
 def test_system_tables_are_not_taken_for_the_users() -> None:
     run = replayed("update pg_catalog.pg_class set reltuples = 1; create view v as select relname from pg_class")
     assert {name.name for name in run.databases[0].relations} == {"v"}
+
+
+def test_the_catalog_is_no_table_of_the_schema() -> None:
+    run = replayed("update pg_index set indisready = true; delete from pg_catalog.pg_statistic; create table pg_own ();")
+    assert [effect.relation for effect in run.effects] == [
+        "pg_catalog.pg_index", "pg_catalog.pg_statistic", "public.pg_own",
+    ]  # fmt: skip
