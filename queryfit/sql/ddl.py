@@ -783,10 +783,6 @@ class DropSubscriptionStmt(Struct, frozen=True):
     subname: str = ""
 
 
-class AlterRoleSetStmt(Struct, frozen=True):
-    setstmt: VariableSetStmt | None = None
-
-
 class PublicationTable(Struct, frozen=True):
     relation: RangeVar | None = None
 
@@ -833,7 +829,7 @@ _KINDS: dict[str, type[Struct]] = {
         InsertStmt, UpdateStmt, DeleteStmt, MergeStmt, CreateStatsStmt, AlterStatsStmt, CreatePublicationStmt,
         AlterPublicationStmt, DropdbStmt, SelectStmt, DiscardStmt, ExplainStmt, PrepareStmt, ExecuteStmt,
         DeclareCursorStmt, AlterDatabaseStmt, CreateSubscriptionStmt, AlterSubscriptionStmt, DropSubscriptionStmt,
-        AlterRoleSetStmt, AlterTableSpaceOptionsStmt,
+        AlterTableSpaceOptionsStmt,
     )
 }  # fmt: skip
 

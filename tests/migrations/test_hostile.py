@@ -121,6 +121,12 @@ DEEP = {
     "blocks, fewer": "do $$ " + "begin " * 3_000 + "null;" + " end;" * 3_000 + " $$",
     "conditions": "do $$ begin " + "if true then " * 3_000 + "null;" + " end if;" * 3_000 + " end $$",
     "a long string to execute": "do $$ begin execute " + "||".join(["'a'"] * 20_000) + "; end $$",
+    "loops": "do $$ begin " + "loop " * 250 + "x;" * 20_000 + " end loop;" * 250 + " end $$",
+    "loops around inserts": "do $$ begin "
+    + "loop " * 250
+    + "insert into t values (1);" * 8_000
+    + " end loop;" * 250
+    + " end $$",
     "types": "create table t (a int" + "[]" * 20_000 + ")",
     "with": "with a as (" * 2_000 + "select 1" + ") select 1" * 2_000,
 }

@@ -49,7 +49,9 @@ def read_block(body: str, *, header: str = "DO", variables: Mapping[str, Value] 
     """
     if (reason := refusal(body)) is not None:
         return _unread(reason)
-    if body.upper().count("BEGIN") + body.upper().count("LOOP") + body.upper().count("IF") > MOST_NESTED:
+    words = body.upper()
+    loops = words.count("LOOP") + words.count("EXCEPTION")
+    if words.count("BEGIN") + words.count("IF") + loops > MOST_NESTED or loops * len(body) > MOST_WORK:
         return _unread("the block is too large")
     number = 0
     while (quote := _QUOTE.format(number or "")) in body:
@@ -82,6 +84,9 @@ def _unread(reason: str) -> Block:
 
 MOST_NESTED = 20_000
 """Words that open a part of a block: the parser nests one C frame and more for each, if they nest."""
+
+MOST_WORK = 50_000_000
+"""Each loop, and what has a handler, is searched for assignments as a whole: loops times characters."""
 
 _SURE = ("syntax error", "unexpected end", "missing ")
 _LIMIT = "Not implemented"  # the parser outside a server knows no types of schemas

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -435,8 +435,3 @@ def _constant_type(value: Any) -> Type | None:
     if "boolval" in value:
         return _BOOL
     return _TEXT if "sval" in value or value.get("isnull") else None
-
-
-def relations_read(reads: set[tuple[Name, str | None]]) -> Iterator[Name]:
-    """The relations among what is read, each once."""
-    yield from sorted({name for name, _ in reads})
