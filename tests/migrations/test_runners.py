@@ -152,6 +152,9 @@ def test_a_word_is_no_mark(text: str) -> None:
         ("/p/migrations", ["1_a.down.sql", "1_a.up.sql"], "golang-migrate"),
         ("/p/migrations", ["1_a.sql"], None),
         ("/p", ["up.sql"], None),
+        ("/p/db/migration", ["beforeValidate.sql"], "flyway"),
+        ("/p/db/migration", ["beforeEachMigrate__settings.sql"], "flyway"),
+        ("/p/db/migration", ["before_all.sql", "afterwards.sql"], None),
     ],
 )
 def test_names_tell_the_runner(folder: str, names: list[str], runner: str | None) -> None:
