@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 MOST_MIGRATIONS = 20_000
+_APPLIED = "applied_migration"
 
 # domains after the types that they are over: a later type has a greater oid
 TYPES = """
@@ -81,17 +82,29 @@ def read_applied(scope: Scope, relations: list[Row]) -> list[Row]:
     found: list[Row] = []
     for row in relations:
         column = wanted.get(row["name"])
-        if column is None or row["kind"] != "table" or row["relation_oid"] in scope.locked:
+        if column is None or row["kind"] != "table":
             continue
-        readable = scope.read(
-            "applied_migration",
-            f"select 1 from pg_attribute where attrelid = {row['relation_oid']} and attname = {quote_literal(column)}"
-            f" and has_column_privilege({row['relation_oid']}, attnum, 'select')",
+        if row["relation_oid"] in scope.locked:
+            scope.gaps.add(_APPLIED, "another session has locked it", database=scope.database, subject=row["relation"])
+            continue
+        there = scope.read(
+            _APPLIED,
+            f"select has_column_privilege({row['relation_oid']}, attnum, 'select') as is_readable from pg_attribute"
+            f" where attrelid = {row['relation_oid']} and attname = {quote_literal(column)} and not attisdropped",
         )
-        if not readable:
+        if not there:
+            continue  # another table of that name
+        if not there[0]["is_readable"]:
+            scope.gaps.add(
+                _APPLIED,
+                "which migrations have run is not known: the role may not read it",
+                hint=f"grant select on {row['relation']} to {scope.role};",
+                database=scope.database,
+                subject=row["relation"],
+            )
             continue
         found += scope.read(
-            "applied_migration",
+            _APPLIED,
             f"select current_database()::text as database, {quote_literal(row['relation'])} as relation,"
             f" {quote_identifier(column)}::text as version from {row['relation']}"
             f" where {quote_identifier(column)} is not null limit {MOST_MIGRATIONS}",

@@ -1,0 +1,61 @@
+"""Types that a schema defines, and migrations that have run, as a capture reads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.capture.taking import take
+from tests.servers import Cluster
+
+SCHEMA = """
+create type mood as enum ('so', 'it''s', 'Über');
+create domain positive as numeric(10, 2) default 1 not null constraint above check (value > 0);
+create domain small as positive check (value < 10);
+create type point3 as (x int, "Y y" text[]);
+create type span as range (subtype = date);
+create table "T" (a mood, b small, c point3, d span);
+"""
+
+
+def test_types_can_be_made_again_in_their_order(cluster: Cluster, database: str, tmp_path: Path) -> None:
+    cluster.run(SCHEMA, database=database)
+    first = take(cluster.dsn(database), tmp_path / "1").rows("select type, kind, definition from data_type")
+    assert {row["type"]: row["kind"] for row in first} == {
+        "public.mood": "enum", "public.positive": "domain", "public.small": "domain", "public.point3": "composite",
+        "public.span": "range",
+    }  # fmt: skip
+    cluster.run("drop schema public cascade; create schema public", database=database)
+    cluster.run(";\n".join(row["definition"] for row in first), database=database)
+    again = take(cluster.dsn(database), tmp_path / "2").rows("select type, kind, definition from data_type")
+    assert again == first
+
+
+def test_types_of_extensions_are_left_out(cluster: Cluster, database: str, tmp_path: Path) -> None:
+    cluster.run("create schema e; create extension if not exists pg_stat_statements schema e", database=database)
+    assert take(cluster.dsn(database), tmp_path).rows("select type from data_type") == []
+
+
+def test_what_runners_remember(newest: Cluster, database: str, tmp_path: Path) -> None:
+    newest.run(
+        "create table schema_migrations (version varchar primary key);"
+        "insert into schema_migrations values ('20250101'), ('20250102');"
+        'create schema "my app"; create table "my app".goose_db_version (version_id bigint);'
+        'insert into "my app".goose_db_version values (0), (1);'
+        "create table pgmigrations (other text)",
+        database=database,
+    )
+    rows = take(newest.dsn(database), tmp_path).rows("select relation, version from applied_migration order by all")
+    assert [(row["relation"], row["version"]) for row in rows] == [
+        ('"my app".goose_db_version', "0"), ('"my app".goose_db_version', "1"),
+        ("public.schema_migrations", "20250101"), ("public.schema_migrations", "20250102"),
+    ]  # fmt: skip
+
+
+def test_a_table_that_may_not_be_read_is_left_out(newest: Cluster, database: str, tmp_path: Path) -> None:
+    newest.run("create table schema_migrations (version varchar); create role nobody login", database=database)
+    try:
+        taken = take(newest.dsn(database, "nobody"), tmp_path)
+    finally:
+        newest.run("drop role nobody")
+    assert taken.rows("select * from applied_migration") == []
+    assert [reason for _, reason, _ in taken.unread("applied_migration")]
