@@ -84,20 +84,24 @@ def add_column(  # noqa: C901 -- one thing after the other
 def _add_below(context: Context, relation: Relation, children: list[Relation], found: Definition) -> None:
     """Add the column to children; one that has it already makes it its own, and what is below it stays as it is."""
     column = found.column
-    reached = {relation.name}
+    has_names = column.is_not_null and context.version >= constraints.NOT_NULLS_ARE_CONSTRAINTS
+    reached, marked = {relation.name}, {relation.name}
     for child in children:
-        if reached.isdisjoint(child.parents):
+        is_below = not reached.isdisjoint(child.parents)
+        if not is_below and (not has_names or marked.isdisjoint(child.parents)):
             continue
         reason: str | None
         own = child.columns.get(column.name)
-        if own is not None:
+        if own is not None:  # from 18 on a NOT NULL goes further down than the column
             is_rewrite: bool | None = False
-            has_names = context.version >= constraints.NOT_NULLS_ARE_CONSTRAINTS
-            is_scan = has_names and column.is_not_null and not own.is_not_null
+            is_scan = has_names and not own.is_not_null and has_rows(child)
             reason = None
             own.is_inherited = True
+            if not own.is_not_null:
+                marked.add(child.name)
         else:
             reached.add(child.name)
+            marked.add(child.name)
             is_rewrite, is_scan, reason = _work(child, found)
             own = child.columns[column.name] = _copied(column)
         if column.is_not_null:
