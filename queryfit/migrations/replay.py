@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct, field
-from pglast.parser import ParseError, split
+from msgspec import Struct, field
 
 from queryfit.migrations.afterwards import complete
 from queryfit.migrations.context import Context, Nested
@@ -19,6 +17,7 @@ from queryfit.migrations.interpret import HANDLERS
 from queryfit.migrations.interpret.fresh_values import refuse_fresh_values
 from queryfit.migrations.interpret.session import default_settings
 from queryfit.migrations.model import Database, Settings
+from queryfit.migrations.script import Entry, entries_of, line_starts
 from queryfit.migrations.steps import Effect, Step
 from queryfit.sql import ddl
 from queryfit.sql.ddl import TransactionStmt
@@ -26,7 +25,6 @@ from queryfit.sql.ddl import TransactionStmt
 NEWEST = 18
 OLDEST = 13
 
-_BEFORE_STATEMENT = re.compile(r"(?:[\s;]+|--[^\n]*(?:\n|$)|/\*(?:[^*/]|\*(?!/)|/(?!\*))*\*/)*")
 _LONGEST_KEPT = 4_000  # characters of a statement whose tree is kept for others like it
 _MOST_COPIED = 200_000  # relations; a copy of one takes some 50 µs
 _HARMLESS = frozenset({
@@ -70,15 +68,14 @@ def replay(
     return run
 
 
-class _Entry(Struct, gc=False):
-    """A statement of a file: `location` is where it begins for the locations in its tree, in bytes of the file."""
-
-    kind: str
-    raw: Raw
-    location: int
-    start: int  # of its first word, in characters
-    end: int
-    message: str | None = None  # why it does not parse
+def _changes(entry: Entry) -> bool:
+    """A rollback has to take back what the statement does to the schema."""
+    if entry.kind not in _HARMLESS:
+        return True
+    if entry.kind not in {"SelectStmt", "ExplainStmt"}:
+        return False
+    text = bytes(entry.raw)
+    return b'"FuncCall"' in text or b'"intoClause"' in text
 
 
 class _Block(Struct):
@@ -105,8 +102,8 @@ class _Replayer:
 
     def file(self, place: int, file: MigrationFile, database: Database) -> None:  # noqa: C901 -- the line of a run
         """Interpret one file; `database` is changed."""
-        entries = _entries(file.sql)
-        self._lines = _line_starts(file.sql)
+        entries = entries_of(file.sql)
+        self._lines = line_starts(file.sql)
         context = Context(self._version, database, default_settings(database), Step(0, place, "", 0, 0, 1, 1),
                           self._run.effects, file.sql, place, None, run=self._interpret, run_nested=self._nested,
                           with_columns=self._with_columns)  # fmt: skip
@@ -231,7 +228,7 @@ class _Replayer:
                 if node.chain or is_again:
                     self._enter(context, block, number)
 
-    def _rollbacks(self, entries: Sequence[_Entry]) -> frozenset[int]:
+    def _rollbacks(self, entries: Sequence[Entry]) -> frozenset[int]:
         """Numbers of the statements whose state before them comes back: a BEGIN or SAVEPOINT that is rolled back."""
         controls = [
             (number, ddl.decode(entry.kind, entry.raw))
@@ -240,7 +237,7 @@ class _Replayer:
         ]
         if not any("ROLLBACK" in node.kind for _, node in controls):
             return frozenset()
-        changes = list(accumulate(entry.kind not in _HARMLESS for entry in entries))  # how many up to each statement
+        changes = list(accumulate(map(_changes, entries)))  # how many up to each statement
         found: set[int] = set()
         begins = {0}  # where the block may have begun: the runner's own, or at a BEGIN
         savepoints: list[tuple[str, int]] = []
@@ -285,7 +282,7 @@ class _Replayer:
         self._run.steps.append(step)
         return step
 
-    def _tree(self, context: Context, entry: _Entry) -> Any:
+    def _tree(self, context: Context, entry: Entry) -> Any:
         """The typed tree; identical statements are decoded once, and only their locations differ."""
         if entry.end - entry.start > _LONGEST_KEPT:
             context.shift = entry.location
@@ -325,7 +322,7 @@ class _Replayer:
             context.transaction = self._begin()
         context.sql, context.encoded, context.is_outermost, context.is_in_block = nested.sql, None, False, True
         self._depth += 1
-        for entry in _entries(nested.sql):
+        for entry in entries_of(nested.sql):
             self._taken += 1
             if self._taken > _MOST_NESTED:
                 block.unseen = block.unseen or "more statements than are followed"
@@ -345,7 +342,7 @@ class _Replayer:
          context.is_outermost) = was  # fmt: skip
         context.transaction = transaction
 
-    def _nested_statement(self, context: Context, entry: _Entry) -> None:
+    def _nested_statement(self, context: Context, entry: Entry) -> None:
         context.shift = entry.location
         try:
             node = ddl.decode(entry.kind, entry.raw)
@@ -365,91 +362,3 @@ class _Replayer:
             return
         context.transaction = None
         context.settings = context.after_commit or context.settings
-
-
-def _line_starts(text: str) -> list[int]:
-    starts = [0]
-    place = text.find("\n")
-    while place >= 0:
-        starts.append(place + 1)
-        place = text.find("\n", place + 1)
-    return starts
-
-
-def _entries(sql: str) -> list[_Entry]:
-    """The statements of a file. Where it does not parse as a whole, each statement is tried alone."""
-    try:
-        parsed = ddl.statements(sql)
-    except ddl.Unparsed as error:
-        return _one_by_one(sql, error)
-    return _placed(sql, parsed)
-
-
-def _placed(sql: str, parsed: Sequence[ddl.Statement]) -> list[_Entry]:
-    """Statements with their places in characters."""
-    is_ascii = sql.isascii()
-    data = b"" if is_ascii else sql.encode()
-    entries = []
-    byte = character = 0
-    for statement in parsed:
-        start, end = statement.start, statement.end
-        if is_ascii:
-            first, last = start, end if statement.end >= 0 else len(sql)
-        else:
-            character += len(data[byte:start].decode())
-            first = character
-            byte = end if statement.end >= 0 else len(data)
-            character += len(data[start:byte].decode())
-            last = character
-        skipped = _BEFORE_STATEMENT.match(sql, first, last)
-        entries.append(_Entry(statement.kind, statement.raw, start, skipped.end() if skipped else first, last))
-    return entries
-
-
-def _one_by_one(sql: str, whole: ddl.Unparsed) -> list[_Entry]:
-    """The statements of a file that does not parse: those that do, and one entry for each that does not."""
-    end = sql.find("\0")
-    if end >= 0:  # no server takes it; what stands before is sent
-        return [*_entries(sql[:end]), _Entry("unparsed", ddl.NOTHING, 0, end, len(sql), whole.message)]
-    if whole.is_final:
-        return [_Entry("unparsed", ddl.NOTHING, 0, 0, len(sql), whole.message)]
-    try:
-        pieces = split(sql, with_parser=False, only_slices=True)
-    except (ParseError, ValueError):  # it does not even lex: a quote that nobody closes
-        at = min(whole.location, len(sql))
-        return [_Entry("unparsed", ddl.NOTHING, 0, at, len(sql), whole.message)]
-    entries: list[_Entry] = []
-    is_ascii = sql.isascii()
-    characters = offset = 0  # the same place twice: in characters, and in bytes
-    for start, stop in _with_gaps(sql, pieces):
-        text = sql[start:stop]
-        offset += start - characters if is_ascii else len(sql[characters:start].encode())
-        characters = start
-        try:
-            parsed = ddl.statements(text)
-        except ddl.Unparsed as error:
-            at = min(start + error.location, stop)
-            entries.append(_Entry("unparsed", ddl.NOTHING, 0, at, stop, error.message))
-            continue
-        entries += [
-            _Entry(entry.kind, entry.raw, entry.location + offset, entry.start + start, entry.end + start)
-            for entry in _placed(text, parsed)
-        ]
-    return entries
-
-
-def _with_gaps(sql: str, pieces: Sequence[slice]) -> Iterator[tuple[int, int]]:
-    """The pieces that the scanner found, and what it left out between them: it drops statements of a single word."""
-    at = 0
-    for piece in (*pieces, slice(len(sql), len(sql))):
-        while at < piece.start:
-            skipped = _BEFORE_STATEMENT.match(sql, at, piece.start)
-            at = skipped.end() if skipped else at
-            if at < piece.start:
-                stop = sql.find(";", at, piece.start)
-                stop = stop if stop >= 0 else piece.start
-                yield at, stop
-                at = stop
-        if sql[piece].strip():
-            yield piece.start, piece.stop
-        at = max(at, piece.stop)

@@ -92,6 +92,13 @@ def test_a_rollback_takes_back_changes_of_what_was_there() -> None:
     assert list(relation(run, "a").columns) == ["id"]
 
 
+def test_a_rollback_takes_back_what_a_select_made() -> None:
+    run = replayed("begin; select 1 as one into a; rollback")
+    assert run.databases[0].relations == {}
+    made = "create function f() returns void language plpgsql as 'begin create table a (id int); end';"
+    assert replayed(made + "begin; select f(); rollback").databases[0].relations == {}
+
+
 def test_a_rollback_to_a_savepoint_takes_back_only_what_came_after() -> None:
     run = replayed(
         "begin; create table a (id int); savepoint s; create table b (id int); rollback to s; "

@@ -8,6 +8,7 @@ from typing import Any
 from queryfit.migrations.interpret import (
     data,
     indexes,
+    maintenance,
     objects,
     privileges,
     programs,
@@ -28,6 +29,7 @@ HANDLERS: dict[str, Callable[[Any, Any], None]] = {
     **triggers.HANDLERS,
     **privileges.HANDLERS,
     **data.HANDLERS,
+    **maintenance.HANDLERS,
     **session.HANDLERS,
 }
 """The interpreter of each kind of statement, by the parser's name of it: a function of the context and the tree."""

@@ -1,0 +1,112 @@
+"""The statements of a script with their places in it, also of one that does not parse."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from msgspec import Raw, Struct
+from pglast.parser import ParseError, split
+
+from queryfit.sql import ddl
+
+_BEFORE_STATEMENT = re.compile(r"(?:[\s;]+|--[^\n]*(?:\n|$)|/\*(?:[^*/]|\*(?!/)|/(?!\*))*\*/)*")
+
+
+class Entry(Struct, gc=False):
+    """A statement of a file: `location` is where it begins for the locations in its tree, in bytes of the file."""
+
+    kind: str
+    raw: Raw
+    location: int
+    start: int  # of its first word, in characters
+    end: int
+    message: str | None = None  # why it does not parse
+
+
+def line_starts(text: str) -> list[int]:
+    starts = [0]
+    place = text.find("\n")
+    while place >= 0:
+        starts.append(place + 1)
+        place = text.find("\n", place + 1)
+    return starts
+
+
+def entries_of(sql: str) -> list[Entry]:
+    """The statements of a file. Where it does not parse as a whole, each statement is tried alone."""
+    try:
+        parsed = ddl.statements(sql)
+    except ddl.Unparsed as error:
+        return _one_by_one(sql, error)
+    return _placed(sql, parsed)
+
+
+def _placed(sql: str, parsed: Sequence[ddl.Statement]) -> list[Entry]:
+    """Statements with their places in characters."""
+    is_ascii = sql.isascii()
+    data = b"" if is_ascii else sql.encode()
+    entries = []
+    byte = character = 0
+    for statement in parsed:
+        start, end = statement.start, statement.end
+        if is_ascii:
+            first, last = start, end if statement.end >= 0 else len(sql)
+        else:
+            character += len(data[byte:start].decode())
+            first = character
+            byte = end if statement.end >= 0 else len(data)
+            character += len(data[start:byte].decode())
+            last = character
+        skipped = _BEFORE_STATEMENT.match(sql, first, last)
+        entries.append(Entry(statement.kind, statement.raw, start, skipped.end() if skipped else first, last))
+    return entries
+
+
+def _one_by_one(sql: str, whole: ddl.Unparsed) -> list[Entry]:
+    """The statements of a file that does not parse: those that do, and one entry for each that does not."""
+    end = sql.find("\0")
+    if end >= 0:  # no server takes it; what stands before is sent
+        return [*entries_of(sql[:end]), Entry("unparsed", ddl.NOTHING, 0, end, len(sql), whole.message)]
+    if whole.is_final:
+        return [Entry("unparsed", ddl.NOTHING, 0, 0, len(sql), whole.message)]
+    try:
+        pieces = split(sql, with_parser=False, only_slices=True)
+    except (ParseError, ValueError):  # it does not even lex: a quote that nobody closes
+        at = min(whole.location, len(sql))
+        return [Entry("unparsed", ddl.NOTHING, 0, at, len(sql), whole.message)]
+    entries: list[Entry] = []
+    is_ascii = sql.isascii()
+    characters = offset = 0  # the same place twice: in characters, and in bytes
+    for start, stop in _with_gaps(sql, pieces):
+        text = sql[start:stop]
+        offset += start - characters if is_ascii else len(sql[characters:start].encode())
+        characters = start
+        try:
+            parsed = ddl.statements(text)
+        except ddl.Unparsed as error:
+            at = min(start + error.location, stop)
+            entries.append(Entry("unparsed", ddl.NOTHING, 0, at, stop, error.message))
+            continue
+        entries += [
+            Entry(entry.kind, entry.raw, entry.location + offset, entry.start + start, entry.end + start)
+            for entry in _placed(text, parsed)
+        ]
+    return entries
+
+
+def _with_gaps(sql: str, pieces: Sequence[slice]) -> Iterator[tuple[int, int]]:
+    """The pieces that the scanner found, and what it left out between them: it drops statements of a single word."""
+    at = 0
+    for piece in (*pieces, slice(len(sql), len(sql))):
+        while at < piece.start:
+            skipped = _BEFORE_STATEMENT.match(sql, at, piece.start)
+            at = skipped.end() if skipped else at
+            if at < piece.start:
+                stop = sql.find(";", at, piece.start)
+                stop = stop if stop >= 0 else piece.start
+                yield at, stop
+                at = stop
+        if sql[piece].strip():
+            yield piece.start, piece.stop
+        at = max(at, piece.stop)
