@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import Struct
+
 from queryfit.migrations.context import Context
 from queryfit.migrations.interpret import naming, proofs
 from queryfit.migrations.model import Column, Constraint, Name, Relation
@@ -11,6 +13,16 @@ from queryfit.sql import ddl
 
 NOT_NULLS_ARE_CONSTRAINTS = 18
 """The version from which a NOT NULL has a name and can be left unchecked."""
+
+
+class Written(Struct, frozen=True):
+    """A constraint as it is written, and where: see `add_constraint`."""
+
+    constraint: ddl.Constraint
+    columns: tuple[str, ...] | None
+    is_new_table: bool
+    is_only: bool
+    is_born_null: bool
 
 
 def given_name(context: Context, relation: Relation, constraint: ddl.Constraint) -> str | None:

@@ -8,6 +8,7 @@ from queryfit.migrations.context import Context
 from queryfit.migrations.interpret import indexes, naming, texts
 from queryfit.migrations.interpret.constraint_state import (
     NOT_NULLS_ARE_CONSTRAINTS,
+    Written,
     copied,
     drop_state,
     given_name,
@@ -45,19 +46,11 @@ def add_constraint(
     """
     interpret = _KINDS.get(constraint.contype)
     if interpret is not None:
-        interpret(context, relation, constraint, columns, is_new_table, is_only, is_born_null)
+        interpret(context, relation, Written(constraint, columns, is_new_table, is_only, is_born_null))
 
 
-def _check(
-    context: Context,
-    relation: Relation,
-    constraint: ddl.Constraint,
-    columns: tuple[str, ...] | None,
-    is_new_table: bool,
-    is_only: bool,
-    is_born_null: bool,
-) -> None:
-    del is_born_null
+def _check(context: Context, relation: Relation, written: Written) -> None:
+    constraint, columns = written.constraint, written.columns
     read = naming.columns_of(constraint.raw_expr)
     if relation.name.name not in relation.columns:  # the table's name is its whole row
         read = [column for column in read if column != relation.name.name]
@@ -66,8 +59,8 @@ def _check(
         return
     name = given_name(context, relation, constraint)
     indexes.refuse_missing(context, relation, read)
-    children = list(context.database.descendants(relation)) if not is_new_table else []
-    if is_only and children and not constraint.is_no_inherit:
+    children = list(context.database.descendants(relation)) if not written.is_new_table else []
+    if written.is_only and children and not constraint.is_no_inherit:
         context.refuse("constraint must be added to child tables too")
     if constraint.is_no_inherit and relation.kind == "partitioned table":
         context.refuse(f'cannot add NO INHERIT constraint to partitioned table "{relation.name.name}"')
@@ -89,9 +82,9 @@ def _check(
         object_name=name,
         columns=", ".join(columns or read) or None,
         definition=texts.item(context, constraint.location),
-        is_validated=is_checked or is_new_table,
-        is_scan=is_checked and (not is_new_table) and holds_rows(relation),
-        reason="every row is checked" if is_checked and not is_new_table else None,
+        is_validated=is_checked or written.is_new_table,
+        is_scan=is_checked and (not written.is_new_table) and holds_rows(relation),
+        reason="every row is checked" if is_checked and not written.is_new_table else None,
     )
     if context.step.refusal is not None:
         return
@@ -99,14 +92,14 @@ def _check(
         name,
         "check",
         tuple(read),
-        is_validated=constraint.is_enforced and (is_checked or is_new_table),
+        is_validated=constraint.is_enforced and (is_checked or written.is_new_table),
         is_enforced=constraint.is_enforced,
         is_no_inherit=constraint.is_no_inherit,
         expression=constraint.raw_expr,
     )
     context.database.constrain(relation, made)
     if constraint.is_no_inherit:
-        if not is_only and context.version >= NOT_NULLS_ARE_CONSTRAINTS:
+        if not written.is_only and context.version >= NOT_NULLS_ARE_CONSTRAINTS:
             for child in children:
                 context.effect("also lock", child, ACCESS_EXCLUSIVE, object_name=name)
         return
@@ -139,22 +132,14 @@ def _is_merged(context: Context, relation: Relation, constraint: ddl.Constraint)
     return True
 
 
-def _not_null(
-    context: Context,
-    relation: Relation,
-    constraint: ddl.Constraint,
-    columns: tuple[str, ...] | None,
-    is_new_table: bool,
-    is_only: bool,
-    is_born_null: bool,
-) -> None:
+def _not_null(context: Context, relation: Relation, written: Written) -> None:
     """NOT NULL behind a column only marks it; `ADD [CONSTRAINT name] NOT NULL column` is an action of its own."""
-    del is_born_null
+    constraint, columns = written.constraint, written.columns
     is_inline = columns is not None
     names_of = columns or names(constraint.keys)
     column = relation.columns.get(names_of[0]) if names_of else None
     name = given_name(context, relation, constraint) or ""
-    is_validated = is_new_table or not constraint.skip_validation
+    is_validated = written.is_new_table or not constraint.skip_validation
     if is_inline:
         if column is not None:
             mark_not_null(context, relation, column, name, is_no_inherit=constraint.is_no_inherit)
@@ -162,7 +147,7 @@ def _not_null(
     if context.version < NOT_NULLS_ARE_CONSTRAINTS:
         context.refuse("a NOT NULL constraint of the table needs PostgreSQL 18")
     indexes.refuse_missing(context, relation, names_of)
-    if is_only and relation.children and not constraint.is_no_inherit and not is_new_table:
+    if written.is_only and relation.children and not constraint.is_no_inherit and not written.is_new_table:
         context.refuse("constraint must be added to child tables too")
     existing = not_null_of(relation, names_of[0]) if names_of else None
     shown = name or (existing.name if existing is not None else None)
@@ -170,7 +155,7 @@ def _not_null(
         shown = naming.constraint_name(
             context.database, relation.name.schema, relation.name.name, names_of[0], "not_null", relation.constraints
         )
-    is_scan = not is_new_table and is_validated and not is_surely_not_null(relation, names_of)
+    is_scan = not written.is_new_table and is_validated and not is_surely_not_null(relation, names_of)
     context.effect(
         "add not null",
         relation,
@@ -189,7 +174,7 @@ def _not_null(
         mark_not_null(
             context, relation, column, name, is_validated=is_validated, is_no_inherit=constraint.is_no_inherit
         )
-    if is_new_table or constraint.is_no_inherit:
+    if written.is_new_table or constraint.is_no_inherit:
         return
     for child in context.database.descendants(relation):
         own = child.columns.get(names_of[0])
@@ -203,7 +188,7 @@ def _not_null(
             mark_not_null(context, child, own, is_validated=is_validated)
 
 
-_KINDS: dict[str, Callable[[Context, Relation, ddl.Constraint, tuple[str, ...] | None, bool, bool, bool], None]] = {
+_KINDS: dict[str, Callable[[Context, Relation, Written], None]] = {
     "CONSTR_CHECK": _check,
     "CONSTR_NOTNULL": _not_null,
     "CONSTR_PRIMARY": add_key,

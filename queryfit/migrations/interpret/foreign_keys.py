@@ -8,6 +8,7 @@ from queryfit.migrations.context import Context
 from queryfit.migrations.interpret import indexes, naming, texts
 from queryfit.migrations.interpret.constraint_state import (
     NOT_NULLS_ARE_CONSTRAINTS,
+    Written,
     copied,
     given_name,
     holds_rows,
@@ -22,31 +23,24 @@ from queryfit.sql import ddl
 from queryfit.sql.ddl import names
 
 
-def add_foreign_key(
-    context: Context,
-    relation: Relation,
-    constraint: ddl.Constraint,
-    columns: tuple[str, ...] | None,
-    is_new_table: bool,
-    is_only: bool,
-    is_born_null: bool,
-) -> None:
+def add_foreign_key(context: Context, relation: Relation, written: Written) -> None:
+    constraint = written.constraint
     assert constraint.pktable is not None
-    columns = columns or names(constraint.fk_attrs)
+    columns = written.columns or names(constraint.fk_attrs)
     database = context.database
-    referenced = _referenced(context, constraint.pktable)
+    referenced = context.relation(constraint.pktable)
     target = names(constraint.pk_attrs)
     if not target and (key := primary_key(referenced)) is not None:
         target = key.columns
     is_checked = constraint.is_enforced and not constraint.skip_validation
-    is_scan = is_checked and not is_new_table and not is_born_null
+    is_scan = is_checked and not written.is_new_table and not written.is_born_null
     name = given_name(context, relation, constraint)
-    _refuse_foreign_key(context, relation, referenced, constraint, columns, target, is_new_table, is_only)
+    _refuse_foreign_key(context, relation, referenced, written, columns, target)
     if not name:
         name = naming.constraint_name(
             database, relation.name.schema, relation.name.name, naming.joined(columns), "fkey", relation.constraints
         )
-    level = ACCESS_EXCLUSIVE if is_new_table else SHARE_ROW_EXCLUSIVE
+    level = ACCESS_EXCLUSIVE if written.is_new_table else SHARE_ROW_EXCLUSIVE
     context.effect(
         "add foreign key",
         relation,
@@ -56,7 +50,7 @@ def add_foreign_key(
         other_relation=referenced.text,
         new_name=", ".join(target) or None,
         definition=texts.item(context, constraint.location),
-        is_validated=is_checked or is_new_table or is_born_null,
+        is_validated=is_checked or written.is_new_table or written.is_born_null,
         is_scan=is_scan and holds_rows(relation),
         reason="every row's reference is looked up" if is_scan else None,
     )
@@ -71,7 +65,7 @@ def add_foreign_key(
         name,
         "foreign key",
         columns,
-        is_validated=constraint.is_enforced and (is_checked or is_new_table or is_born_null),
+        is_validated=constraint.is_enforced and (is_checked or written.is_new_table or written.is_born_null),
         is_enforced=constraint.is_enforced,
         is_deferrable=constraint.deferrable,
         referenced=referenced.name,
@@ -80,10 +74,10 @@ def add_foreign_key(
         referenced_index=_key(context, referenced, target, is_primary=not constraint.pk_attrs),
     )
     database.constrain(relation, made)
-    if is_new_table:
+    if written.is_new_table:
         return
     if relation.kind != "partitioned table":
-        if context.version >= NOT_NULLS_ARE_CONSTRAINTS and not is_only:
+        if context.version >= NOT_NULLS_ARE_CONSTRAINTS and not written.is_only:
             for child in database.descendants(relation):
                 context.effect("also lock", child, SHARE_ROW_EXCLUSIVE)
         return
@@ -97,10 +91,6 @@ def add_foreign_key(
             is_scan=is_scan and holds_rows(child),
         )
         inherit_foreign_key(context, child, made)
-
-
-def _referenced(context: Context, written: ddl.RangeVar) -> Relation:
-    return context.relation(written)
 
 
 def _is_same(one: Constraint, other: Constraint) -> bool:
@@ -147,12 +137,11 @@ def _refuse_foreign_key(
     context: Context,
     relation: Relation,
     referenced: Relation,
-    constraint: ddl.Constraint,
+    written: Written,
     columns: Sequence[str],
     target: Sequence[str],
-    is_new_table: bool,
-    is_only: bool,
 ) -> None:
+    constraint = written.constraint
     indexes.refuse_missing(context, relation, columns)
     table = relation.name.name
     if referenced.is_known and referenced.kind not in {"table", "partitioned table"}:
@@ -160,8 +149,8 @@ def _refuse_foreign_key(
         return
     if not constraint.is_enforced and context.version < NOT_NULLS_ARE_CONSTRAINTS:
         context.refuse("FOREIGN KEY … NOT ENFORCED needs PostgreSQL 18")
-    if relation.kind == "partitioned table" and not is_new_table:
-        if is_only:
+    if relation.kind == "partitioned table" and not written.is_new_table:
+        if written.is_only:
             context.refuse(
                 f'cannot use ONLY for foreign key on partitioned table "{table}" referencing relation '
                 f'"{referenced.name.name}"'
@@ -174,7 +163,7 @@ def _refuse_foreign_key(
     kinds = {"permanent": ("permanent",), "unlogged": ("permanent", "unlogged"), "temporary": ("temporary",)}
     if referenced.is_known and relation.is_known and referenced.persistence not in kinds[relation.persistence]:
         context.refuse(f"constraints on {relation.persistence} tables may reference only {relation.persistence} tables")
-    if relation is referenced and is_new_table:
+    if relation is referenced and written.is_new_table:
         return  # its keys may come later in the same statement
     if not referenced.are_columns_known:
         return

@@ -8,6 +8,7 @@ from queryfit.migrations.context import Context
 from queryfit.migrations.interpret import indexes, naming, texts
 from queryfit.migrations.interpret.constraint_state import (
     NOT_NULLS_ARE_CONSTRAINTS,
+    Written,
     given_name,
     holds_rows,
     is_surely_not_null,
@@ -30,32 +31,24 @@ _INDEX_KINDS: dict[str, tuple[indexes.ConstraintKind, Action]] = {
 }
 
 
-def add_key(
-    context: Context,
-    relation: Relation,
-    constraint: ddl.Constraint,
-    columns: tuple[str, ...] | None,
-    is_new_table: bool,
-    is_only: bool,
-    is_born_null: bool,
-) -> None:
-    del is_born_null
+def add_key(context: Context, relation: Relation, written: Written) -> None:
+    constraint = written.constraint
     kind, action = _INDEX_KINDS[constraint.contype]
     if constraint.indexname:
-        _using_index(context, relation, constraint, kind, action, is_only=is_only)
+        _using_index(context, relation, written)
         return
     elements: list[IndexElem] = []
     if kind == "exclusion":
         elements = [ddl.node(entry).List.items[0].IndexElem or IndexElem() for entry in constraint.exclusions]  # type: ignore[union-attr]
         keys: tuple[str | None, ...] = tuple(element.name or None for element in elements)
     else:
-        keys = columns or names(constraint.keys)
+        keys = written.columns or names(constraint.keys)
     included = names(constraint.including)
     name = given_name(context, relation, constraint) or ""
     plain = [key for key in keys if key is not None]
-    _refuse_index(context, relation, kind, keys, included, name, is_only=is_only and not is_new_table)
+    _refuse_index(context, relation, kind, keys, included, name, is_only=written.is_only and not written.is_new_table)
     is_not_null_scan: bool | None = False
-    if kind == "primary key" and not is_new_table:
+    if kind == "primary key" and not written.is_new_table:
         is_not_null_scan = _not_null_scan(relation, plain)
     is_partitioned = relation.kind == "partitioned table"
     if context.step.refusal is not None:
@@ -73,7 +66,7 @@ def add_key(
         method=constraint.access_method or ("gist" if constraint.without_overlaps else "btree"),
         is_unique=kind != "exclusion",
         is_nulls_not_distinct=constraint.nulls_not_distinct,
-        is_valid=not (is_only and is_partitioned and bool(relation.children)),
+        is_valid=not (written.is_only and is_partitioned and bool(relation.children)),
         tablespace=constraint.indexspace,
         constraint=kind,
     )
@@ -97,7 +90,7 @@ def add_key(
         relation,
         Constraint(index.name.name, kind, tuple(plain), is_deferrable=constraint.deferrable, index=index.name),
     )
-    if relation.children and not is_only and not is_new_table:
+    if relation.children and not written.is_only and not written.is_new_table:
         _go_below(context, relation, index, kind, plain, is_checked=kind == "primary key" and bool(nullable))
 
 
@@ -181,16 +174,10 @@ def _refuse_only(context: Context, relation: Relation, columns: Sequence[str]) -
                 )
 
 
-def _using_index(
-    context: Context,
-    relation: Relation,
-    constraint: ddl.Constraint,
-    kind: indexes.ConstraintKind,
-    action: Action,
-    *,
-    is_only: bool,
-) -> None:
+def _using_index(context: Context, relation: Relation, written: Written) -> None:
     """ADD PRIMARY KEY or UNIQUE USING INDEX: the index is there; it takes the constraint's name."""
+    constraint = written.constraint
+    kind, action = _INDEX_KINDS[constraint.contype]
     place = Name(relation.name.schema, constraint.indexname)
     index = context.database.indexes.get(place)
     name = given_name(context, relation, constraint) or constraint.indexname
@@ -227,7 +214,7 @@ def _using_index(
         return
     if kind == "primary key":
         _mark_key(context, relation, columns)
-    if index is not None and relation.children and not is_only:
+    if index is not None and relation.children and not written.is_only:
         _go_below(context, relation, index, kind, columns, is_checked=bool(is_scan))
     final = Name(relation.name.schema, name)
     if index is not None:
@@ -253,7 +240,7 @@ def _refuse_using(context: Context, relation: Relation, index: Index, constraint
         context.refuse(f'index "{name}" contains expressions')
     elif index.predicate is not ddl.NOTHING:
         context.refuse(f'"{name}" is a partial index')
-    elif not index.is_in_default_order or any(index.operator_classes):
+    elif not index.is_in_default_order or any((name or "").endswith("pattern_ops") for name in index.operator_classes):
         context.refuse(f'index "{name}" does not have default sorting behavior')
     elif index.method != "btree" and not constraint.without_overlaps:
         context.refuse(f'index "{name}" is not a btree')
