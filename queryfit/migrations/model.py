@@ -279,10 +279,12 @@ class Database(Struct):
             self.dependents.setdefault(constraint.referenced, set()).add(relation.name)
 
     def put_index(self, index: Index) -> None:
-        """Add an index; its table must be there."""
+        """Add an index, and note it at its table."""
         self.indexes[index.name] = index
         self.gone.discard(index.name)
-        self.relations[index.relation].indexes.add(index.name)
+        relation = self.relations.get(index.relation)
+        if relation is not None:  # those of system catalogs are not kept
+            relation.indexes.add(index.name)
 
     def forget_index(self, name: Name) -> Index | None:
         """Take an index out."""
@@ -316,7 +318,7 @@ class Database(Struct):
         """Give a relation another name or schema, wherever it is named; its indexes and sequences stay where they are."""
         old = relation.name
         affected = [self.relations[name] for name in self.dependents.get(old, ()) if name in self.relations]
-        del self.relations[old]
+        self.relations.pop(old, None)
         self.gone.add(old)
         relation.name = new
         self.put(relation)
