@@ -12,6 +12,7 @@ from queryfit.migrations.model import Name, Relation, RelationKind
 from queryfit.migrations.steps import (
     ACCESS_EXCLUSIVE,
     ACCESS_SHARE,
+    SHARE,
     SHARE_ROW_EXCLUSIVE,
     SHARE_UPDATE_EXCLUSIVE,
 )
@@ -50,6 +51,7 @@ def alter_table(context: Context, statement: AlterTableStmt) -> None:
     actions = [entry.AlterTableCmd for entry in statement.cmds if entry.AlterTableCmd is not None]
     if len(actions) > 1:
         actions.sort(key=_pass)
+    first = len(context.effects)
     for action in actions:
         interpret = ACTIONS.get(action.subtype)
         if interpret is None:
@@ -58,6 +60,18 @@ def alter_table(context: Context, statement: AlterTableStmt) -> None:
         interpret(context, relation, action, statement)
         if context.step.refusal is not None:
             return
+    if len(actions) > 1 and relation.children:
+        _share_lock(context, relation, first)
+
+
+def _share_lock(context: Context, relation: Relation, first: int) -> None:
+    """What an action locks below, it locks with the strongest lock of the statement; index builds have their own."""
+    effects = context.effects[first:]
+    level = max((effect.lock_level for effect in effects if effect.relation == relation.name.text), default=0)
+    below = {child.name.text for child in context.database.descendants(relation)}
+    for effect in effects:
+        if effect.relation in below and effect.lock_level not in {0, SHARE}:
+            effect.lock_level = max(effect.lock_level, level)
 
 
 _PASSES = {
@@ -145,13 +159,15 @@ def _refuse_persistence(context: Context, relation: Relation, *, is_logged: bool
             other = database.relations.get(constraint.referenced) if constraint.referenced is not None else None
             if other is not None and other is not relation and other.persistence == "unlogged":
                 context.refuse(
-                    f'could not change table "{table}" to logged because it references unlogged table "{other.name.name}"'
+                    f'could not change table "{table}" to logged '
+                    f'because it references unlogged table "{other.name.name}"'
                 )
     else:
         for other, _ in database.referencing(relation.name):
             if other is not relation and other.persistence == "permanent":
                 context.refuse(
-                    f'could not change table "{table}" to unlogged because it is referenced by logged table "{other.name.name}"'
+                    f'could not change table "{table}" to unlogged '
+                    f'because it is referenced by logged table "{other.name.name}"'
                 )
 
 
@@ -376,7 +392,7 @@ def _strong(what: ActionName) -> Action:
 # TRUNCATE
 
 
-def truncate(context: Context, statement: TruncateStmt) -> None:
+def truncate(context: Context, statement: TruncateStmt) -> None:  # noqa: C901, PLR0912 -- one thing after the other
     """TRUNCATE: the tables of the list, what is below them, and with CASCADE all that reference them."""
     is_cascade = statement.behavior == "DROP_CASCADE"
     named: list[Relation] = []
