@@ -103,7 +103,7 @@ def _go_below(
     *,
     is_checked: bool,
 ) -> None:
-    """A primary key makes its columns NOT NULL in children too; a partitioned table's key is built in each partition."""
+    """A primary key makes its columns NOT NULL in children, too; that of a partitioned table is built in partitions."""
     is_strong = is_checked or context.version >= NOT_NULLS_ARE_CONSTRAINTS
     is_strong = is_strong or (kind == "primary key" and relation.kind != "partitioned table")
     level = ACCESS_EXCLUSIVE if is_strong else SHARE
@@ -137,7 +137,7 @@ def _not_null_scan(relation: Relation, columns: Sequence[str]) -> bool | None:
     return None
 
 
-def _refuse_index(
+def _refuse_index(  # noqa: PLR0917 -- parts of one constraint
     context: Context,
     relation: Relation,
     kind: indexes.ConstraintKind,
@@ -161,20 +161,23 @@ def _refuse_index(
 
 
 def _refuse_only(context: Context, relation: Relation, columns: Sequence[str]) -> None:
-    """A primary key of a parent alone needs NOT NULL: in the parent before 18, in its children since."""
-    children = list(context.database.descendants(relation))
-    places = children if context.version >= NOT_NULLS_ARE_CONSTRAINTS else [relation] if children else []
-    for place in places:
+    """A primary key of a parent alone needs NOT NULL in its children; before 18 in partitions, where it is new."""
+    is_old = context.version < NOT_NULLS_ARE_CONSTRAINTS
+    if is_old and relation.kind != "partitioned table":
+        return
+    for child in context.database.descendants(relation):
         for name in columns:
-            if name in place.columns and not place.columns[name].is_not_null:
-                context.refuse(
-                    f'column "{name}" of table "{place.name.name}" is not marked NOT NULL'
-                    if place is not relation
-                    else "constraint must be added to child tables too"
-                )
+            is_there = name in relation.columns and relation.columns[name].is_not_null
+            if name not in child.columns or child.columns[name].is_not_null or (is_old and is_there):
+                continue
+            context.refuse(
+                "constraint must be added to child tables too"
+                if is_old
+                else f'column "{name}" of table "{child.name.name}" is not marked NOT NULL'
+            )
 
 
-def _using_index(context: Context, relation: Relation, written: Written) -> None:
+def _using_index(context: Context, relation: Relation, written: Written) -> None:  # noqa: C901 -- one thing after the other
     """ADD PRIMARY KEY or UNIQUE USING INDEX: the index is there; it takes the constraint's name."""
     constraint = written.constraint
     kind, action = _INDEX_KINDS[constraint.contype]
