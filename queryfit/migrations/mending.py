@@ -84,7 +84,7 @@ def mended(
         end = end_of(file.sql, step)
         repair = REPAIRS[kind](Site(file.text[step.start : end], step, effects, version))
         if repair is None:
-            return f"line {step.line}: the repair {kind} does not fit this statement"
+            return f"the repair {kind} does not fit this statement"
         if not repair.replacement and repair.afterwards and (is_alone or _runs_alone(file, step, repair)):
             repair = Repair(repair.afterwards[0].text, repair.afterwards[1:])
         edits.append(_replacement(file.text, step.start, end, repair))
