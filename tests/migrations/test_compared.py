@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -104,3 +105,18 @@ def test_nothing_to_run() -> None:
         rendered.render(Comparison(18, [], []), Look(80, has_colour=False))
         == "Trace on PostgreSQL 18: no statement ran."
     )
+
+
+def test_what_refuses_a_transaction_runs_alone_in_a_pipeline(dsn: str) -> None:
+    text = (
+        f"{BASE}insert into orders values (1, 'a');\ncreate index concurrently orders_note on orders (note);\n"
+        "set local lock_timeout = '5s';\nalter table orders add constraint a check (id > 0) not valid;\n"
+        "alter table orders validate constraint a;\n"
+    )
+    one = replace(file("1.sql", text), runner="supabase", transactions="pipeline")
+    comparison = compare([one], dsn=dsn)
+    assert [(traced.observed.is_in_block, traced.is_failed) for traced in comparison.statements] == [
+        (True, False), (True, False), (False, False), (True, False), (True, False), (True, False),
+    ]  # fmt: skip
+    assert comparison.statements[2].observed.built == {"public.orders_note": "public.orders"}
+    assert comparison.statements[5].observed.held == {"public.orders": 8}
