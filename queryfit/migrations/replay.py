@@ -330,17 +330,35 @@ class _Replayer:
             context.step = step = self._step(context, entry.kind, nested.start, nested.end)
             step.is_nested = True
             step.is_conditional = nested.is_conditional or block.is_conditional
+            count = len(self._run.effects)
             if entry.message is not None:
                 step.refusal = entry.message
             else:
                 self._nested_statement(context, entry)
-            if step.is_conditional and step.refused_in_transaction is None:
+            if step.is_conditional and step.refused_in_transaction is None and step.refusal is not None:
                 step.refusal = None  # it may never run
+                self._leave_out(block, count)
         self._depth -= 1
         transaction = context.transaction
         (context.step, context.sql, context.encoded, context.shift, context.transaction, context.is_in_block,
          context.is_outermost) = was  # fmt: skip
         context.transaction = transaction
+
+    def _leave_out(self, block: Step, count: int) -> None:
+        """Take back the effects from that place on: of a statement that would be refused, and so is not meant to run.
+
+        That is what `if not exists (…) then alter table … add constraint …` guards against. Not so where another branch
+        of the block does the same: either may run.
+        """
+        effects = self._run.effects
+        own = {(effect.relation, effect.object_name, effect.column_name) for effect in effects[count:]}
+        place = count
+        while place and effects[place - 1].step > block.number:
+            place -= 1
+            effect = effects[place]
+            if (effect.relation, effect.object_name, effect.column_name) in own:
+                return
+        del effects[count:]
 
     def _nested_statement(self, context: Context, entry: Entry) -> None:
         context.shift = entry.location

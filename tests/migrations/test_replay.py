@@ -126,3 +126,37 @@ def test_files_of_one_group_see_each_other() -> None:
 def test_identical_statements_have_their_own_places() -> None:
     sql = "create table a (id int);\ndrop table a;\ncreate table a (id int);\ndrop table a;"
     assert [line for _, line, _ in places(sql)] == [1, 2, 3, 4]
+
+
+def test_a_branch_that_would_be_refused_does_not_run() -> None:
+    """The way to make a migration run twice: what is there already is not made again."""
+    before = "create table t (id int primary key, a int, constraint k check (a > 0)); create index i on t (a)"
+    block = """do $$ begin
+        if not exists (select from pg_constraint where conname = 'k') then
+            alter table t add constraint k check (a > 0);
+        end if;
+        if not exists (select from pg_class where relname = 'i') then
+            create index i on t (a);
+        end if;
+        if not exists (select from pg_class where relname = 'j') then
+            create index j on t (a);
+        end if;
+    end $$"""
+    run = replayed(before, block)
+    assert [step.refusal for step in run.steps[2:]] == [None] * 4
+    assert [(effect.action, effect.object_name) for effect in run.effects if effect.step > 2] == [
+        ("create index", "public.j")
+    ]
+
+
+def test_of_two_branches_that_do_the_same_either_may_run() -> None:
+    block = """do $$ begin
+        if current_setting('x') = 'y' then
+            create index i on t (a);
+        else
+            create index i on t (a, b);
+        end if;
+    end $$"""
+    run = replayed("create table t (a int, b int)", block)
+    assert [effect.columns for effect in run.effects if effect.action == "create index"] == ["a", "a, b"]
+    assert [step.refusal for step in run.steps] == [None] * 4
