@@ -199,7 +199,7 @@ def _condition(node: Any, table: Relation) -> Condition:
     return _UNKNOWN
 
 
-def _comparison(value: Any, table: Relation) -> Condition:
+def _comparison(value: Any, table: Relation) -> Condition:  # noqa: PLR0911 -- one form after the other
     operator = str(value.get("name", [{}])[-1].get("String", {}).get("sval", ""))
     left, right = value.get("lexpr"), value.get("rexpr")
     column = column_of(left)
@@ -339,9 +339,9 @@ def _value(node: Any, kind: Type | None) -> Any:
     if constant is None or constant.get("isnull") or kind is None or kind.dimensions:
         return None
     name = kind.name
-    if cast and cast != name and not {cast, name} <= _NUMBERS | {"integer"} and not {cast, name} <= _TEXTS:
-        if name == "timestamptz" or cast not in _MOMENTS or name not in _MOMENTS:
-            return None  # compared by an operator that is not immutable, or of another family
+    is_same = not cast or cast == name or any({cast, name} <= family for family in (_NUMBERS, _TEXTS))
+    if not is_same and (name == "timestamptz" or not {cast, name} <= _MOMENTS):
+        return None  # compared by an operator that is not immutable, or of another family
     if "boolval" in constant:
         return constant["boolval"].get("boolval", False)
     if "ival" in constant:

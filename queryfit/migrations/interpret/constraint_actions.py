@@ -130,13 +130,7 @@ def _alter(context: Context, relation: Relation, action: AlterTableCmd, statemen
         return
     changes_enforcement = bool(change.get("alterEnforceability"))
     is_enforced = bool(change.get("is_enforced"))
-    changes_inheritance = bool(change.get("alterInheritability"))
-    if (changes_enforcement or changes_inheritance) and context.version < NOT_NULLS_ARE_CONSTRAINTS:
-        context.refuse("this form of ALTER CONSTRAINT needs PostgreSQL 18")
-    if changes_inheritance and constraint is not None and constraint.kind != "not null":
-        context.refuse(f'constraint "{name}" of relation "{relation.name.name}" is not a not-null constraint')
-    if constraint is not None and constraint.kind != "foreign key" and not changes_inheritance:
-        context.refuse(f'constraint "{name}" of relation "{relation.name.name}" is not a foreign key constraint')
+    _refuse_alter(context, relation, constraint, change)
     is_scan = changes_enforcement and is_enforced and (constraint is None or not constraint.is_enforced)
     definition = "not enforced" if changes_enforcement and not is_enforced else None
     if is_scan:
@@ -158,24 +152,38 @@ def _alter(context: Context, relation: Relation, action: AlterTableCmd, statemen
                 "also lock", child, ACCESS_EXCLUSIVE, object_name=name, is_scan=is_scan and holds_rows(child)
             )
     referenced = context.database.relations.get(constraint.referenced) if constraint.referenced is not None else None
-    if referenced is not None and referenced is not relation and _changes(constraint, change):
-        context.effect(
-            "also lock", referenced, ACCESS_EXCLUSIVE if changes_enforcement else 0, other_relation=relation.text
-        )
-        if not changes_enforcement:
-            context.effects.pop()
-    if context.step.refusal is not None:
+    if (
+        changes_enforcement
+        and is_enforced != constraint.is_enforced
+        and referenced is not None
+        and referenced is not relation
+    ):
+        context.effect("also lock", referenced, ACCESS_EXCLUSIVE, other_relation=relation.text)
+    if context.step.refusal is None:
+        _change(constraint, change)
+
+
+def _refuse_alter(context: Context, relation: Relation, constraint: Constraint | None, change: dict[str, Any]) -> None:
+    changes_inheritance = bool(change.get("alterInheritability"))
+    is_of_18 = changes_inheritance or bool(change.get("alterEnforceability"))
+    if is_of_18 and context.version < NOT_NULLS_ARE_CONSTRAINTS:
+        context.refuse("this form of ALTER CONSTRAINT needs PostgreSQL 18")
+    if constraint is None:
         return
+    subject = f'constraint "{constraint.name}" of relation "{relation.name.name}"'
+    if changes_inheritance and constraint.kind != "not null":
+        context.refuse(f"{subject} is not a not-null constraint")
+    if constraint.kind != "foreign key" and not changes_inheritance:
+        context.refuse(f"{subject} is not a foreign key constraint")
+
+
+def _change(constraint: Constraint, change: dict[str, Any]) -> None:
     if change.get("alterDeferrability"):
         constraint.is_deferrable = bool(change.get("deferrable"))
-    if changes_enforcement:
-        constraint.is_enforced = constraint.is_validated = is_enforced
-    if changes_inheritance:
+    if change.get("alterEnforceability"):
+        constraint.is_enforced = constraint.is_validated = bool(change.get("is_enforced"))
+    if change.get("alterInheritability"):
         constraint.is_no_inherit = bool(change.get("noinherit"))
-
-
-def _changes(constraint: Constraint, change: dict[str, Any]) -> bool:
-    return bool(change.get("alterEnforceability")) and constraint.is_enforced != bool(change.get("is_enforced"))
 
 
 def _drop(context: Context, relation: Relation, action: AlterTableCmd, statement: AlterTableStmt) -> None:
@@ -210,13 +218,26 @@ def _drop_it(context: Context, relation: Relation, action: AlterTableCmd, statem
     if is_inherited(context, relation, constraint):
         context.refuse(f'cannot drop inherited constraint "{action.name}" of relation "{relation.name.name}"')
         return
+    if not _loosen(context, relation, constraint, is_cascade=is_cascade):
+        return
+    is_only = statement.relation is not None and not statement.relation.inh
+    if not is_only or constraint.kind not in {"check", "not null"}:
+        _drop_below(context, relation, constraint)
+    else:
+        _leave_below(context, relation, constraint)
+    drop_state(context, relation, constraint)
+
+
+def _loosen(context: Context, relation: Relation, constraint: Constraint, *, is_cascade: bool) -> bool:
+    """What depends on a constraint goes with it, tables that it ties are locked; False where PostgreSQL refuses."""
     if constraint.kind in {"primary key", "unique"}:
-        dependents = list(depending_keys(context, relation, constraint))
+        dependents = depending_keys(context, relation, constraint)
         if dependents and not is_cascade:
             context.refuse(
-                f"cannot drop constraint {action.name} on table {relation.name.name} because other objects depend on it"
+                f"cannot drop constraint {constraint.name} on table {relation.name.name} "
+                "because other objects depend on it"
             )
-            return
+            return False
         for other, key in dependents:
             if other is not relation:
                 context.effect("also lock", other, ACCESS_EXCLUSIVE, object_name=key.name)
@@ -226,24 +247,23 @@ def _drop_it(context: Context, relation: Relation, action: AlterTableCmd, statem
         primary = primary_key(relation)
         if primary is not None and column in primary.columns:
             context.refuse(f'column "{column}" is in a primary key')
-            return
-    if constraint.referenced is not None and constraint.referenced != relation.name:
-        referenced = context.database.relations.get(constraint.referenced)
-        if referenced is not None:
-            for table in (referenced, *context.database.descendants(referenced)):
-                if table is referenced or table.is_partition:
-                    context.effect("also lock", table, ACCESS_EXCLUSIVE, other_relation=relation.text)
-    is_only = statement.relation is not None and not statement.relation.inh
-    if not is_only or constraint.kind not in {"check", "not null"}:
-        _drop_below(context, relation, constraint)
-    else:
-        is_deep = relation.kind == "partitioned table" and context.version >= NOT_NULLS_ARE_CONSTRAINTS
-        for child in context.database.descendants(relation):  # they keep it as their own
-            if child.name in relation.children and (own := child.constraints.get(action.name)) is not None:
-                own.is_local = True
-            if is_deep or child.name in relation.children:
-                context.effect("also lock", child, ACCESS_EXCLUSIVE, object_name=constraint.name)
-    drop_state(context, relation, constraint)
+            return False
+    referenced = context.database.relations.get(constraint.referenced) if constraint.referenced is not None else None
+    if referenced is not None and referenced is not relation:
+        for table in (referenced, *context.database.descendants(referenced)):
+            if table is referenced or table.is_partition:
+                context.effect("also lock", table, ACCESS_EXCLUSIVE, other_relation=relation.text)
+    return True
+
+
+def _leave_below(context: Context, relation: Relation, constraint: Constraint) -> None:
+    """With ONLY, children keep what they inherited as their own."""
+    is_deep = relation.kind == "partitioned table" and context.version >= NOT_NULLS_ARE_CONSTRAINTS
+    for child in context.database.descendants(relation):
+        if child.name in relation.children and (own := child.constraints.get(constraint.name)) is not None:
+            own.is_local = True
+        if is_deep or child.name in relation.children:
+            context.effect("also lock", child, ACCESS_EXCLUSIVE, object_name=constraint.name)
 
 
 def _drop_below(context: Context, relation: Relation, constraint: Constraint) -> None:
@@ -254,34 +274,25 @@ def _drop_below(context: Context, relation: Relation, constraint: Constraint) ->
     for child in list(database.descendants(relation)):
         if constraint.kind in {"check", "not null"} or relation.kind == "partitioned table":
             context.effect("also lock", child, ACCESS_EXCLUSIVE, object_name=constraint.name)
-        own: Constraint | None = None
-        if constraint.kind == "check":
-            own = child.constraints.get(constraint.name)
-        elif constraint.kind == "not null":
-            own = not_null_of(child, constraint.columns[0])
-        elif constraint.kind == "foreign key" and relation.kind == "partitioned table":
-            own = next(
-                (
-                    other
-                    for other in child.constraints.values()
-                    if other.kind == "foreign key"
-                    and other.columns == constraint.columns
-                    and other.referenced == constraint.referenced
-                ),
-                None,
-            )
-        elif constraint.index is not None and relation.kind == "partitioned table":
-            own = next(
-                (
-                    other
-                    for other in child.constraints.values()
-                    if other.index is not None and other.kind == constraint.kind and other.columns == constraint.columns
-                ),
-                None,
-            )
+        own = _counterpart(child, constraint, is_partitioned=relation.kind == "partitioned table")
         if own is None or (own.kind in {"check", "not null"} and _is_kept(context, child, own, constraint, relation)):
             continue
         drop_state(context, child, own)
+
+
+def _counterpart(child: Relation, constraint: Constraint, *, is_partitioned: bool) -> Constraint | None:
+    """What a child has of a constraint of its parent."""
+    if constraint.kind == "check":
+        return child.constraints.get(constraint.name)
+    if constraint.kind == "not null":
+        return not_null_of(child, constraint.columns[0])
+    if is_partitioned:
+        for other in child.constraints.values():
+            if (other.kind, other.columns, other.referenced) == (
+                constraint.kind, constraint.columns, constraint.referenced,
+            ):  # fmt: skip
+                return other
+    return None
 
 
 def _is_kept(context: Context, child: Relation, own: Constraint, constraint: Constraint, dropping: Relation) -> bool:

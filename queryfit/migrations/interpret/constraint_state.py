@@ -129,7 +129,7 @@ def primary_key(relation: Relation) -> Constraint | None:
     return None
 
 
-def is_inherited(context: Context, relation: Relation, constraint: Constraint) -> bool:
+def is_inherited(context: Context, relation: Relation, constraint: Constraint) -> bool:  # noqa: C901 -- one question a kind of constraint
     """The constraint comes from a parent, which alone can drop it."""
     for parent in relation.parents:
         above = context.database.relations.get(parent)

@@ -60,12 +60,7 @@ def _check(context: Context, relation: Relation, written: Written) -> None:
     name = given_name(context, relation, constraint)
     indexes.refuse_missing(context, relation, read)
     children = list(context.database.descendants(relation)) if not written.is_new_table else []
-    if written.is_only and children and not constraint.is_no_inherit:
-        context.refuse("constraint must be added to child tables too")
-    if constraint.is_no_inherit and relation.kind == "partitioned table":
-        context.refuse(f'cannot add NO INHERIT constraint to partitioned table "{relation.name.name}"')
-    if not constraint.is_enforced and context.version < NOT_NULLS_ARE_CONSTRAINTS:
-        context.refuse("CHECK … NOT ENFORCED needs PostgreSQL 18")
+    _refuse_check(context, relation, constraint, is_alone=written.is_only and bool(children))
     if not name:
         name = naming.constraint_name(
             context.database,
@@ -98,23 +93,23 @@ def _check(context: Context, relation: Relation, written: Written) -> None:
         expression=constraint.raw_expr,
     )
     context.database.constrain(relation, made)
-    if constraint.is_no_inherit:
-        if not written.is_only and context.version >= NOT_NULLS_ARE_CONSTRAINTS:
-            for child in children:
-                context.effect("also lock", child, ACCESS_EXCLUSIVE, object_name=name)
-        return
-    for child in children:
+    is_followed = not made.is_no_inherit or (not written.is_only and context.version >= NOT_NULLS_ARE_CONSTRAINTS)
+    for child in children if is_followed else ():
         own = child.constraints.get(name)
-        is_merged = own is not None and own.kind == "check"
-        context.effect(
-            "also lock",
-            child,
-            ACCESS_EXCLUSIVE,
-            is_scan=is_checked and not is_merged and holds_rows(child),
-            object_name=name,
-        )
-        if not is_merged:
+        is_added = not made.is_no_inherit and (own is None or own.kind != "check")
+        is_read = is_added and is_checked and holds_rows(child)
+        context.effect("also lock", child, ACCESS_EXCLUSIVE, is_scan=is_read, object_name=name)
+        if is_added:
             context.database.constrain(child, copied(made))
+
+
+def _refuse_check(context: Context, relation: Relation, constraint: ddl.Constraint, *, is_alone: bool) -> None:
+    if is_alone and not constraint.is_no_inherit:
+        context.refuse("constraint must be added to child tables too")
+    if constraint.is_no_inherit and relation.kind == "partitioned table":
+        context.refuse(f'cannot add NO INHERIT constraint to partitioned table "{relation.name.name}"')
+    if not constraint.is_enforced and context.version < NOT_NULLS_ARE_CONSTRAINTS:
+        context.refuse("CHECK … NOT ENFORCED needs PostgreSQL 18")
 
 
 def _is_merged(context: Context, relation: Relation, constraint: ddl.Constraint) -> bool:
@@ -132,7 +127,7 @@ def _is_merged(context: Context, relation: Relation, constraint: ddl.Constraint)
     return True
 
 
-def _not_null(context: Context, relation: Relation, written: Written) -> None:
+def _not_null(context: Context, relation: Relation, written: Written) -> None:  # noqa: C901 -- one thing after the other
     """NOT NULL behind a column only marks it; `ADD [CONSTRAINT name] NOT NULL column` is an action of its own."""
     constraint, columns = written.constraint, written.columns
     is_inline = columns is not None

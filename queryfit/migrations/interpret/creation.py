@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from queryfit.migrations.context import Context
 from queryfit.migrations.interpret import column_definitions, constraint_state, constraints, indexes, partitions, views
@@ -36,47 +36,63 @@ def create_table(context: Context, statement: CreateStmt, kind: RelationKind = "
     database = context.database
     parents = [context.relation(entry.RangeVar) for entry in statement.inhRelations if entry.RangeVar is not None]
     effect = context.effect("create table", relation, ACCESS_EXCLUSIVE, definition=_persistence(relation))
-    if parents and statement.partbound is not None:
-        partitions.announce(context, relation, parents[0], statement.partbound)
-        if parents[0].is_known and parents[0].are_columns_known and parents[0].kind != "partitioned table":
-            context.refuse(f'"{parents[0].name.name}" is not partitioned')
-    elif parents:
-        for parent in parents:
-            context.effect("also lock", parent, SHARE_UPDATE_EXCLUSIVE)
+    _lock_parents(context, relation, parents)
     if context.step.refusal is not None:
         return
     database.put(relation)
     if relation.persistence == "temporary":
         _note_temporary(context, relation, statement.oncommit)
     for parent in parents:
-        _inherit(context, relation, parent)
+        _inherit(relation, parent)
     if statement.ofTypename is not None:
         _take_type(context, relation, statement)
-    pending: list[tuple[ddl.Constraint, tuple[str, ...] | None]] = []
-    not_null: list[tuple[Column, str]] = []
-    likes: list[tuple[TableLikeClause, Relation]] = []
-    for entry in statement.tableElts:
-        if entry.ColumnDef is not None:
-            _define_column(context, relation, entry.ColumnDef, pending, not_null)
-        elif entry.Constraint is not None:
-            pending.append((entry.Constraint, None))
-        elif entry.TableLikeClause is not None and entry.TableLikeClause.relation is not None:
-            source = context.relation(entry.TableLikeClause.relation)
-            likes.append((entry.TableLikeClause, source))
-            _like_columns(context, relation, source, entry.TableLikeClause.options)
-    pending += [(entry.Constraint, None) for entry in statement.constraints if entry.Constraint is not None]
+    parts = _elements(context, relation, statement)
     effect.columns = ", ".join(relation.columns) or None
     _inherit_constraints(context, relation, parents)
-    for column, its_name in not_null:
+    for column, its_name in parts.not_null:
         constraint_state.mark_not_null(context, relation, column, its_name)
-    _add_constraints(context, relation, pending)
-    for clause, source in likes:
+    _add_constraints(context, relation, parts.constraints)
+    for clause, source in parts.likes:
         _like_rest(context, relation, source, clause.options)
     if statement.partbound is not None and parents:
         partitions.settle(context, relation, parents[0], is_new_table=True)
     if context.step.refusal is not None:  # what was made of it goes again
         database.forget(relation.name)
         database.gone.discard(relation.name)
+
+
+class _Parts(Struct):
+    """What stands in the brackets beside the columns."""
+
+    constraints: list[tuple[ddl.Constraint, tuple[str, ...] | None]] = []
+    not_null: list[tuple[Column, str]] = []
+    likes: list[tuple[TableLikeClause, Relation]] = []
+
+
+def _elements(context: Context, relation: Relation, statement: CreateStmt) -> _Parts:
+    """Put the columns into the relation; what they bring along follows when all are there."""
+    parts = _Parts()
+    for entry in statement.tableElts:
+        if entry.ColumnDef is not None:
+            _define_column(context, relation, entry.ColumnDef, parts)
+        elif entry.Constraint is not None:
+            parts.constraints.append((entry.Constraint, None))
+        elif entry.TableLikeClause is not None and entry.TableLikeClause.relation is not None:
+            source = context.relation(entry.TableLikeClause.relation)
+            parts.likes.append((entry.TableLikeClause, source))
+            _like_columns(context, relation, source, entry.TableLikeClause.options)
+    parts.constraints += [(entry.Constraint, None) for entry in statement.constraints if entry.Constraint is not None]
+    return parts
+
+
+def _lock_parents(context: Context, relation: Relation, parents: list[Relation]) -> None:
+    if parents and relation.bound is not None:
+        partitions.announce(context, relation, parents[0], relation.bound)
+        if parents[0].is_known and parents[0].are_columns_known and parents[0].kind != "partitioned table":
+            context.refuse(f'"{parents[0].name.name}" is not partitioned')
+        return
+    for parent in parents:
+        context.effect("also lock", parent, SHARE_UPDATE_EXCLUSIVE)
 
 
 def _note_temporary(context: Context, relation: Relation, on_commit: str) -> None:
@@ -126,8 +142,7 @@ def _define_column(
     context: Context,
     relation: Relation,
     definition: ddl.ColumnDef,
-    pending: list[tuple[ddl.Constraint, tuple[str, ...] | None]],
-    not_null: list[tuple[Column, str]],
+    parts: _Parts,
 ) -> None:
     """A column with its constraints; one that a parent or a type has already gets what is added to it."""
     found = column_definitions.defined(context, definition)
@@ -135,7 +150,7 @@ def _define_column(
     existing = relation.columns.get(column.name)
     if column.is_not_null:
         column.is_not_null = False
-        not_null.append((existing or column, found.not_null_name))
+        parts.not_null.append((existing or column, found.not_null_name))
     if existing is not None:
         if not existing.is_inherited and relation.of_type is None:
             context.refuse(f'column "{column.name}" specified more than once')
@@ -159,7 +174,7 @@ def _define_column(
         context.effect("create column", relation, column_name=column.name, type_after=type_text(column.type),
                        new_name=found.word, definition=found.default,
                        is_default=column.default is not None or bool(column.generated))  # fmt: skip
-    pending += [(entry, (column.name,)) for entry in found.constraints]
+    parts.constraints += [(entry, (column.name,)) for entry in found.constraints]
 
 
 def _add_constraints(
@@ -206,7 +221,7 @@ def _copy(column: Column, *, is_inherited: bool) -> Column:
     )
 
 
-def _inherit(context: Context, relation: Relation, parent: Relation) -> None:
+def _inherit(relation: Relation, parent: Relation) -> None:
     """Take a parent's columns; those of several parents are merged by name."""
     relation.parents = (*relation.parents, parent.name)
     parent.children.add(relation.name)

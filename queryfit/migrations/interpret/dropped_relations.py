@@ -75,7 +75,7 @@ def _fits(relation: Relation, kind: str) -> bool:
     return relation.kind == kind or (kind == "table" and relation.kind == "partitioned table")
 
 
-def going_with(context: Context, named: dict[Name, Relation], *, is_cascade: bool) -> dict[Name, Relation]:
+def going_with(context: Context, named: dict[Name, Relation], *, is_cascade: bool) -> dict[Name, Relation]:  # noqa: C901 -- one kind of dependent after the other
     """All that goes with them: partitions always; children, views and what else depends on them with CASCADE."""
     database = context.database
     going = dict(named)
@@ -136,7 +136,8 @@ def _refuse_sequence(context: Context, sequence: Relation, *, is_cascade: bool) 
         return
     if column.identity:
         context.refuse(
-            f"cannot drop sequence {sequence.name.name} because column {column.name} of table {table.name.name} requires it"
+            f"cannot drop sequence {sequence.name.name} because column {column.name} "
+            f"of table {table.name.name} requires it"
         )
     elif column.default == "volatile" and not is_cascade and _is_serial(column.default_expression, sequence.name.name):
         _needs(
@@ -173,7 +174,7 @@ def drop_relations(context: Context, going: dict[Name, Relation], named: dict[Na
         database.forget(name)
 
 
-def _loosen(context: Context, name: Name, relation: Relation, going: dict[Name, Relation], locked: set[Name]) -> None:
+def _loosen(context: Context, name: Name, relation: Relation, going: dict[Name, Relation], locked: set[Name]) -> None:  # noqa: C901 -- one kind of tie after the other
     database = context.database
     others: list[Relation | None] = []
     for constraint in relation.constraints.values():

@@ -54,11 +54,9 @@ def add_foreign_key(context: Context, relation: Relation, written: Written) -> N
         is_scan=is_scan and holds_rows(relation),
         reason="every row's reference is looked up" if is_scan else None,
     )
-    if referenced is not relation:
-        context.effect("also lock", referenced, SHARE_ROW_EXCLUSIVE, other_relation=relation.text)
-    for partition in database.descendants(referenced):
-        if referenced.kind == "partitioned table" and partition is not relation:
-            context.effect("also lock", partition, SHARE_ROW_EXCLUSIVE, other_relation=relation.text)
+    for table in (referenced, *(database.descendants(referenced) if referenced.kind == "partitioned table" else ())):
+        if table is not relation:
+            context.effect("also lock", table, SHARE_ROW_EXCLUSIVE, other_relation=relation.text)
     if context.step.refusal is not None:
         return
     made = Constraint(
@@ -74,23 +72,26 @@ def add_foreign_key(context: Context, relation: Relation, written: Written) -> N
         referenced_index=_key(context, referenced, target, is_primary=not constraint.pk_attrs),
     )
     database.constrain(relation, made)
-    if written.is_new_table:
+    if not written.is_new_table and relation.children:
+        _go_below(context, relation, made, is_scan=is_scan, is_only=written.is_only)
+
+
+def _go_below(context: Context, relation: Relation, made: Constraint, *, is_scan: bool, is_only: bool) -> None:
+    """Partitions get the key, too; children of plain inheritance are locked from 18 on, and nothing else."""
+    is_partitioned = relation.kind == "partitioned table"
+    if not is_partitioned and (is_only or context.version < NOT_NULLS_ARE_CONSTRAINTS):
         return
-    if relation.kind != "partitioned table":
-        if context.version >= NOT_NULLS_ARE_CONSTRAINTS and not written.is_only:
-            for child in database.descendants(relation):
-                context.effect("also lock", child, SHARE_ROW_EXCLUSIVE)
-        return
-    for child in database.descendants(relation):
+    for child in context.database.descendants(relation):
         context.effect(
             "also lock",
             child,
             SHARE_ROW_EXCLUSIVE,
-            object_name=name,
-            other_relation=referenced.text,
-            is_scan=is_scan and holds_rows(child),
+            object_name=made.name,
+            other_relation=made.referenced.text if is_partitioned and made.referenced is not None else None,
+            is_scan=is_partitioned and is_scan and holds_rows(child),
         )
-        inherit_foreign_key(context, child, made)
+        if is_partitioned:
+            inherit_foreign_key(context, child, made)
 
 
 def _is_same(one: Constraint, other: Constraint) -> bool:
@@ -133,7 +134,7 @@ def inherit_foreign_key(context: Context, partition: Relation, constraint: Const
     return True
 
 
-def _refuse_foreign_key(
+def _refuse_foreign_key(  # noqa: C901, PLR0917 -- a list of refusals
     context: Context,
     relation: Relation,
     referenced: Relation,
@@ -208,7 +209,7 @@ def _differ(relation: Relation, columns: Sequence[str], referenced: Relation, ta
 
 
 def _key(context: Context, relation: Relation, columns: Sequence[str], *, is_primary: bool = False) -> Name | None:
-    """The index that a foreign key to these columns relies on: the primary key's where none are named, else the first."""
+    """The index that a foreign key to these columns relies on: the primary key's where none is named, or the oldest."""
     if is_primary and (primary := primary_key(relation)) is not None:
         return primary.index
     wanted = set(columns)

@@ -22,7 +22,7 @@ ConstraintKind = Literal["primary key", "unique", "exclusion"]
 _LABELS: dict[ConstraintKind | None, str] = {"primary key": "pkey", "unique": "key", "exclusion": "excl", None: "idx"}
 
 
-def define(  # noqa: PLR0913 -- an index has that many parts
+def define(
     context: Context,
     relation: Relation,
     *,
@@ -205,8 +205,8 @@ def create(context: Context, statement: IndexStmt) -> None:
     place = Name(relation.name.schema, statement.idxname)
     if statement.idxname and database.exists(place):
         if statement.if_not_exists:
-            context.effect("create index", relation, level, object_name=place.text, columns=shown,
-                           is_unique=statement.unique, is_concurrent=statement.concurrent, is_present=False)  # fmt: skip
+            context.effect("create index", relation, level, object_name=place.text, columns=shown, is_present=False,
+                           is_unique=statement.unique, is_concurrent=statement.concurrent)  # fmt: skip
             if relation.kind == "partitioned table" and statement.relation.inh:
                 for child in database.descendants(relation):
                     context.effect("also lock", child, level)
@@ -324,7 +324,7 @@ _IN_BLOCK = {
 }
 
 
-def reindex(context: Context, statement: ReindexStmt) -> None:
+def reindex(context: Context, statement: ReindexStmt) -> None:  # noqa: C901, PLR0912 -- one form after the other
     """REINDEX: of an index, a table, a schema, or everything."""
     database = context.database
     is_concurrent = is_on(statement.params, "concurrently")

@@ -61,7 +61,7 @@ def relation_name(
     return Name(schema, _numbered(first, second, label, is_taken))
 
 
-def constraint_name(
+def constraint_name(  # noqa: PLR0917 -- parts of one name
     database: Database, schema: str, first: str, second: str, label: str, others: Collection[str] = ()
 ) -> str:
     """A name that no constraint of the schema has, nor one of `others`."""

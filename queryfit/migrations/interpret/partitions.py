@@ -140,7 +140,7 @@ def _tell_key(context: Context, table: Relation, constraint: Constraint, referen
     )
 
 
-def _attach(context: Context, relation: Relation, action: AlterTableCmd, statement: AlterTableStmt) -> None:
+def _attach(context: Context, relation: Relation, action: AlterTableCmd, statement: AlterTableStmt) -> None:  # noqa: C901 -- one thing after the other
     """ATTACH PARTITION: the partition is read, unless a validated CHECK says what its bound says."""
     del statement
     command = action.definition.PartitionCmd

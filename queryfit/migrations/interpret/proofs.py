@@ -28,7 +28,7 @@ def forbids_null(relation: Relation, column: str) -> bool:
 _MAY_PROVE = re.compile(rb'"IS_N(?:OT_N)?ULL"|"AEXPR_(?:NOT_)?DISTINCT"')
 
 
-def _says_not_null(node: Any, column: str, *, is_negated: bool) -> bool:
+def _says_not_null(node: Any, column: str, *, is_negated: bool) -> bool:  # noqa: PLR0911 -- one form after the other
     """The expression (or its negation) implies that the column is not null."""
     if not isinstance(node, dict) or len(node) != 1:
         return False

@@ -119,7 +119,7 @@ def _rename_in_order(held: dict[str, Any], old: str, new: str) -> None:
 # columns
 
 
-def _rename_column(context: Context, statement: RenameStmt) -> None:
+def _rename_column(context: Context, statement: RenameStmt) -> None:  # noqa: C901, PLR0912 -- one thing after the other
     assert statement.relation is not None
     database = context.database
     old, new = statement.subname, _clipped(statement.newname)
@@ -212,7 +212,7 @@ def _replaced(parts: tuple[Any, ...], old: str, new: str) -> tuple[Any, ...]:
 # constraints and what else belongs to a table
 
 
-def _rename_constraint(context: Context, statement: RenameStmt) -> None:
+def _rename_constraint(context: Context, statement: RenameStmt) -> None:  # noqa: C901 -- one thing after the other
     assert statement.relation is not None
     database = context.database
     old, new = statement.subname, _clipped(statement.newname)
@@ -333,7 +333,7 @@ def _rename_type(context: Context, statement: RenameStmt) -> None:
         move_type(context, name, new)
 
 
-def move_type(context: Context, old: Name, new: Name) -> None:
+def move_type(context: Context, old: Name, new: Name) -> None:  # noqa: C901 -- everything that may be of a type
     """A type gets another name or schema, in every column, domain and function that has it."""
     database = context.database
     for held in (database.domains, database.enums, database.types):
