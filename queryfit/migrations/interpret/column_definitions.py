@@ -54,11 +54,31 @@ def defined(context: Context, definition: ColumnDef) -> Definition:
                 column.default = "volatile"
                 found.word, found.culprit, found.is_written = "serial", "nextval()", True
         else:
+            refuse_gone(context, kind)
             _of_domain(context, kind, found)
     if definition.constraints:
         _read_constraints(context, definition, found)
         _refuse_contradictions(context, definition, found)
     return found
+
+
+def refuse_gone(context: Context, kind: Type) -> None:
+    """Refuse a type that a migration dropped or renamed."""
+    database = context.database
+    if not database.gone:
+        return
+    places = (kind.schema,) if kind.schema else context.settings.search_path
+    for schema in places:
+        name = Name(schema, kind.name)
+        if (
+            name in database.gone
+            and name not in database.enums
+            and name not in database.domains
+            and name not in database.types
+            and name not in database.relations
+        ):
+            context.refuse(f'type "{kind.name}" does not exist')
+            return
 
 
 def _refuse_contradictions(context: Context, definition: ColumnDef, found: Definition) -> None:

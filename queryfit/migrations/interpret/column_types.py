@@ -16,7 +16,7 @@ from queryfit.migrations import coercion
 from queryfit.migrations.context import Context
 from queryfit.migrations.interpret import naming, texts
 from queryfit.migrations.interpret.added_columns import INTEGERS, has_rows, rebuilds, typed_tables
-from queryfit.migrations.interpret.column_definitions import collation, lock_sequences, type_of_default
+from queryfit.migrations.interpret.column_definitions import collation, lock_sequences, refuse_gone, type_of_default
 from queryfit.migrations.interpret.dropped_relations import index_reads
 from queryfit.migrations.model import Column, Constraint, Database, Index, Name, Relation, Type
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE
@@ -192,6 +192,8 @@ def _inherits(context: Context, relation: Relation, name: str) -> bool:
 def _refuse_conversion(
     context: Context, name: str, column: Column | None, after: Type | None, change: coercion.Change, *, is_using: bool
 ) -> None:
+    if after is not None and after.schema != "pg_catalog":
+        refuse_gone(context, after)
     if after is not None and after.schema == "pg_catalog" and after.name in SERIALS:
         context.refuse(f'type "{after.name}" does not exist')
     if column is not None and column.generated and is_using:
