@@ -102,6 +102,17 @@ class Rig:
             self.state = None
         return seen
 
+    def observe_all(self, statements: Sequence[str]) -> list[Observed]:
+        """What statements do in one transaction, up to the first that fails; it is rolled back."""
+        seen: list[Observed] = []
+        self.session.run("begin")
+        for place, statement in enumerate(statements):
+            seen.append(self._last(Observed(1, place, 0, 0, 0, statement, is_in_block=True)))
+            if seen[-1].error is not None:
+                break
+        self.session.run("rollback")
+        return seen
+
     def _last(self, blank: Observed) -> Observed:
         if self.session.state == IDLE:  # the block was ended by a statement before
             return self.tracer._one(self.session, blank)

@@ -8,11 +8,14 @@ from collections.abc import Callable
 import pytest
 
 from tests.migrations.corpus import cases
+from tests.migrations.corpus.random_ddl import Maker
 from tests.migrations.rig import Rig, observe
-from tests.migrations.truth import Model
+from tests.migrations.truth import Model, disagreements
 from tests.servers import Cluster, available
 
 SHOWN = 60
+STATES = 30
+SEQUENCES = 6
 
 
 @pytest.mark.parametrize("version", [version for version in (15, 17, 18) if version in available()])
@@ -32,6 +35,30 @@ def test_the_model_agrees_with_the_server(version: int, cluster_of: Callable[[in
         rig.close()
     lines = [f"{form}: {line}" for form, found in sorted(differences.items()) for line in found]
     assert not lines, f"{len(lines)} disagreements:\n" + "\n".join(lines[:SHOWN])
+
+
+@pytest.mark.parametrize("version", [version for version in (15, 17, 18) if version in available()])
+def test_the_model_agrees_on_random_statements(version: int, cluster_of: Callable[[int], Cluster]) -> None:
+    cluster = cluster_of(version)
+    cluster.create_database("chance")
+    rig = Rig(cluster, "chance")
+    maker = Maker(version)
+    lines = []
+    compared = 0
+    try:
+        for _ in range(STATES):
+            state = maker.state()
+            for _ in range(SEQUENCES):
+                rig.arrange(state.statements)
+                statements = maker.sequence(state)
+                observed = rig.observe_all(statements)
+                found = disagreements(version, state.statements, statements[: len(observed)], observed)
+                compared += len(observed)
+                lines += [f"{'; '.join(statements[: place + 1])}: {one}" for place, one in found[:1]]
+    finally:
+        rig.close()
+    assert compared >= STATES * SEQUENCES
+    assert not lines, f"{len(lines)} of {compared} disagree:\n" + "\n".join(lines[:SHOWN])
 
 
 def test_the_corpus_is_wide() -> None:

@@ -50,6 +50,22 @@ class Model:
         return [one for one in found if not (one.kind == "refusal" and one.model == "accepted")]
 
 
+def disagreements(
+    version: int, before: Sequence[str], statements: Sequence[str], observed: Sequence[Observed]
+) -> list[tuple[int, Disagreement]]:
+    """Compare statements of one transaction, each with its place; refusals that the model does not foresee end it."""
+    files = [file_of("before.sql", before, "each"), file_of("case.sql", statements, "file")]
+    run = replay(files, version=version)
+    steps = [step for step in run.steps if step.file == 1]
+    assert len(steps) == len(statements)
+    return [
+        (place, one)
+        for place, (step, seen) in enumerate(zip(steps, observed, strict=True))
+        for one in agree([step], [effect for effect in run.effects if effect.step == step.number], seen)
+        if not (one.kind == "refusal" and one.model == "accepted")
+    ]
+
+
 def alarms(cases: Sequence[Case], version: int) -> dict[str, list[str]]:
     """The rules that warn of the last statement of each case, by the case's name; each case is a history of its own."""
     files = []
