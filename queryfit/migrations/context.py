@@ -145,6 +145,8 @@ class Context(Struct):
                 effect.is_small = size < SMALL_BYTES
                 effect.size_bytes, effect.row_count = size, relation.row_count
                 effect.writes_per_s, effect.reads_per_s = relation.writes_per_s, relation.reads_per_s
+            elif relation.emptied_in is not None:
+                effect.is_small = relation.emptied_in == self.transaction
         self.effects.append(effect)
         return effect
 

@@ -146,6 +146,7 @@ class Relation(Struct):
     has_row_security: bool = False
     clustered_on: Name | None = None
     of_type: Name | None = None
+    emptied_in: int | None = None  # the transaction that truncated it last
     # sizes and traffic, by --against
     size_bytes: int | None = None
     row_count: int | None = None
@@ -279,12 +280,13 @@ class Database(Struct):
             self.dependents.setdefault(constraint.referenced, set()).add(relation.name)
 
     def put_index(self, index: Index) -> None:
-        """Add an index, and note it at its table."""
+        """Add an index, and note it at its table; those of system catalogs are not kept."""
+        relation = self.relations.get(index.relation)
+        if relation is None:
+            return
         self.indexes[index.name] = index
         self.gone.discard(index.name)
-        relation = self.relations.get(index.relation)
-        if relation is not None:  # those of system catalogs are not kept
-            relation.indexes.add(index.name)
+        relation.indexes.add(index.name)
 
     def forget_index(self, name: Name) -> Index | None:
         """Take an index out."""

@@ -202,7 +202,7 @@ class Effect(msgspec.Struct, gc=False, omit_defaults=True):
     is_known: bool = True  # the model knows the relation
     is_new: bool = False  # nobody else uses it yet: born in this file or transaction, or temporary
     is_present: bool = True  # False: what is dropped or renamed is not there (IF EXISTS), or is there already
-    is_small: bool = False  # so small by --against that no work on it takes time
+    is_small: bool = False  # so small by --against that no work on it takes time, or truncated in the transaction
     # of the column, constraint, type, function … itself, where the relation is older (see afterwards.py)
     is_object_new: bool = False  # made in this file
     is_name_new: bool = False  # made in this file, or got its name there

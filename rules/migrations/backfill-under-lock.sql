@@ -23,7 +23,9 @@ with filled as (
     from migration_effect as effect
     join migration_step as step on step.step = effect.step
     where
-        step.transaction is not null and effect.is_present and not effect.is_small
+        step.transaction is not null and effect.is_present
+        -- what is moved into an empty table comes from one that is not
+        and (not effect.is_small or (effect.action in ('insert', 'copy') and effect.size_bytes is null))
         and effect.relation not like 'pg_catalog.%'  -- a few rows by their key
         and (
             (effect.action in ('update', 'delete', 'merge') and not effect.is_new)
@@ -184,3 +186,10 @@ update kinds set name = 'x';
 alter table orders add column state text;
 update pg_index set indisready = true where indexrelid = 'orders_pkey'::regclass;
 -- finds: nothing
+
+-- example: into a table that was emptied
+-- given: migration, in a transaction
+alter table orders add column state text;
+truncate archive;
+insert into archive select * from orders;
+-- finds: public.archive

@@ -144,3 +144,22 @@ values (
     1, 1, 'create index', 'public.country', 'table', 5, 'code', 'public.country_code', true, true, true, true, 16384
 );
 -- finds: nothing
+
+-- example: the table was emptied in the same transaction
+-- given: migration, in a transaction
+truncate orders;
+create index orders_state on orders (state);
+-- finds: nothing
+
+-- example: the table was emptied and filled again
+-- given: migration, in a transaction
+truncate orders;
+insert into orders select * from old_orders;
+create index orders_state on orders (state);
+-- finds: public.orders (state)
+
+-- example: the table was emptied in a transaction before
+-- given: migration
+truncate orders;
+create index orders_state on orders (state);
+-- finds: public.orders (state)

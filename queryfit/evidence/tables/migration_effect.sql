@@ -20,7 +20,7 @@ create table migration_effect (
     is_known boolean not null,                  -- the migrations before made it, or --against knows it
     is_new boolean not null,                    -- nobody else uses it yet: born in this file or transaction, or temporary
     is_present boolean not null,                -- false: what is dropped is not there, or what is made is there already
-    is_small boolean not null,                  -- by --against it is so small that no work on it takes time
+    is_small boolean not null,                  -- by --against it is so small that no work on it takes time; or truncated in the same transaction
     is_object_new boolean not null,             -- the column, constraint, type, function … itself is made in this file
     is_name_new boolean not null,               -- it is made in this file, or got its name there
     name_returns varchar,                       -- a name that is taken away is there again later in the same `transaction`, or in the same `file`; `swap`: what is renamed takes a name that the file took away before; null: none of these

@@ -89,6 +89,7 @@ def insert(context: Context, statement: InsertStmt) -> None:
     else:
         source = "values" if _is_of_rows_written_out(statement.selectStmt) else "select"
     context.effect("insert", relation, ROW_EXCLUSIVE, definition=source)
+    relation.emptied_in = None
     _behind_view(context, relation)
     if len(relation.children) == 1 and relation.kind == "partitioned table":  # of several, the rows decide
         lock_descendants(context, relation, statement.relation, ROW_EXCLUSIVE)
@@ -153,6 +154,7 @@ def merge(context: Context, statement: MergeStmt) -> None:
     _common_tables(context, statement.withClause)
     relation = context.relation(statement.relation)
     context.effect("merge", relation, ROW_EXCLUSIVE)
+    relation.emptied_in = None
     lock_descendants(context, relation, statement.relation, ROW_EXCLUSIVE)
 
 
@@ -165,6 +167,8 @@ def copy(context: Context, statement: CopyStmt) -> None:
     relation = context.relation(statement.relation)
     level = ROW_EXCLUSIVE if statement.is_from else ACCESS_SHARE
     context.effect("copy", relation, level, definition="from" if statement.is_from else "to")
+    if statement.is_from:
+        relation.emptied_in = None
 
 
 def select(context: Context, statement: SelectStmt) -> None:

@@ -117,6 +117,9 @@ def _owner(context: Context, relation: Relation, action: AlterTableCmd, statemen
     context.effect("set owner", relation, ACCESS_EXCLUSIVE, new_name=owner.rolename or None if owner else None)
 
 
+_SEQUENCES_FOLLOW = 15
+
+
 def _persistence(context: Context, relation: Relation, action: AlterTableCmd, statement: AlterTableStmt) -> None:
     del statement
     is_logged = action.subtype == "AT_SetLogged"
@@ -143,7 +146,7 @@ def _persistence(context: Context, relation: Relation, action: AlterTableCmd, st
     )
     if context.step.refusal is not None:
         return
-    if relation.persistence != wanted and relation.kind != "partitioned table":
+    if relation.persistence != wanted and relation.kind != "partitioned table" and context.version >= _SEQUENCES_FOLLOW:
         for sequence in context.database.owned_sequences(relation.name):
             context.effect("also lock", sequence, ACCESS_EXCLUSIVE)
             sequence.persistence = wanted  # type: ignore[assignment]
@@ -443,6 +446,9 @@ def truncate(context: Context, statement: TruncateStmt) -> None:  # noqa: C901, 
     for table in further:
         context.effect("truncate", table, ACCESS_EXCLUSIVE, is_lossy=True, is_cascade=True,
                        is_reversible=False, reason="it references a table of the list")  # fmt: skip
+    if context.transaction is not None and context.step.refusal is None and not context.step.is_conditional:
+        for table in all_of_them.values():
+            table.emptied_in = context.transaction
 
 
 def move_all(context: Context, statement: AlterTableMoveAllStmt) -> None:
