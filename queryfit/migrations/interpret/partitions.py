@@ -249,6 +249,9 @@ def _refuse_columns(context: Context, relation: Relation, partition: Relation) -
             context.refuse(f'child table is missing constraint "{constraint.name}"')
 
 
+_DETACH_CONCURRENTLY_SINCE = 14
+
+
 def _detach(context: Context, relation: Relation, action: AlterTableCmd, statement: AlterTableStmt) -> None:
     """DETACH PARTITION, CONCURRENTLY, or the FINALIZE of an interrupted one."""
     del statement
@@ -276,8 +279,7 @@ def _detach(context: Context, relation: Relation, action: AlterTableCmd, stateme
         is_concurrent=command.concurrent,
         is_default=relation.default_partition == partition.name,
     )
-    for table in (partition, *context.database.descendants(partition)):
-        context.effect("also lock", table, ACCESS_EXCLUSIVE)
+    _lock_detached(context, relation, partition)
     if relation.default_partition is not None and relation.default_partition != partition.name:
         default = context.database.relations.get(relation.default_partition)
         if default is not None:
@@ -317,6 +319,17 @@ def _keep_bound(context: Context, partition: Relation, relation: Relation) -> No
         partition.constraints,
     )  # fmt: skip
     context.database.constrain(partition, Constraint(name, "check", tuple(keys)))
+
+
+def _lock_detached(context: Context, relation: Relation, partition: Relation) -> None:
+    """Before 14 the partition itself was locked weakly, but its indexes as they leave those of the parent."""
+    is_strong = context.version >= _DETACH_CONCURRENTLY_SINCE or relation.default_partition == partition.name
+    for table in (partition, *context.database.descendants(partition)):
+        context.effect("also lock", table, ACCESS_EXCLUSIVE if is_strong else SHARE_UPDATE_EXCLUSIVE)
+    if not is_strong:
+        for index in context.database.indexes_of(partition):
+            if index.parent is not None:
+                indexes.on_index(context, index.name, "also lock", ACCESS_EXCLUSIVE)
 
 
 def detach_state(context: Context, partition: Relation, relation: Relation) -> None:
