@@ -86,7 +86,7 @@ def lint(files: Sequence[MigrationFile], settings: Settings, *, before: Database
     run = replay(files, version=settings.version, before=before, with_columns=with_columns)
     about_steps = [rule for rule in rules if _COMMENTS not in rule.reads]
     maker = _Maker(files, run, settings.version)
-    with loaded_session(evidence(files, run, settings.version)) as session:
+    with loaded_session(evidence(files, run, settings.version)) as session, session.together():
         found, not_checked = _found(session, maker, about_steps, settings)
     not_checked += _unseen(files)
     comments = _comments(files)

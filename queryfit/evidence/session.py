@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -47,6 +48,8 @@ class Session:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
+        self._watch = _Watch(connection)
+        self._is_bounded = False
 
     def __enter__(self) -> Self:
         return self
@@ -57,7 +60,18 @@ class Session:
         self.close()
 
     def close(self) -> None:
+        self._watch.end()
         self._connection.close()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Bound the memory of all queries inside as of one: setting it for each takes as long as a small query."""
+        with _memory_limit():
+            self._is_bounded = True
+            try:
+                yield
+            finally:
+                self._is_bounded = False
 
     def query(
         self, sql: str, parameters: Mapping[str, object] | None = None, *, time_limit_s: float = TIME_LIMIT_S
@@ -66,12 +80,13 @@ class Session:
 
         Raises QueryfitError for anything else, for SQL that fails, and for one that exceeds its time, memory or rows.
         """
-        check_is_one_select(self._connection, sql)
-        with _time_limit(self._connection, time_limit_s) as expired, _memory_limit():
+        statement = one_select(self._connection, sql)
+        bound = nullcontext() if self._is_bounded else _memory_limit()
+        with self._watch.limit(time_limit_s) as expired, bound:
             try:
                 self._connection.execute("begin transaction read only")
                 try:
-                    cursor = self._connection.execute(sql, dict(parameters) if parameters else None)
+                    cursor = self._connection.execute(statement, dict(parameters) if parameters else None)
                     description = cursor.description or []
                     rows = tuple(cursor.fetchmany(ROW_LIMIT + 1))
                 finally:
@@ -98,6 +113,8 @@ def _without_decimals(
     rows: tuple[tuple[Any, ...], ...], description: Sequence[tuple[Any, ...]]
 ) -> tuple[tuple[Any, ...], ...]:
     """Rows with floats for decimals: `sum(bigint) * 0.5` is one, and nobody after this cares for the difference."""
+    if not rows:
+        return rows
     places = {place for place, column in enumerate(description) if str(column[1]).startswith("DECIMAL")}
     if not places:
         return rows
@@ -107,21 +124,53 @@ def _without_decimals(
     )
 
 
-@contextmanager
-def _time_limit(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[threading.Event]:
-    expired = threading.Event()
+class _Watch:
+    """Interrupts a connection whose time is up: one thread for all of its queries, asleep between them."""
 
-    def stop() -> None:
-        expired.set()
-        connection.interrupt()
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self._changed = threading.Condition()
+        self._deadline: float | None = None  # of the query that runs, on the monotonic clock
+        self._wakes_at: float | None = None  # when the thread looks again; null: when it is told to
+        self._expired = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._is_over = False
 
-    timer = threading.Timer(seconds, stop)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield expired
-    finally:
-        timer.cancel()
+    @contextmanager
+    def limit(self, seconds: float) -> Iterator[threading.Event]:
+        """Interrupt what runs inside after so many seconds; the event says that it happened."""
+        expired = threading.Event()
+        with self._changed:
+            self._expired, self._deadline = expired, time.monotonic() + seconds
+            if self._wakes_at is None or self._deadline < self._wakes_at:
+                self._wakes_at = self._deadline
+                self._changed.notify()  # otherwise it wakes in time by itself, and looks at the deadline of then
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="time limit of queries", daemon=True)
+            self._thread.start()
+        try:
+            yield expired
+        finally:
+            with self._changed:
+                self._deadline = None
+
+    def end(self) -> None:
+        with self._changed:
+            self._is_over = True
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        with self._changed:
+            while not self._is_over:
+                now = time.monotonic()
+                if self._deadline is not None and self._deadline <= now:
+                    self._expired.set()
+                    self._connection.interrupt()
+                    self._deadline = None
+                self._wakes_at = self._deadline
+                self._changed.wait(None if self._deadline is None else self._deadline - now)
 
 
 @contextmanager
@@ -143,8 +192,8 @@ def _memory_limit() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
-def check_is_one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
-    """Raise QueryfitError unless `sql` is exactly one statement of type SELECT."""
+def one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statement:
+    """The statement of a text that is exactly one, of type SELECT. Raises QueryfitError for any other."""
     try:
         statements = connection.extract_statements(sql)
     except duckdb.Error as error:
@@ -154,6 +203,7 @@ def check_is_one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None
     kind = statements[0].type
     if kind != duckdb.StatementType.SELECT:
         raise QueryfitError(f"expected one SELECT, found {str(kind).rpartition('.')[2]}")
+    return statements[0]
 
 
 def open_session(capture: Capture) -> Session:
@@ -237,7 +287,8 @@ def example_session(inserts: str) -> Session:
     def fill(raw: duckdb.DuckDBPyConnection) -> None:
         # an INSERT can read files as well: the session is locked down before a stranger's example runs
         _lock_down(raw)
-        with _time_limit(raw, TIME_LIMIT_S), _memory_limit():
+        watch = _Watch(raw)
+        with watch.limit(TIME_LIMIT_S), _memory_limit():
             try:
                 for statement in raw.extract_statements(inserts):
                     if statement.type != duckdb.StatementType.INSERT:
@@ -249,6 +300,8 @@ def example_session(inserts: str) -> Session:
                 raise QueryfitError(_first_lines(error)) from None
             except MemoryError:
                 raise QueryfitError("the example ran out of memory") from None
+            finally:
+                watch.end()
 
     return _build({name: with_neutral_values(table) for name, table in tables().items()}, load=fill)
 
