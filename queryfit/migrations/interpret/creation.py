@@ -165,6 +165,7 @@ def _define_column(
         if column.default is not None or found.is_written:
             existing.default, existing.default_expression = column.default, column.default_expression
         existing.is_own = existing.is_inherited
+        existing.identity = column.identity or existing.identity
         existing.generated = column.generated or existing.generated
     else:
         relation.columns[column.name] = column
@@ -206,13 +207,15 @@ _ORDER = {"CONSTR_CHECK": 1, "CONSTR_NOTNULL": 2, "CONSTR_PRIMARY": 3, "CONSTR_U
 
 
 def _copy(column: Column, *, is_inherited: bool) -> Column:
+    """A column as another table takes it over; the numbers of an identity stay with its own table."""
+    is_numbered = bool(column.identity)
     return Column(
         column.name,
         column.type,
         column.is_not_null,
         column.is_not_null_validated,
-        column.default,
-        column.default_expression,
+        None if is_numbered else column.default,
+        ddl.NOTHING if is_numbered else column.default_expression,
         "",
         column.generated,
         column.generation_expression,
@@ -235,6 +238,7 @@ def _inherit(relation: Relation, parent: Relation) -> None:
             existing = relation.columns[column.name] = _copy(column, is_inherited=True)
             if relation.is_partition:
                 existing.identity = column.identity  # a partition draws from the sequence of its parent
+                existing.default = column.default
         elif column.is_not_null:
             existing.is_not_null = True
 
@@ -294,7 +298,7 @@ def _like_columns(context: Context, relation: Relation, source: Relation, option
         elif made.generated:
             made.default, made.default_expression = column.default, column.default_expression
         if options & _IDENTITY and column.identity:
-            made.identity = column.identity
+            made.identity, made.default = column.identity, column.default
             column_definitions.put_sequence(context, relation, column.name)
         relation.columns[column.name] = made
 

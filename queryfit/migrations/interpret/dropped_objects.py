@@ -26,7 +26,9 @@ def drop_types(context: Context, statement: DropStmt) -> None:
         name = Name(found.schema or context.qualify(names(written.names)).schema, found.name)
         kind = "domain" if name in database.domains else "enum" if name in database.enums else "type"
         is_there = kind != "type" or name in database.types
-        is_missing = not is_there and (database.is_complete or name in database.gone)
+        is_missing = not is_there and (
+            database.is_complete or name in database.gone or context.expects_absence(missing_ok=statement.missing_ok)
+        )
         context.thing("drop type", name.text, "domain" if is_domain else kind, is_breaking=not is_missing,
                       is_cascade=is_cascade, is_present=not is_missing, is_known=is_there)  # fmt: skip
         if is_missing and not statement.missing_ok:
@@ -95,7 +97,15 @@ def drop_schemas(context: Context, statement: DropStmt) -> None:
         schema = entry.text
         is_there = schema in database.schemas
         inside = {name: relation for name, relation in database.relations.items() if name.schema == schema}
-        is_missing = not is_there and not inside and (database.is_complete or Name(schema, "") in database.gone)
+        is_missing = (
+            not is_there
+            and not inside
+            and (
+                database.is_complete
+                or Name(schema, "") in database.gone
+                or context.expects_absence(missing_ok=statement.missing_ok)
+            )
+        )
         tables = [relation for relation in inside.values() if relation.kind in {"table", "partitioned table"}]
         context.thing(
             "drop schema",
@@ -139,7 +149,12 @@ def drop_function(context: Context, statement: DropStmt, entry: Node) -> None:
     overloads = database.functions.get(name, [])
     arguments = None if written.args_unspecified else [context.type_of(part.TypeName) for part in written.objargs]
     matching = [function for function in overloads if arguments is None or _takes(function, arguments)]
-    is_missing = not matching and (database.is_complete or (name in database.gone and not overloads))
+    is_aggregate = statement.removeType == "OBJECT_AGGREGATE"  # which are not kept
+    is_missing = (
+        not overloads
+        and not is_aggregate
+        and (database.is_complete or name in database.gone or context.expects_absence(missing_ok=statement.missing_ok))
+    )
     context.thing(
         "drop function",
         name.text,
@@ -174,7 +189,9 @@ def _takes(function: Function, arguments: Sequence[Type | None]) -> bool:
 
 def drop_extension(context: Context, statement: DropStmt, name: str) -> None:
     database = context.database
-    is_missing = name not in database.extensions and database.is_complete
+    is_missing = name not in database.extensions and (
+        database.is_complete or context.expects_absence(missing_ok=statement.missing_ok)
+    )
     context.thing(
         "drop extension",
         quote_identifier(name),

@@ -45,7 +45,7 @@ def define(
 ) -> Index:
     """Put an index into the model, under a name that PostgreSQL would make up where it has none.
 
-    `labels` are the names of its columns for that, by default those of `columns` and `included`.
+    `labels` are the names of its columns for that, with the included ones; by default those of both.
     """
     database = context.database
     schema = relation.name.schema
@@ -53,10 +53,7 @@ def define(
         place = Name(schema, naming.clip(name.encode()) if len(name) > naming.NAME_BYTES else name)
     else:
         table = relation.name.name
-        if constraint == "primary key":
-            second = ""
-        else:
-            second = naming.joined([*(labels or [column or "expr" for column in columns]), *included])
+        second = "" if constraint == "primary key" else naming.joined(labels or numbered(columns, (), included))
         place = naming.relation_name(
             database, schema, table, second, _LABELS[constraint], is_constraint=constraint is not None
         )
@@ -174,12 +171,20 @@ def _without_places(node: Any) -> Any:
 
 
 def labels(index: Index) -> list[str]:
-    remaining = list(index.expressions)
+    """What the index's columns are called in a made-up name."""
+    return numbered(index.columns, index.expressions, index.included)
+
+
+def numbered(columns: Sequence[str | None], expressions: Sequence[Raw], included: Sequence[str]) -> list[str]:
+    """Names of keys, of expressions and of included columns; what comes twice is numbered."""
+    if not expressions and None not in columns and len({*columns, *included}) == len(columns) + len(included):
+        return [*(column for column in columns if column is not None), *included]
+    remaining = list(expressions)
     elements = [
         IndexElem(name=column) if column is not None else IndexElem(expr=remaining.pop(0) if remaining else NOTHING)
-        for column in index.columns
+        for column in columns
     ]
-    return naming.index_columns(elements)
+    return naming.index_columns([*elements, *(IndexElem(name=column) for column in included)])
 
 
 _PLAIN = frozenset({"", "SORTBY_DEFAULT", "SORTBY_ASC", "SORTBY_NULLS_DEFAULT", "SORTBY_NULLS_LAST"})
@@ -230,7 +235,7 @@ def create(context: Context, statement: IndexStmt) -> None:
         relation,
         name=statement.idxname,
         columns=columns,
-        labels=naming.index_columns(elements),
+        labels=naming.index_columns([*elements, *(IndexElem(name=column) for column in included)]),
         expressions=tuple(element.expr for element in elements if not element.name),
         included=included,
         predicate=statement.whereClause,
@@ -324,6 +329,9 @@ _IN_BLOCK = {
 }
 
 
+_REINDEX_OF_PARTITIONS_SINCE = 14
+
+
 def reindex(context: Context, statement: ReindexStmt) -> None:  # noqa: C901, PLR0912 -- one form after the other
     """REINDEX: of an index, a table, a schema, or everything."""
     database = context.database
@@ -356,6 +364,9 @@ def reindex(context: Context, statement: ReindexStmt) -> None:  # noqa: C901, PL
         relation = context.relation(statement.relation)
         if relation.kind == "partitioned table":
             command = "REINDEX TABLE"
+            if context.version < _REINDEX_OF_PARTITIONS_SINCE:
+                context.effect("reindex", relation, level, is_concurrent=is_concurrent)
+                return  # it warns, and does nothing
         pairs = [(relation, None), *((child, None) for child in database.descendants(relation) if command)]
     if is_concurrent:
         context.step.is_concurrent = True

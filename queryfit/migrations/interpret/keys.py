@@ -59,7 +59,9 @@ def add_key(context: Context, relation: Relation, written: Written) -> None:
         relation,
         name=name,
         columns=keys,
-        labels=naming.index_columns(elements) if elements else None,
+        labels=naming.index_columns([*elements, *(IndexElem(name=column) for column in included)])
+        if elements
+        else None,
         expressions=tuple(element.expr for element in elements if not element.name),
         included=included,
         predicate=constraint.where_clause,
