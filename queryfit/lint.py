@@ -21,7 +21,7 @@ from queryfit.findings import Finding, NotChecked, Report, identity
 from queryfit.migrations.files import MigrationFile
 from queryfit.migrations.model import Database
 from queryfit.migrations.places import end_of
-from queryfit.migrations.replay import NEWEST, Run, replay
+from queryfit.migrations.replay import NEWEST, OLDEST, Run, replay
 from queryfit.migrations.stake import stake
 from queryfit.migrations.steps import Effect, Step
 from queryfit.ruleset import Rule, load_rules, rule_files, run_rule
@@ -48,8 +48,18 @@ class Settings:
     config: Config = field(default_factory=Config)
     rule_folders: tuple[Path, ...] = ()
     baseline_ids: frozenset[str] = frozenset()
-    version: int = NEWEST
+    version: int | None = None  # PostgreSQL's major version; null: not known
     with_style: bool = False
+
+    @property
+    def judged_for(self) -> int:
+        """The version that migrations are judged for: the newest where nobody says."""
+        return self.version or NEWEST
+
+    @property
+    def mended_for(self) -> int:
+        """The version that repairs are written for: where nobody says, one that all newer ones understand."""
+        return self.version or OLDEST
 
     def rules(self) -> tuple[Rule, ...]:
         """The rules about migrations: those that come with queryfit and the person's own. Raises QueryfitError."""
@@ -83,10 +93,10 @@ def lint(files: Sequence[MigrationFile], settings: Settings, *, before: Database
     rules = settings.rules()
     _check_settings(settings.config, rules)
     with_columns = any(_EACH_COLUMN in rule.select for rule in rules)
-    run = replay(files, version=settings.version, before=before, with_columns=with_columns)
+    run = replay(files, version=settings.judged_for, before=before, with_columns=with_columns)
     about_steps = [rule for rule in rules if _COMMENTS not in rule.reads]
-    maker = _Maker(files, run, settings.version)
-    with loaded_session(evidence(files, run, settings.version)) as session, session.together():
+    maker = _Maker(files, run, settings.mended_for)
+    with loaded_session(evidence(files, run, settings.judged_for)) as session, session.together():
         found, not_checked = _found(session, maker, about_steps, settings)
     not_checked += _unseen(files)
     comments = _comments(files)

@@ -209,7 +209,7 @@ def command(
     settings = Settings(
         config=config,
         baseline_ids=known_ids(baseline or config.baseline),
-        version=version or before.version or config.lint.version or NEWEST,
+        version=version or before.version or config.lint.version,
         with_style=with_style or config.lint.with_style or fail_from == "info",
     )
     look = options.look(output=output, width=width)
@@ -225,7 +225,7 @@ def command(
     linted = lint(linted_files, settings, before=before.database)
     report, comparison = linted.report, None
     if tracing.is_asked:
-        report, comparison = _traced(context, linted, _in_order(files, linted_files), tracing, settings.version)
+        report, comparison = _traced(context, linted, _in_order(files, linted_files), tracing, settings.judged_for)
     if write_baseline is not None:
         record(write_baseline, report)
     is_verbose = context.ensure_object(Run).is_verbose
@@ -343,7 +343,7 @@ def _mend(before: _Before, settings: Settings) -> Outcome:
     return mend(
         before.files,
         lambda candidate: judged(lint(candidate, settings, before=before.database)),
-        version=settings.version,
+        version=settings.mended_for,
     )
 
 
