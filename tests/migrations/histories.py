@@ -8,8 +8,8 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +18,11 @@ import psycopg
 from queryfit.migrations.files import MigrationFile
 from queryfit.migrations.model import Database, Relation
 from queryfit.migrations.replay import Run, replay
+from queryfit.migrations.steps import Effect, Step
+from queryfit.migrations.trace.agree import Disagreement, agree
+from queryfit.migrations.trace.filler import fill
 from queryfit.migrations.trace.host import Host
-from queryfit.migrations.trace.observed import Failure
+from queryfit.migrations.trace.observed import Failure, Observed
 from queryfit.migrations.trace.run import Tracer
 from queryfit.migrations.type_names import type_text
 
@@ -181,6 +184,13 @@ def _tables(part: str, fact: tuple[Any, ...]) -> set[str]:
     return {str(fact[0])}
 
 
+def _tracer(place: Host, limit_s: float) -> Tracer:
+    return Tracer(
+        place.connect, watch=place.watch, deadline=time.monotonic() + limit_s, remedy=place.remedy,
+        has_room=place.has_room,
+    )  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """A history: the model's run, the server's, and how they agree."""
@@ -199,11 +209,7 @@ def tell(files: Sequence[MigrationFile], place: Host, *, limit_s: float = 600.0)
     """Replay files of one group through the model, and for real on an empty database."""
     run = replay(files, version=place.version)
     failures: list[tuple[str, Failure]] = []
-    tracer = Tracer(
-        place.connect, watch=place.watch, deadline=time.monotonic() + limit_s, remedy=place.remedy,
-        has_room=place.has_room,
-    )  # fmt: skip
-    with contextlib.closing(tracer):
+    with contextlib.closing(_tracer(place, limit_s)) as tracer:
         for file in files:
             failures += [(file.name, failure) for failure in tracer.replay(file)]
     with contextlib.closing(place.watch()) as connection:
@@ -212,3 +218,58 @@ def tell(files: Sequence[MigrationFile], place: Host, *, limit_s: float = 600.0)
     has_unseen = any(step.unseen or step.unfollowed for step in run.steps)
     agreement = compare(of_model(database), real, failures=[failure for _, failure in failures], has_unseen=has_unseen)
     return Told(run, tuple(failures), agreement)
+
+
+_EMPTY = """do $$ declare name text; begin
+    for name in select format('%I.%I', schemaname, tablename) from pg_tables
+        where schemaname not in ('pg_catalog', 'information_schema')
+    loop execute 'truncate ' || name || ' cascade'; end loop;
+end $$"""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A statement of a history as it ran on tables with rows, and on what the model differs."""
+
+    file: str
+    steps: Sequence[Step]  # of the model: the statement, and those nested in it
+    observed: Observed
+    disagreements: Sequence[Disagreement]
+
+
+def observe(files: Sequence[MigrationFile], place: Host, *, limit_s: float = 900.0) -> Iterator[Compared]:
+    """Run each file as its runner does, on tables with rows, and compare what each statement does with the model.
+
+    A file that made-up rows stop runs once more on empty tables, and one that fails there too past its errors.
+    """
+    run = replay(files, version=place.version)
+    steps: dict[int, list[Step]] = defaultdict(list)
+    effects: dict[int, list[Effect]] = defaultdict(list)
+    for step in run.steps:
+        steps[step.file].append(step)
+    for effect in run.effects:
+        effects[effect.step].append(effect)
+    with contextlib.closing(_tracer(place, limit_s)) as tracer:
+        for number, file in enumerate(files):
+            if file.name == "prelude":
+                tracer.replay(file)
+                continue
+            for seen in _observed(tracer, number, file):
+                own = [step for step in steps[number] if seen.start <= step.start < max(seen.end, seen.start + 1)]
+                if seen.is_run and own:
+                    all_of_it = [effect for step in own for effect in effects[step.number]]
+                    yield Compared(file.name, own, seen, agree(own, all_of_it, seen))
+
+
+def _observed(tracer: Tracer, number: int, file: MigrationFile) -> list[Observed]:
+    with contextlib.closing(tracer.session()) as session:
+        fill(session)
+    first = list(tracer.observe(number, file))
+    if not any(one.error for one in first):
+        return first
+    with contextlib.closing(tracer.session()) as session:
+        session.run(_EMPTY)
+    second = list(tracer.observe(number, file))
+    if any(one.error for one in second):
+        tracer.replay(file)
+    return [one if one.is_run and not one.error else other for one, other in zip(first, second, strict=True)]

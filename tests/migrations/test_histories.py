@@ -15,6 +15,7 @@ import pytest
 from queryfit.migrations.files import MigrationFile, find_files
 from queryfit.migrations.model import Database, Name
 from queryfit.migrations.replay import replay
+from queryfit.migrations.trace.agree import Disagreement
 from queryfit.migrations.trace.host import embedded_host
 from queryfit.migrations.trace.observed import Failure
 from tests.migrations import histories
@@ -27,6 +28,12 @@ PRELUDES = {
     "diesel": """
         create table __diesel_schema_migrations (
             version varchar(50) primary key, run_on timestamp not null default now()
+        );
+    """,
+    "sqlx": """
+        create table _sqlx_migrations (
+            version bigint primary key, description text not null, installed_on timestamptz not null default now(),
+            success boolean not null, checksum bytea not null, execution_time bigint not null
         );
     """,
     "supabase": """
@@ -256,6 +263,41 @@ def test_after_a_real_history_the_model_has_what_the_server_has(repository: Path
         print("\n".join(_report(repository.name, name, files, one)))
     assert not [line for _, one in told.values() for line in one.agreement.differences]
     assert not [failure for _, one in told.values() for name, failure in one.failures if name == "prelude"]
+
+
+def test_each_statement_of_our_own_history_does_what_the_model_says(own: list[MigrationFile]) -> None:
+    with embedded_host(60) as place:
+        found = list(histories.observe(own, place))
+    assert [(one.observed.text, one.observed.error) for one in found if one.observed.error] == []
+    assert [(one.observed.text, one.disagreements) for one in found if one.disagreements] == []
+    work = [one.observed for one in found if one.observed.rewritten or one.observed.scanned or one.observed.built]
+    assert len(work) > 3  # statements that find rows
+
+
+@pytest.mark.skipif(not _repositories(), reason="QUERYFIT_TEST_HISTORIES names no folder of repositories")
+@pytest.mark.parametrize("repository", _repositories(), ids=lambda path: path.name)
+def test_each_statement_of_a_real_history_does_what_the_model_says(repository: Path) -> None:
+    wrong: list[str] = []
+    for files in _groups(repository):
+        count = 0
+        with embedded_host(60) as place:
+            for one in histories.observe(_with_prelude(repository, files), place):
+                count += 1
+                about = f"{one.file}:{one.steps[0].line}"
+                wrong += [f"{about}: {point}" for point in one.disagreements if not _is_of_the_rows(one, point)]
+                if one.observed.error:
+                    print(f"{about}: refused: {one.observed.error.message}")
+        print(f"{repository.name}: {count} statements compared, {files[0].runner}")
+    assert wrong == []
+
+
+def _is_of_the_rows(one: histories.Compared, point: Disagreement) -> bool:
+    """What the rows or the server decide: triggers of rows, cascades, queries in blocks, what is not there."""
+    if point.kind == "refusal":
+        return one.observed.error is not None
+    if point.kind == "lock":
+        return {point.model, point.observed.partition(",")[0]} <= {"none", "ACCESS SHARE", "ROW SHARE", "ROW EXCLUSIVE"}
+    return len(one.steps) > 1 or one.steps[0].kind == "DoStmt"
 
 
 def _report(repository: str, name: str, files: Sequence[MigrationFile], told: histories.Told) -> Iterator[str]:
