@@ -109,7 +109,7 @@ def server(request: pytest.FixtureRequest, cluster_of: Callable[[int], Cluster])
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Kathmandu"])
-def test_every_pair_of_types_costs_what_it_costs_the_server(server: tuple[int, Any], zone: str) -> None:
+def test_a_pair_of_types_costs_what_it_costs_the_server(server: tuple[int, Any], zone: str) -> None:
     version, connection = server
     connection.execute(f"set local timezone = '{zone}'")
     connection.execute("savepoint pair")
@@ -117,8 +117,8 @@ def test_every_pair_of_types_costs_what_it_costs_the_server(server: tuple[int, A
     pairs = [(before, after) for before in TYPES for after in TYPES]
     if zone != "UTC":
         pairs = [pair for pair in pairs if pair[0].startswith("time") and pair[1].startswith("time")]
-    elif version != max(available()):
-        pairs = pairs[version % 5 :: 5]  # the rules hardly differ: each version takes its share
+    else:  # each version takes its share: the rules hardly differ between them
+        pairs = pairs[version % 3 :: 3]
     wrong = []
     for number, (before, after) in enumerate(pairs):
         for using in ("", f"using c::{after}") if number % 5 == 0 else ("",):
