@@ -22,8 +22,13 @@ def announce(context: Context, relation: Relation, parent: Relation, bound: Part
     _lock_referencing(context, parent, relation)
 
 
+_REFERENCING_SINCE = 15
+
+
 def _lock_referencing(context: Context, parent: Relation, partition: Relation) -> None:
     """Tables whose foreign keys point at the parent get to know of the new partition."""
+    if context.version < _REFERENCING_SINCE:
+        return
     for above in (parent, *ancestors(context, parent)):
         for other, _ in context.database.referencing(above.name):
             context.effect("also lock", other, SHARE_ROW_EXCLUSIVE, other_relation=partition.text)
