@@ -101,6 +101,7 @@ class Index(Struct):
     tablespace: str = ""
     is_in_default_order: bool = True  # no key is descending, nor has nulls first
     born: Born = BEFORE
+    number: int = 0  # by age
 
 
 class Policy(Struct):
@@ -252,6 +253,7 @@ class Database(Struct):
     dependents: dict[Name, set[Name]] = field(default_factory=dict)
     constraint_places: dict[Name, set[Name]] = field(default_factory=dict)
     trigger_places: dict[Name, set[tuple[Name, str]]] = field(default_factory=dict)  # function → tables with triggers
+    indexes_made: int = 0
     statistics: dict[Name, Name] = field(default_factory=dict)  # extended statistics → their table
     temporary: dict[Name, bool] = field(default_factory=dict)  # temporary tables → they go when the transaction ends
 
@@ -284,6 +286,8 @@ class Database(Struct):
         relation = self.relations.get(index.relation)
         if relation is None:
             return
+        self.indexes_made += 1
+        index.number = self.indexes_made
         self.indexes[index.name] = index
         self.gone.discard(index.name)
         relation.indexes.add(index.name)

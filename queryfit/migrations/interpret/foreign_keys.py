@@ -221,7 +221,4 @@ def _key(context: Context, relation: Relation, columns: Sequence[str], *, is_pri
         and index.predicate is ddl.NOTHING
         and set(index.columns) == wanted
     ]
-    if len(found) > 1:  # the oldest, and all are held in the order in which they were made
-        names = {index.name for index in found}
-        return next(name for name in context.database.indexes if name in names)
-    return found[0].name if found else None
+    return min(found, key=lambda index: index.number).name if found else None
