@@ -1,7 +1,7 @@
 """The schema as migrations make it: what exists before a statement, as far as it is known.
 
 Objects are mutable: interpreting a statement changes them. Names are unquoted here; `text` is a name as SQL needs it.
-A relation that a statement names and no earlier one made is *unknown*: it is taken for a table that is there and in use.
+A relation that a statement names and no earlier one made is *unknown*: it is taken for a table that is there, in use.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any, Literal, NamedTuple, get_origin
 from msgspec import Raw, Struct, field
 from msgspec.structs import fields
 
-from queryfit.sql.names import qualified
 from queryfit.sql.ddl import NOTHING, PartitionBoundSpec
+from queryfit.sql.names import qualified
 
 
 class Name(NamedTuple):
@@ -228,8 +228,8 @@ class Function(Struct):
 class Database(Struct):
     """Everything that is known to exist. `is_complete`: what is not here does not exist.
 
-    Relations come in by `put`, go by `forget` and change their names by `move`: these keep the maps that say who depends
-    on whom. A constraint comes in by `constrain`.
+    Relations come in by `put`, go by `forget` and change their names by `move`: these keep the maps that say who
+    depends on whom. A constraint comes in by `constrain`.
     """
 
     relations: dict[Name, Relation] = field(default_factory=dict)
@@ -321,7 +321,7 @@ class Database(Struct):
         return relation
 
     def move(self, relation: Relation, new: Name) -> None:
-        """Give a relation another name or schema, wherever it is named; its indexes and sequences stay where they are."""
+        """Give a relation another name or schema, wherever it is named; its indexes and sequences stay as they are."""
         old = relation.name
         affected = [self.relations[name] for name in self.dependents.get(old, ()) if name in self.relations]
         self.relations.pop(old, None)
@@ -340,6 +340,10 @@ class Database(Struct):
         for child in relation.children:
             if (below := self.relations.get(child)) is not None:
                 below.parents = tuple(new if parent == old else parent for parent in below.parents)
+        self._follow(affected, old, new)
+
+    def _follow(self, affected: list[Relation], old: Name, new: Name) -> None:
+        """What depends on a relation names it by its new name."""
         for other in affected:
             for constraint in other.constraints.values():
                 if constraint.referenced == old:
@@ -451,9 +455,10 @@ class Database(Struct):
         found = []
         for place in sorted(self.dependents.get(name, ())):
             relation = self.relations.get(place)
-            if relation is not None and relation.owned_by is not None and relation.owned_by[0] == name:
-                if column is None or relation.owned_by[1] == column:
-                    found.append(relation)
+            if relation is None or relation.owned_by is None or relation.owned_by[0] != name:
+                continue
+            if column is None or relation.owned_by[1] == column:
+                found.append(relation)
         return found
 
 
