@@ -96,6 +96,7 @@ def _add_below(context: Context, relation: Relation, children: list[Relation], f
             is_rewrite: bool | None = False
             is_scan = has_names and not own.is_not_null and has_rows(child)
             reason = None
+            own.is_own = own.is_own or not own.is_inherited
             own.is_inherited = True
             if not own.is_not_null:
                 marked.add(child.name)
@@ -104,8 +105,8 @@ def _add_below(context: Context, relation: Relation, children: list[Relation], f
             marked.add(child.name)
             is_rewrite, is_scan, reason = _work(child, found)
             own = child.columns[column.name] = _copied(column)
-        if column.is_not_null:
-            constraints.mark_not_null(context, child, own)
+        if has_names or (column.is_not_null and child.name in reached):
+            constraints.mark_not_null(context, child, own, is_local=False)
         context.effect(
             "also lock",
             child,
@@ -231,6 +232,8 @@ def _refuse(  # noqa: C901 -- a list of refusals
         context.refuse("identity column type must be smallint, integer, or bigint")
     elif found.word == "identity" and children and (relation.kind != "partitioned table" or context.version < 17):  # noqa: PLR2004 -- the version that allows it
         context.refuse("cannot recursively add identity column to table that has child tables")
+    elif found.column.generated and not context.step.refusal and _reads_missing(relation, found.column):
+        context.refuse(f'column of the expression of "{name}" does not exist')
     elif found.column.generated and _reads_generated(relation, found.column):
         context.refuse("cannot use generated column in column generation expression")
     elif (
@@ -239,6 +242,14 @@ def _refuse(  # noqa: C901 -- a list of refusals
         context.refuse(f'cannot alter table "{table}" because a column of another table uses its row type')
     elif found.column.generated == "v" and context.version < 18:  # noqa: PLR2004 -- the version that brings them
         context.refuse("virtual generated columns need PostgreSQL 18")
+
+
+def _reads_missing(relation: Relation, column: Column) -> bool:
+    """A generated column is computed from a column that the table surely does not have."""
+    return relation.are_columns_known and any(
+        name not in relation.columns and name not in SYSTEM_COLUMNS and name not in {column.name, relation.name.name}
+        for name in naming.columns_of(column.generation_expression)
+    )
 
 
 def _reads_generated(relation: Relation, column: Column) -> bool:

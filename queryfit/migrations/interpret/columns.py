@@ -56,11 +56,12 @@ def drop_column(  # noqa: C901 -- one thing after the other
     _refuse_drop(context, relation, name, column, is_cascade=is_cascade, alone=is_only(statement))
     if context.step.refusal is not None:
         return
-    for other, key, is_child in list(foreign_keys(context.database, relation, name)):
-        if other is not relation:
-            context.effect("also lock", other, ACCESS_EXCLUSIVE, object_name=key.name)
-        if is_child:
-            constraints.drop_state(context, other, key)
+    for table in (relation, *below(context, relation, statement)):
+        for other, key, is_child in list(foreign_keys(context.database, table, name)):
+            if other is not table:
+                context.effect("also lock", other, ACCESS_EXCLUSIVE, object_name=key.name)
+            if is_child:
+                constraints.drop_state(context, other, key)
     lock_sequences(context, relation, name, ACCESS_EXCLUSIVE)
     children = below(context, relation, statement)
     for table in (relation, *children):
@@ -120,7 +121,7 @@ def _holder(context: Context, relation: Relation, name: str) -> str | None:
     if held is not None:
         return f"{held[0]} {held[1]}"
     for other, key in context.database.referencing(relation.name):
-        if name in key.referenced_columns and other is not relation:
+        if name in key.referenced_columns and (other is not relation or name not in key.columns):
             return f"foreign key {key.name} of {other.text}"
     return None
 
@@ -248,7 +249,7 @@ def set_not_null(context: Context, relation: Relation, action: AlterTableCmd, st
         is_scan, reason = _null_scan(child, name)
         context.effect("also lock", child, ACCESS_EXCLUSIVE, column_name=name, is_scan=is_scan,
                        reason=reason if is_scan else None)  # fmt: skip
-        _mark(context, child, name)
+        _mark(context, child, name, is_inherited=True)
 
 
 def _is_set(relation: Relation, name: str) -> bool:
@@ -268,13 +269,13 @@ def _null_scan(relation: Relation, name: str) -> tuple[bool, str | None]:
     return True, "every row is checked"
 
 
-def _mark(context: Context, relation: Relation, name: str) -> None:
+def _mark(context: Context, relation: Relation, name: str, *, is_inherited: bool = False) -> None:
     column = relation.columns.get(name)
     if column is None:
         if relation.are_columns_known:
             return
         column = relation.columns[name] = Column(name, None, default="unknown")
-    constraints.mark_not_null(context, relation, column)
+    constraints.mark_not_null(context, relation, column, is_local=not is_inherited)
     if not column.is_not_null_validated:
         column.is_not_null_validated = True
         constraint = constraints.not_null_of(relation, name)

@@ -68,6 +68,7 @@ def mark_not_null(
     *,
     is_validated: bool = True,
     is_no_inherit: bool = False,
+    is_local: bool = True,
 ) -> None:
     """A column becomes NOT NULL; from 18 on by a constraint of its own."""
     if context.version >= NOT_NULLS_ARE_CONSTRAINTS and not has_not_null(relation, column.name):
@@ -83,7 +84,14 @@ def mark_not_null(
             )
         context.database.constrain(
             relation,
-            Constraint(name, "not null", (column.name,), is_validated=is_validated, is_no_inherit=is_no_inherit),
+            Constraint(
+                name,
+                "not null",
+                (column.name,),
+                is_validated=is_validated,
+                is_no_inherit=is_no_inherit,
+                is_local=is_local,
+            ),
         )
     column.is_not_null_validated = is_validated if not column.is_not_null else column.is_not_null_validated
     column.is_not_null = True
