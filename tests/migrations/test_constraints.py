@@ -51,6 +51,10 @@ CHECKS = [
     "alter table par drop constraint pck",
     "alter table only par drop constraint pck",
     "alter table ch drop constraint pck",
+    "create table k (constraint pck check (a > 0)) inherits (par); alter table par drop constraint pck",
+    "create table k (constraint pck check (a > 1)) inherits (par)",
+    "alter table ch add constraint pck check (a > 0); alter table par drop constraint pck",
+    "alter table ch add constraint pck check (a > 1)",
 ]
 KEYS = [
     "alter table t add constraint x unique (b)",

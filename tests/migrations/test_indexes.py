@@ -38,6 +38,9 @@ CASES = [
     'create index on t ((b::int), (coalesce(a, 1)), (case when a > 1 then 1 end), (a::text collate "C"))',
     "create index on t (extract(year from c))",
     "create index on t (b) include (a)",
+    "create index on t (a, b) include (a, c)",
+    "create unique index on t (a); drop index t_u; alter table r drop constraint r_a_fkey",
+    "create index on only pt2 (v); create index on pt (v)",
     "create index t_a on t (b)",
     "create index if not exists t_a on t (b)",
     "create unique index q on t (b) include (a) where a > 3",
@@ -84,8 +87,10 @@ CASES = [
     "create index on par (id)",
     "alter index pti attach partition pt1i",
     "alter index pti attach partition t_a",
-    "alter index pti attach partition pt1i; create index i2 on pt2 (id); alter index pti attach partition i2; "
-    "create index i3 on ptd (id); alter index pti attach partition i3",
+    (
+        "alter index pti attach partition pt1i; create index i2 on pt2 (id); alter index pti attach partition i2; "
+        "create index i3 on ptd (id); alter index pti attach partition i3"
+    ),
     "create table pt3 partition of pt for values in (3)",
     "alter table pt add primary key (id, k)",
 ]
