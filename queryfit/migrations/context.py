@@ -104,6 +104,23 @@ class Context(Struct):
             self.database.put(found)
         return found
 
+    def is_absent(self, name: Name, *, missing_ok: bool) -> bool:
+        """Nothing has that name: for sure, or because nobody made it and the statement itself expects that.
+
+        Without IF EXISTS what no migration made is taken to be there. With it, where earlier files made tables, it is
+        taken not to be: `drop table if exists staging` before `create table staging` is how scripts begin.
+        """
+        database = self.database
+        if database.exists(name):
+            return False
+        return database.is_complete or name in database.gone or self.expects_absence(missing_ok=missing_ok)
+
+    def expects_absence(self, *, missing_ok: bool) -> bool:
+        """IF EXISTS, after files that made tables."""
+        return missing_ok and any(
+            relation.is_known and relation.born.file < self.file for relation in self.database.relations.values()
+        )
+
     @property
     def born(self) -> Born:
         """The birth mark of what this statement makes."""

@@ -210,7 +210,7 @@ def _walk(
             for entry in entries:
                 name = entry.name
                 if name[-4:].lower() == ".sql" and not name.startswith("."):
-                    if entry.is_file():
+                    if _is_file(entry.path):  # not entry.is_file(): a link in a circle is an error there
                         yield prefix + name
                     continue
                 if name == "metadata.toml" or name.endswith(".conf"):

@@ -84,6 +84,8 @@ class _Block(Struct):
     rollbacks: frozenset[int]
     before: tuple[Database | None, Settings] = field(default_factory=lambda: (None, Settings()))
     savepoints: list[tuple[str, Database | None, Settings, Settings | None]] = field(default_factory=list)
+    begun: int = 0  # how many effects there were when it began
+    saved: list[int] = field(default_factory=list)  # likewise at each savepoint
 
 
 class _Replayer:
@@ -169,6 +171,16 @@ class _Replayer:
         context.after_commit = context.settings
         block.before = (self._kept(context, block, number), context.settings)
         block.savepoints.clear()
+        block.saved.clear()
+        block.begun = len(self._run.effects)
+
+    def _undo(self, since: int) -> None:
+        """What is rolled back held its locks and did its work, and has no other consequences."""
+        for effect in self._run.effects[since:]:
+            is_work = effect.is_rewrite or effect.is_scan or effect.is_index_build or effect.is_index_rebuild
+            if effect.is_breaking or effect.is_lossy:
+                effect.is_breaking = effect.is_lossy = False
+                effect.is_present = bool(is_work)
 
     def _kept(self, context: Context, block: _Block, number: int) -> Database | None:
         """A copy of the schema, where it comes back."""
@@ -206,14 +218,18 @@ class _Replayer:
             case "TRANS_STMT_SAVEPOINT" if context.transaction is not None:
                 kept = self._kept(context, block, number)
                 block.savepoints.append((node.savepoint_name, kept, context.settings, context.after_commit))
+                block.saved.append(len(self._run.effects))
             case "TRANS_STMT_RELEASE":
                 if any(saved[0] == node.savepoint_name for saved in block.savepoints):
                     while block.savepoints.pop()[0] != node.savepoint_name:
                         pass
+                    del block.saved[len(block.savepoints) :]
             case "TRANS_STMT_ROLLBACK_TO":
                 while block.savepoints and block.savepoints[-1][0] != node.savepoint_name:
                     block.savepoints.pop()
                 if block.savepoints:
+                    del block.saved[len(block.savepoints) :]
+                    self._undo(block.saved[-1])
                     _, kept, settings, context.after_commit = block.savepoints[-1]
                     context.settings = settings
                     if kept is not None:
@@ -222,6 +238,8 @@ class _Replayer:
             case "TRANS_STMT_COMMIT" | "TRANS_STMT_PREPARE" | "TRANS_STMT_ROLLBACK" if context.transaction is not None:
                 database, settings = block.before
                 is_undone = node.kind == "TRANS_STMT_ROLLBACK"
+                if is_undone:
+                    self._undo(block.begun)
                 if is_undone and database is not None:
                     self._restore(context, file.group, database)
                 self._leave(context, settings if is_undone else None)

@@ -579,6 +579,7 @@ class ResTarget(Struct, frozen=True):
     """An entry of a select list; `val` holds one entry: the kind of the expression and the expression."""
 
     val: dict[str, Raw] = {}
+    name: str = ""  # of the column that INSERT lists or UPDATE sets
 
 
 class Target(Struct, frozen=True):
@@ -669,6 +670,8 @@ class MergeStmt(Struct, frozen=True):
     relation: RangeVar | None = None
     sourceRelation: Raw = NOTHING
     withClause: Raw = NOTHING
+    returningClause: Raw = NOTHING
+    returningList: Raw = NOTHING  # before the parser of 18
 
 
 class CreateStatsStmt(Struct, frozen=True):

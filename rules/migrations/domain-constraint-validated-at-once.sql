@@ -2,12 +2,9 @@
 -- title: Domain constraint tested on every table that uses the domain
 -- severity: error
 -- reads: migration_effect
--- actions: add domain constraint
--- message: Writes to {relations} wait while every value of {domain} is tested; add the constraint NOT VALID, and
---     validate it at a quiet time, in a transaction of its own.
+-- actions: add domain constraint, validate domain constraint
+-- message: Writes to {relations} wait while every value of {domain} is tested; {cure}.
 -- fix: alter domain {domain} add {definition} not valid;
---     -- at a quiet time, in a transaction of its own:
---     alter domain {domain} validate constraint {constraint};
 -- since: 0.1
 --
 -- ## Why it matters
@@ -26,6 +23,7 @@ with tested as (
     select
         domain.effect,
         domain.step,
+        domain.action,
         domain.relation,
         domain.object_name,
         domain.definition,
@@ -35,7 +33,8 @@ with tested as (
     from migration_effect as domain
     left join migration_effect as used on used.step = domain.step and used.action = 'also lock'
     where
-        domain.action = 'add domain constraint' and domain.is_validated is not false
+        (domain.action = 'validate domain constraint' or domain.is_validated is not false)
+        and domain.action in ('add domain constraint', 'validate domain constraint')
         and not domain.is_new and domain.is_present
     group by all
 )
@@ -50,11 +49,14 @@ select
     end as relations,
     tested.relation as domain,
     case
-        when regexp_matches(tested.object_name, '^[a-z_][a-z0-9_]*$') then tested.object_name
-        else '"' || replace(tested.object_name, '"', '""') || '"'
-    end as constraint,
-    tested.definition,
-    case when tested.tables_tested = 0 then 'warning' else 'error' end as severity
+        when tested.action = 'add domain constraint'
+            then 'add the constraint NOT VALID, and validate it at a quiet time, in a transaction of its own'
+        else 'do it at a quiet time, or leave the constraint NOT VALID: it holds for new values'
+    end as cure,
+    case when tested.action = 'add domain constraint' then tested.definition end as definition,
+    case
+        when tested.tables_tested > 0 and tested.action = 'add domain constraint' then 'error' else 'warning'
+    end as severity
 from tested
 -- of a domain that nobody made, no migration knows all the tables
 where tested.tables_tested > 0 or not tested.is_known;
@@ -74,6 +76,16 @@ create table orders (id bigint, discount percent);
 -- next file
 alter domain percent add constraint in_range check (value between 0 and 100) not valid;
 -- finds: nothing
+
+-- example: validated later: that takes the same locks
+-- given: migration
+create domain percent as int;
+create table rates (rate percent);
+-- next file
+alter domain percent add constraint in_range check (value between 0 and 100) not valid;
+-- next file
+alter domain percent validate constraint in_range;
+-- finds: public.percent.in_range
 
 -- example: no table uses it
 -- given: migration

@@ -2,7 +2,7 @@
 -- title: Foreign key checked against all rows while both tables are locked
 -- severity: error
 -- reads: migration_effect, migration_step
--- actions: add foreign key
+-- actions: add foreign key, alter constraint
 -- message: Writes to {tables} wait while every row of {relation} is checked; {cure}.
 -- repair: not-valid
 -- since: 0.1
@@ -35,6 +35,8 @@ select
         else ''
     end as tables,
     case
+        when effect.action = 'alter constraint'
+            then 'drop it, add it anew NOT VALID and validate it in a transaction of its own'
         when effect.is_partitioned and step.server_version < 18
             then 'add it NOT VALID to each partition, validate those, and add it to the parent last'
         else 'add it NOT VALID and validate it in a transaction of its own'
@@ -42,7 +44,8 @@ select
 from migration_effect as effect
 join migration_step as step on step.step = effect.step
 where
-    effect.action = 'add foreign key' and effect.is_scan
+    (effect.action = 'add foreign key' or (effect.action = 'alter constraint' and effect.definition = 'enforced'))
+    and effect.is_scan
     and not effect.is_new and not effect.is_small and effect.is_present;
 
 -- example: a foreign key on a table in use
@@ -105,3 +108,12 @@ create table events_0 partition of events for values with (modulus 1, remainder 
 -- next file
 alter table events add foreign key (user_id) references users (id);
 -- finds: public.events (user_id)
+
+-- example: a foreign key that was not enforced is enforced from here on (18)
+-- given: migration
+create table customers (id bigint primary key);
+create table orders (id bigint, customer_id bigint);
+alter table orders add constraint orders_customer foreign key (customer_id) references customers not enforced;
+-- next file
+alter table orders alter constraint orders_customer enforced;
+-- finds: public.orders.orders_customer

@@ -25,7 +25,7 @@ select
     case when effect.action = 'set unlogged' and not effect.is_new then 'warning' else 'info' end as severity
 from migration_effect as effect
 where (
-        (effect.action = 'set unlogged' and effect.is_present)
+        (effect.action = 'set unlogged' and effect.is_present and effect.is_rewrite is not false)
         or (effect.action in ('create table', 'create table as') and effect.definition = 'unlogged')
     )
     and not exists (

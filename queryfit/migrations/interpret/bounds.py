@@ -302,7 +302,8 @@ def _implies_simply(known: Condition, wanted: Condition) -> bool | None:
     if order is None:
         if isinstance(wanted[2], _Text) and isinstance(known[2], _Text) and set(results) <= {-1, 1}:
             return wanted[2].text != known[2].text if results == (-1, 1) else None
-        return None
+        # two texts that differ: which comes first is the collation's, but they are not equal
+        return False if results == (0,) and isinstance(wanted[2], _Text) and isinstance(known[2], _Text) else None
     return order in results
 
 

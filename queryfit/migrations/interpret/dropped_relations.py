@@ -6,7 +6,6 @@ from typing import Any
 
 from queryfit.migrations.context import Context
 from queryfit.migrations.interpret import constraint_state, naming, partitions
-from queryfit.migrations.interpret.naming import is_gone
 from queryfit.migrations.model import Index, Name, Relation
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, Action
 from queryfit.sql.ddl import NOTHING, DropStmt, Node, names
@@ -37,7 +36,7 @@ def drop_listed_relations(context: Context, statement: DropStmt, kind: str) -> N
         name = name_in(context, entry)
         if name is None:
             continue
-        if is_gone(database, name):
+        if context.is_absent(name, missing_ok=statement.missing_ok):
             effect = context.thing(action, name.text, relation_kind, is_present=False)
             effect.is_cascade = is_cascade
             if not statement.missing_ok:

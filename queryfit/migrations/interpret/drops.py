@@ -15,7 +15,6 @@ from queryfit.migrations.interpret.dropped_objects import (
     drop_types,
 )
 from queryfit.migrations.interpret.dropped_relations import RELATIONS, drop_listed_relations, name_in
-from queryfit.migrations.interpret.naming import is_gone
 from queryfit.migrations.model import Index, Name, Relation
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE, Action
 from queryfit.sql.ddl import NOTHING, DropStmt, Node, names
@@ -61,7 +60,7 @@ def _drop_indexes(context: Context, statement: DropStmt) -> None:
             context.refuse("DROP INDEX CONCURRENTLY does not support CASCADE")
     listed = [name for entry in statement.objects if (name := name_in(context, entry)) is not None]
     for name in listed:
-        if is_gone(database, name):
+        if context.is_absent(name, missing_ok=statement.missing_ok):
             context.thing("drop index", None, "table", object_name=name.text, is_present=False,
                           is_concurrent=statement.concurrent)  # fmt: skip
             if not statement.missing_ok:
@@ -145,7 +144,7 @@ def _drop_part(context: Context, statement: DropStmt, entry: Node, kind: str) ->
     table = Name(parts[-3], parts[-2]) if len(parts) > 2 else context.unqualified(parts[-2])  # noqa: PLR2004
     database = context.database
     is_cascade = statement.behavior == "DROP_CASCADE"
-    if is_gone(database, table):
+    if context.is_absent(table, missing_ok=statement.missing_ok):
         context.thing(action, table.text, "table", object_name=parts[-1], is_present=False)
         if not statement.missing_ok:
             context.refuse(f'relation "{table.name}" does not exist')

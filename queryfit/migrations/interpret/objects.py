@@ -9,7 +9,6 @@ import msgspec
 from msgspec import Raw
 
 from queryfit.migrations.context import Context
-from queryfit.migrations.interpret.naming import is_gone
 from queryfit.migrations.interpret.privileges import KINDS, range_of
 from queryfit.migrations.model import Column, Relation, Type
 from queryfit.migrations.steps import (
@@ -149,7 +148,7 @@ def create_sequence(context: Context, statement: CreateSeqStmt) -> None:
 
 def alter_sequence(context: Context, statement: AlterSeqStmt) -> None:
     assert statement.sequence is not None
-    if statement.missing_ok and is_gone(context.database, context.name_of(statement.sequence)):
+    if statement.missing_ok and context.is_absent(context.name_of(statement.sequence), missing_ok=True):
         context.thing("alter sequence", context.name_of(statement.sequence).text, "sequence", is_present=False)
         return
     sequence = context.relation(statement.sequence, "sequence")

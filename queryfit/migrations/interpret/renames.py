@@ -7,7 +7,6 @@ from typing import Any
 
 from queryfit.migrations.context import Context
 from queryfit.migrations.interpret import constraint_state, indexes, naming
-from queryfit.migrations.interpret.naming import is_gone
 from queryfit.migrations.model import Database, Name, Relation, Type
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE, Action
 from queryfit.sql.ddl import AlterObjectSchemaStmt, AlterOwnerStmt, Node, RenameStmt, names
@@ -63,7 +62,7 @@ def _rename_relation(context: Context, statement: RenameStmt) -> None:
     database = context.database
     action, kind = _RELATIONS[statement.renameType]
     name = context.name_of(statement.relation)
-    if is_gone(database, name):
+    if context.is_absent(name, missing_ok=statement.missing_ok):
         _missing(context, action, name, kind, is_allowed=statement.missing_ok)
         return
     new = Name(name.schema, _clipped(statement.newname))
@@ -78,7 +77,9 @@ def _rename_relation(context: Context, statement: RenameStmt) -> None:
         action = "rename view"
     elif kind == "index":
         action = "rename table"
-    context.effect(action, relation, ACCESS_EXCLUSIVE, new_name=new.text, is_breaking=relation.kind != "sequence")
+    # a sequence that a column owns is used through the column, any other by its name
+    is_through_column = relation.kind == "sequence" and (relation.owned_by is not None or not relation.is_known)
+    context.effect(action, relation, ACCESS_EXCLUSIVE, new_name=new.text, is_breaking=not is_through_column)
     if not is_taken:
         database.move(relation, new)
 
@@ -125,7 +126,7 @@ def _rename_column(context: Context, statement: RenameStmt) -> None:  # noqa: C9
     old, new = statement.subname, _clipped(statement.newname)
     action: Action = "rename column" if statement.renameType == "OBJECT_COLUMN" else "alter type attribute"
     name = context.name_of(statement.relation)
-    if is_gone(database, name):
+    if context.is_absent(name, missing_ok=statement.missing_ok):
         _missing(context, action, name, "table", is_allowed=statement.missing_ok)
         return
     kind: Any = {"OBJECT_VIEW": "view", "OBJECT_MATVIEW": "materialized view", "OBJECT_TYPE": "composite type"}.get(
@@ -217,7 +218,7 @@ def _rename_constraint(context: Context, statement: RenameStmt) -> None:  # noqa
     database = context.database
     old, new = statement.subname, _clipped(statement.newname)
     name = context.name_of(statement.relation)
-    if is_gone(database, name):
+    if context.is_absent(name, missing_ok=statement.missing_ok):
         _missing(context, "rename constraint", name, "table", is_allowed=statement.missing_ok)
         return
     relation = context.relation(statement.relation)
@@ -488,7 +489,7 @@ def _set_schema_of_relation(context: Context, statement: AlterObjectSchemaStmt) 
     database = context.database
     name = context.name_of(statement.relation)
     kind = _RELATIONS.get(statement.objectType, ("set schema", "table"))[1]
-    if is_gone(database, name):
+    if context.is_absent(name, missing_ok=statement.missing_ok):
         _missing(context, "set schema", name, kind, is_allowed=statement.missing_ok)
         return
     relation = context.relation(statement.relation, kind)

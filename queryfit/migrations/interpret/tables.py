@@ -38,7 +38,7 @@ def alter_table(context: Context, statement: AlterTableStmt) -> None:
     assert statement.relation is not None
     name = context.name_of(statement.relation)
     is_index = statement.objtype == "OBJECT_INDEX" or name in context.database.indexes
-    if is_gone(context.database, name):
+    if context.is_absent(name, missing_ok=statement.missing_ok):
         _missing(context, statement, name)
         return
     if is_index:

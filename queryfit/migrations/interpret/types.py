@@ -38,6 +38,8 @@ from queryfit.sql.ddl import (
 NOT_NULL_HAS_A_NAME = 17
 """The version from which a domain's NOT NULL is a constraint with a name."""
 
+_NEW_TYPES_SINCE = 17
+
 
 def _place(context: Context, parts: Sequence[str]) -> Name:
     """The name that a new type gets."""
@@ -124,7 +126,9 @@ def alter_enum(  # noqa: C901 -- two statements that share a form
         return
     at = enum.values.index(neighbor) + statement.newValIsAfter if neighbor in enum.values else len(enum.values)
     enum.values.insert(at, statement.newVal)
-    if context.transaction is not None and enum.born.transaction != context.transaction:
+    # from 17 on, values of a type that is as new as they are may be used
+    is_as_new = context.version >= _NEW_TYPES_SINCE and enum.born.transaction == context.transaction
+    if context.transaction is not None and not is_as_new:
         enum.added[statement.newVal] = database.fresh_values_of = context.transaction
     database.enums[name] = enum
 
