@@ -118,7 +118,7 @@ def difference(before: View, after: View, taken: Mapping[int, int] | None = None
         if old.kind in "rm":
             if new.file != old.file:
                 (rewritten if new.size_bytes else emptied).add(old.name)
-            if new.scans > old.scans and read > 0:
+            if new.scans > old.scans and read > 0 and new.size_bytes:  # what is empty now was not read
                 scanned.add(old.name)
     rebuilt, built = _indexes(before, after, emptied)
     named = {*locks, *rewritten, *scanned, *held}
