@@ -11,7 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any
+
+from msgspec import Raw
 
 from queryfit.migrations.interpret.proofs import column_of
 from queryfit.migrations.model import Database, Relation, Type
@@ -143,6 +146,12 @@ def _edge(node: Any, kind: Type | None) -> Any:
     return name if name in {"minvalue", "maxvalue"} else _value(node, kind)
 
 
+@lru_cache(maxsize=4096)
+def _datum(raw: bytes, kind: Type | None) -> Any:
+    """A value or end of a bound; many partitions are compared with each new one."""
+    return _edge(tree(Raw(raw)), kind)
+
+
 def overlap(parent: Relation, one: PartitionBoundSpec, other: PartitionBoundSpec) -> bool:
     """Two bounds surely share a value."""
     if one.is_default or other.is_default:
@@ -152,12 +161,12 @@ def overlap(parent: Relation, one: PartitionBoundSpec, other: PartitionBoundSpec
         parent.columns[keys[0]].type if len(keys) == 1 and keys[0] is not None and keys[0] in parent.columns else None
     )
     if parent.partition_strategy == "list":
-        values = [_value(tree(datum), kind) for datum in one.listdatums]
-        others = [_value(tree(datum), kind) for datum in other.listdatums]
+        values = [_datum(bytes(datum), kind) for datum in one.listdatums]
+        others = [_datum(bytes(datum), kind) for datum in other.listdatums]
         return any(_compare(value, another) == 0 for value in values for another in others)
     if parent.partition_strategy == "range" and len(keys) == 1:
         edges = [
-            _edge(tree(part[0]), kind)
+            _datum(bytes(part[0]), kind)
             for bound in (one, other)
             for part in (bound.lowerdatums, bound.upperdatums)
             if part

@@ -19,7 +19,7 @@ NAME_BYTES = 63
 def made_up(first: str, second: str, label: str) -> str:
     """`first_second_label`, cut to the length of a name: the longer of the first two gives way, the label never."""
     whole = "_".join(part for part in (first, second, label) if part)
-    if len(whole) <= NAME_BYTES and whole.isascii():
+    if len(whole) <= NAME_BYTES and (whole.isascii() or len(whole.encode()) <= NAME_BYTES):
         return whole
     one, two = first.encode(), second.encode()
     room = NAME_BYTES - (len(label.encode()) + 1 if label else 0) - (1 if second else 0)

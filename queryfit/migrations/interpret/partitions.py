@@ -46,18 +46,20 @@ def ancestors(context: Context, relation: Relation) -> list[Relation]:
     return found
 
 
-def refuse_bound(context: Context, parent: Relation, name: str, bound: PartitionBoundSpec) -> None:
+def refuse_bound(context: Context, parent: Relation, new: str, bound: PartitionBoundSpec) -> None:
     """A bound must not overlap those that are there."""
     if bound.is_default and parent.default_partition is not None:
-        context.refuse(
-            f'partition "{name}" conflicts with existing default partition "{parent.default_partition.name}"'
-        )
+        context.refuse(f'partition "{new}" conflicts with existing default partition "{parent.default_partition.name}"')
         return
-    for place in sorted(parent.children):
-        sibling = context.database.relations.get(place)
-        if sibling is not None and sibling.bound is not None and bounds.overlap(parent, bound, sibling.bound):
-            context.refuse(f'partition "{name}" would overlap partition "{sibling.name.name}"')
-            return
+    overlapping = [
+        name
+        for name in parent.children
+        if (sibling := context.database.relations.get(name)) is not None
+        and sibling.bound is not None
+        and bounds.overlap(parent, bound, sibling.bound)
+    ]
+    if overlapping:
+        context.refuse(f'partition "{new}" would overlap partition "{min(overlapping).name}"')
 
 
 def _scan_default(context: Context, parent: Relation, bound: PartitionBoundSpec, partition: Relation) -> None:
