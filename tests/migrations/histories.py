@@ -111,8 +111,8 @@ def of_model(database: Database) -> Facts:
         if relation.kind in {"table", "partitioned table"}:
             _add(facts, relation)
     for index in database.indexes.values():
-        relation = database.relations.get(index.relation)
-        if index.name.schema == "pg_temp" or relation is None or not relation.is_known:
+        table = database.relations.get(index.relation)
+        if index.name.schema == "pg_temp" or table is None or not table.is_known:
             continue
         keys = ", ".join(column or "?" for column in index.columns)
         has_predicate = bytes(index.predicate) != b"null"
@@ -249,16 +249,31 @@ def observe(files: Sequence[MigrationFile], place: Host, *, limit_s: float = 900
         steps[step.file].append(step)
     for effect in run.effects:
         effects[effect.step].append(effect)
+    # what statements made that the model says it did not see is not compared
+    named: set[str | None] | None = None
+    if any(step.unseen for step in run.steps):
+        named = {effect.relation for effect in run.effects} - {one.relation for one in run.effects if not one.is_known}
     with contextlib.closing(_tracer(place, limit_s)) as tracer:
         for number, file in enumerate(files):
             if file.name == "prelude":
                 tracer.replay(file)
                 continue
+            deleted: set[str | None] = set()
             for seen in _observed(tracer, number, file):
                 own = [step for step in steps[number] if seen.start <= step.start < max(seen.end, seen.start + 1)]
                 if seen.is_run and own:
-                    all_of_it = [effect for step in own for effect in effects[step.number]]
-                    yield Compared(file.name, own, seen, agree(own, all_of_it, seen))
+                    points = agree(own, [effect for step in own for effect in effects[step.number]], seen)
+                    if named is not None:
+                        points = [point for point in points if point.relation is None or point.relation in named]
+                    # rows that were all deleted in the file are no work
+                    points = [point for point in points if point.observed != "no" or point.relation not in deleted]
+                    deleted |= {
+                        effect.relation
+                        for step in own
+                        for effect in effects[step.number]
+                        if effect.action == "delete" and effect.has_where is False
+                    }
+                    yield Compared(file.name, own, seen, points)
 
 
 def _observed(tracer: Tracer, number: int, file: MigrationFile) -> list[Observed]:

@@ -155,7 +155,9 @@ def test_system_tables_are_not_taken_for_the_users() -> None:
 
 
 def test_the_catalog_is_no_table_of_the_schema() -> None:
-    run = replayed("update pg_index set indisready = true; delete from pg_catalog.pg_statistic; create table pg_own ();")
+    run = replayed(
+        "update pg_index set indisready = true", "delete from pg_catalog.pg_statistic; create table pg_own ()"
+    )
     assert [effect.relation for effect in run.effects] == [
         "pg_catalog.pg_index", "pg_catalog.pg_statistic", "public.pg_own",
     ]  # fmt: skip

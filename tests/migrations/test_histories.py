@@ -295,6 +295,8 @@ def _is_of_the_rows(one: histories.Compared, point: Disagreement) -> bool:
     """What the rows or the server decide: triggers of rows, cascades, queries in blocks, what is not there."""
     if point.kind == "refusal":
         return one.observed.error is not None
+    if one.steps[0].kind in {"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt", "SelectStmt"}:
+        return True
     if point.kind == "lock":
         return {point.model, point.observed.partition(",")[0]} <= {"none", "ACCESS SHARE", "ROW SHARE", "ROW EXCLUSIVE"}
     return len(one.steps) > 1 or one.steps[0].kind == "DoStmt"

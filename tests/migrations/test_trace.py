@@ -179,6 +179,17 @@ def test_a_table_that_cannot_be_filled_is_told(newest: Cluster, database: str) -
         assert arranged(tracer, "create table t (a int check (a is null and a > 1) not null)").keys() == {"public.t"}
 
 
+def test_a_table_that_cannot_be_read_is_told(newest: Cluster, database: str) -> None:
+    with tracing(newest, database) as tracer:
+        unfilled = arranged(
+            tracer,
+            "create table t (a int); alter table t enable row level security, force row level security; "
+            "create policy p on t using (a = current_setting('no.such')::int); create table u (a int)",
+        )
+    assert list(unfilled) == ["public.t"]
+    assert "no.such" in unfilled["public.t"]
+
+
 def test_what_does_not_end_is_ended(newest: Cluster, database: str) -> None:
     with tracing(newest, database, limit_s=0.5) as tracer:
         began = time.monotonic()

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from itertools import islice, product
 from typing import Any
 
+import psycopg
+
 from queryfit.migrations.trace.look import FIRST_USER_OID
 from queryfit.migrations.trace.observed import Failure
 from queryfit.migrations.trace.values import BY_TYPE, TEXT
@@ -101,7 +103,12 @@ def fill(session: Session, *, first_oid: int = FIRST_USER_OID, rows: int = ROWS)
         elif table.kind == "p":
             unfilled[table.name] = "it has no partitions"
             continue
-        if session.rows(f"select exists (select from only {table.name})")[0][0] and table.kind == "r":
+        try:
+            has_rows = session.rows(f"select exists (select from only {table.name})")[0][0]
+        except psycopg.Error as error:  # another role owns it, or a policy of the migrations' fails
+            unfilled[table.name] = str(error).partition("\n")[0]
+            continue
+        if has_rows and table.kind == "r":
             continue
         if table.parent is not None and "hash" in (tables[table.parent].key or "").lower()[:4]:
             continue
