@@ -23,10 +23,12 @@ select
     effect.relation,
     case effect.name_returns when 'file' then 'warning' else 'error' end as severity,
     case effect.name_returns
+        when 'transaction' then 'where they name a column that the new one lacks'
         when 'file' then 'until it is made again further down'
         else 'from here on'
     end as how_long,
     case effect.name_returns
+        when 'transaction' then 'keep the column until no client names it'
         when 'file' then 'put both statements into one transaction'
         else 'drop it in a release after the last one that uses it'
     end as what_to_do
@@ -35,7 +37,20 @@ where effect.action = 'drop view'
     and effect.is_present
     and not effect.is_new
     and not effect.is_name_new
-    and coalesce(effect.name_returns, 'file') = 'file';
+    and (
+        coalesce(effect.name_returns, 'file') = 'file'
+        or exists (
+            select 1
+            from migration_effect as made
+            where made.action = 'create view' and made.relation = effect.relation and made.effect > effect.effect
+                and len(
+                    list_filter(
+                        string_split(effect.columns, ', '),
+                        lambda name: not list_contains(string_split(made.columns, ', '), name)
+                    )
+                ) > 0
+        )
+    );
 
 -- example: a view in use
 -- given: migration
@@ -85,4 +100,20 @@ create view open_orders as select 1 as id;
 drop view open_orders;
 -- next file
 drop view if exists open_orders;
+-- finds: nothing
+
+-- example: made anew in the same transaction, and a column is gone
+-- given: migration, in a transaction
+create view names as select 1 as id, 'x' as name;
+-- next file
+drop view names;
+create view names as select 1 as id;
+-- finds: public.names
+
+-- example: made anew in the same transaction, with one more
+-- given: migration, in a transaction
+create view names as select 1 as id;
+-- next file
+drop view names;
+create view names as select 'x' as name, 1 as id;
 -- finds: nothing

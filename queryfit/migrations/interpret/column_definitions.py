@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from msgspec import Raw, Struct
 
@@ -158,12 +160,30 @@ def _read_constraints(context: Context, definition: ColumnDef, found: Definition
             column.generation_expression = entry.raw_expr
             column.default = found.domain_default = None
             found.word = GENERATED_WORDS.get(column.generated, "stored")
+            _refuse_virtual(context, column.generated, entry.raw_expr)
             found.default = text_between(context, entry.location, following, "generated")
         elif kind in _ATTRIBUTES:
             if found.constraints:
                 found.constraints[-1] = msgspec.structs.replace(found.constraints[-1], **_ATTRIBUTES[kind])
         elif kind not in {"CONSTR_NULL", "CONSTR_ATTR_NOT_DEFERRABLE", "CONSTR_ATTR_IMMEDIATE", "CONSTR_ATTR_ENFORCED"}:
             found.constraints.append(entry)
+
+
+def _refuse_virtual(context: Context, generated: str, expression: Raw) -> None:
+    """A virtual column is computed by what PostgreSQL brings with it (18)."""
+    if generated != "v" or b'"FuncCall"' not in bytes(expression) or not context.database.functions:
+        return
+    pending: list[Any] = [ddl.tree(expression)]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, list):
+            pending += node
+        elif isinstance(node, dict):
+            pending += node.values()
+            parts = [part["String"].get("sval", "") for part in node.get("funcname", []) if "String" in part]
+            if parts and context.qualify(parts, context.database.functions) in context.database.functions:
+                context.refuse("generation expression uses user-defined function")
+                return
 
 
 def _refuse_default(context: Context, expression: Raw) -> None:
@@ -229,3 +249,17 @@ def refuse_type_of_default(context: Context, column: str, kind: Type | None, exp
         context.refuse(
             f'column "{column}" is of type {type_text(kind)} but default expression is of type {type_text(found)}'
         )
+    _refuse_value(context, kind, expression)
+
+
+def _refuse_value(context: Context, kind: Type | None, expression: Raw) -> None:
+    """A string constant has to be a value of the column's enum."""
+    enum = (
+        context.database.enums.get(Name(kind.schema, kind.name)) if kind is not None and not kind.dimensions else None
+    )
+    node = ddl.tree(expression)
+    if enum is None or not enum.are_values_known or not isinstance(node, dict):
+        return
+    value = node.get("A_Const", {}).get("sval")
+    if value is not None and value.get("sval", "") not in enum.values:
+        context.refuse(f'invalid input value for enum {enum.name.name}: "{value.get("sval", "")}"')

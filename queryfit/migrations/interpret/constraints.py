@@ -104,6 +104,8 @@ def _check(context: Context, relation: Relation, written: Written) -> None:
 
 
 def _refuse_check(context: Context, relation: Relation, constraint: ddl.Constraint, *, is_alone: bool) -> None:
+    if b'"SubLink"' in bytes(constraint.raw_expr):
+        context.refuse("cannot use subquery in check constraint")
     if is_alone and not constraint.is_no_inherit:
         context.refuse("constraint must be added to child tables too")
     if constraint.is_no_inherit and relation.kind == "partitioned table":

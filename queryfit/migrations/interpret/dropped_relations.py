@@ -66,6 +66,7 @@ def drop_listed_relations(context: Context, statement: DropStmt, kind: str) -> N
             is_breaking=True,
             is_reversible=not is_table,
             is_cascade=is_cascade,
+            columns=", ".join(relation.columns) if action == "drop view" and relation.are_columns_known else None,
         )
     drop_relations(context, going, named)
 

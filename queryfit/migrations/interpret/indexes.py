@@ -16,6 +16,7 @@ from queryfit.migrations.steps import (
     SHARE,
     SHARE_UPDATE_EXCLUSIVE,
 )
+from queryfit.migrations.volatility import volatility
 from queryfit.sql.ddl import NOTHING, AlterTableCmd, IndexElem, IndexStmt, Node, ReindexStmt, names, tree
 
 ConstraintKind = Literal["primary key", "unique", "exclusion"]
@@ -282,6 +283,39 @@ def _refuse(
         if statement.unique:
             refuse_key(context, relation, columns, "unique")
     refuse_missing(context, relation, [*columns, *included])
+    elements = [entry.IndexElem for entry in statement.indexParams if entry.IndexElem is not None]
+    for element in elements:
+        _refuse_expression(context, element.expr, "expression")
+        column = relation.columns.get(element.name) if element.name else None
+        if (
+            column is not None
+            and column.type is not None
+            and not column.type.dimensions
+            and not element.opclass
+            and column.type.schema in {"", "pg_catalog"}
+            and column.type.name in _WITHOUT_ORDER
+            and (statement.accessMethod or "btree") == "btree"
+        ):
+            context.refuse(f'data type {column.type.name} has no default operator class for access method "btree"')
+    _refuse_expression(context, statement.whereClause, "predicate")
+
+
+_WITHOUT_ORDER = frozenset({"json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle", "jsonpath"})
+_SURELY_STABLE = frozenset(
+    {"the time or user of the session", "now()", "transaction_timestamp()", "statement_timestamp()"}
+)
+
+
+def _refuse_expression(context: Context, expression: Raw, what: str) -> None:
+    """An index holds what is the same for ever; functions of which some overloads are immutable are let through."""
+    if expression is NOTHING:
+        return
+    if b'"SubLink"' in bytes(expression):
+        context.refuse(f"cannot use subquery in index {what}")
+        return
+    found = volatility(context, expression)
+    if found.kind == "volatile" or (found.kind == "stable" and found.culprit in _SURELY_STABLE):
+        context.refuse(f"functions in index {what} must be marked IMMUTABLE")
 
 
 def refuse_missing(context: Context, relation: Relation, columns: Sequence[str | None]) -> bool:

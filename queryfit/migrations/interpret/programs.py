@@ -60,6 +60,9 @@ def create_function(context: Context, statement: CreateFunctionStmt) -> None:
         if _differ(found.returns, function.returns):
             context.refuse("cannot change return type of existing function")
             return
+        if renamed := _renamed(found, function):
+            context.refuse(f'cannot change name of input parameter "{renamed}"')
+            return
         overloads.remove(found)
         function.born = found.born
     overloads.append(function)
@@ -74,6 +77,14 @@ def create_function(context: Context, statement: CreateFunctionStmt) -> None:
         else None,
         is_new=found is None,
     )
+
+
+def _renamed(old: Function, new: Function) -> str:
+    """The first input parameter that had a name and has another one now; empty for none."""
+    before, after = (
+        [parameter.name for parameter in function.parameters if parameter.mode in _INPUTS] for function in (old, new)
+    )
+    return next((name for name, other in zip(before, after, strict=False) if name and name != other), "")
 
 
 def _input_types(context: Context, parameters: list[Node]) -> tuple[Type | None, ...]:
