@@ -225,21 +225,34 @@ def lock_sequences(context: Context, relation: Relation, column: str, level: int
         context.effect("also lock", sequence, level, other_relation=relation.text)
 
 
+_GIVEN = {
+    "now": "timestamptz", "clock_timestamp": "timestamptz", "statement_timestamp": "timestamptz",
+    "transaction_timestamp": "timestamptz", "gen_random_uuid": "uuid", "nextval": "int8", "md5": "text",
+}  # fmt: skip
+"""What the functions give that defaults call most."""
+
+
 def type_of_default(context: Context, kind: Type | None, expression: Raw) -> Type | None:
-    """The type that a default has of itself: a string takes the column's, what a function gives is not looked up."""
+    """The type that a default has of itself: a string takes the column's; few functions are known."""
     node = ddl.tree(expression)
     form, value = next(iter(node.items())) if isinstance(node, dict) and len(node) == 1 else ("", {})
     if form == "TypeCast":
         return written_type(context, value.get("typeName", {}))
-    if form != "A_Const":
-        return None
-    if "ival" in value:
+    if form == "FuncCall":
+        names = [part.get("String", {}).get("sval", "") for part in value.get("funcname", [])]
+        name = _GIVEN.get(names[-1]) if names and names[0] in {names[-1], "pg_catalog"} else None
+        return Type("pg_catalog", name) if name is not None else None
+    return _type_of_constant(kind, value) if form == "A_Const" else None
+
+
+def _type_of_constant(kind: Type | None, constant: dict[str, Any]) -> Type | None:
+    if "ival" in constant:
         return Type("pg_catalog", "int4")
-    if "boolval" in value:
+    if "boolval" in constant:
         return Type("pg_catalog", "bool")
-    if "fval" in value:
-        return Type("pg_catalog", "int8" if value["fval"].get("fval", "").isdigit() else "numeric")
-    return kind if "sval" in value else None
+    if "fval" in constant:
+        return Type("pg_catalog", "int8" if constant["fval"].get("fval", "").isdigit() else "numeric")
+    return kind if "sval" in constant else None
 
 
 def refuse_type_of_default(context: Context, column: str, kind: Type | None, expression: Raw) -> None:
