@@ -434,3 +434,17 @@ def test_any_body_is_read(body: str) -> None:
     block = read_block(body)
     for inner in block.statements:
         assert -1 <= inner.start <= inner.end <= len(body)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "columns"),
+    [("'t'", ["id", "a", "b"]), ("'t', false", ["id", "b"]), ("'t', true, false", ["id", "a"])],
+)
+def test_a_branch_by_a_boolean_argument_runs_or_not(arguments: str, columns: list[str]) -> None:
+    function = """create function grow(place text, with_a boolean default true, with_b boolean default true) returns void
+        language plpgsql as $$ begin
+            if with_a = true then execute 'alter table ' || place || ' add column if not exists a int'; end if;
+            if with_b then execute format('alter table %I add column if not exists b int', place); end if;
+        end $$"""
+    run = replayed("create table t (id int)", function, f"select grow({arguments})")
+    assert list(relation(run, "t").columns) == columns

@@ -13,6 +13,14 @@ from queryfit.sql.names import quote_identifier, quote_literal
 
 Value = str | list[str]
 """Of a variable: a text or number as text, or an array of them. A record's fields are variables `record.field`."""
+
+
+class _Bool(str):
+    """`true` or `false`, which become texts in several ways."""
+
+    __slots__ = ()
+
+
 LONGEST = 1_000_000
 """Characters of a text that is put together: a loop doubles one quickly."""
 
@@ -46,6 +54,9 @@ def _truth(node: Any, variables: Mapping[str, Value]) -> bool | None:
     match kind:
         case "A_Const":
             return bool(value["boolval"].get("boolval", False)) if "boolval" in value else None
+        case "ColumnRef" | "ParamRef":
+            found = _evaluate(node, variables)
+            return found == "true" if isinstance(found, _Bool) else None
         case "BoolExpr":
             return _combined(value["boolop"], [_truth(part, variables) for part in value["args"]])
         case "NullTest":
@@ -220,6 +231,8 @@ def _constant(value: Any) -> str | None:
         return str(value["ival"].get("ival", 0))
     if "fval" in value:
         return str(value["fval"].get("fval", "0"))
+    if "boolval" in value:
+        return _Bool("true" if value["boolval"].get("boolval", False) else "false")
     return None
 
 
@@ -234,6 +247,8 @@ def _call(call: Any, variables: Mapping[str, Value]) -> str | None:  # noqa: PLR
     if name in _LENGTHS and arguments and isinstance(arguments[0], list):
         return str(len(arguments[0]))
     if not arguments or not _all_texts(arguments):
+        return None
+    if any(isinstance(argument, _Bool) for argument in arguments):
         return None
     texts = [str(argument) for argument in arguments]
     match name:
