@@ -28,7 +28,7 @@ FORMS = re.compile(
 _BREAKS = re.compile(
     r"(?:^|begin |then |else |execute '|perform 1; )(?:alter (table|view|materialized view)\b.*\brename (?!constraint)"
     r"|drop (table|view|materialized view|schema|function|type|domain)\b|alter table .*\bset schema\b|truncate\b|drop index (?!concurrently))"
-    r"|\bdrop column\b|\bdrop tags\b|\brename value\b"
+    r"|refresh materialized view .* with no data|\bdrop column\b|\bdrop tags\b|\brename value\b"
 )
 # no label: a matter of taste, of roles and rows, or no surprise in what a server shows
 _OPEN = re.compile(
