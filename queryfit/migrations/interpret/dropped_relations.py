@@ -180,7 +180,8 @@ def _loosen(context: Context, name: Name, relation: Relation, going: dict[Name, 
     for constraint in relation.constraints.values():
         referenced = database.relations.get(constraint.referenced) if constraint.referenced is not None else None
         if referenced is not None and not constraint_state.is_inherited(context, relation, constraint):
-            others.append(referenced)
+            if referenced.kind != "partitioned table" or context.version >= 15:  # noqa: PLR2004 -- the version that does
+                others.append(referenced)
             others += [table for table in database.descendants(referenced) if table.is_partition]
     for parent in relation.parents:
         above = database.relations.get(parent)

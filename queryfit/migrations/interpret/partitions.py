@@ -272,6 +272,8 @@ def _detach(context: Context, relation: Relation, action: AlterTableCmd, stateme
     if command.concurrent:
         step.is_concurrent = True
         step.refused_in_transaction = "ALTER TABLE ... DETACH CONCURRENTLY"
+        if context.version < _DETACH_CONCURRENTLY_SINCE:
+            context.refuse("DETACH PARTITION … CONCURRENTLY needs PostgreSQL 14")
         if context.is_in_block:
             context.refuse("ALTER TABLE ... DETACH CONCURRENTLY cannot run inside a transaction block")
         if relation.default_partition is not None:
@@ -331,6 +333,7 @@ def _keep_bound(context: Context, partition: Relation, relation: Relation) -> No
 def _lock_detached(context: Context, relation: Relation, partition: Relation) -> None:
     """Before 14 the partition itself was locked weakly, but its indexes as they leave those of the parent."""
     is_strong = context.version >= _DETACH_CONCURRENTLY_SINCE or relation.default_partition == partition.name
+    is_strong = is_strong or any(context.database.referencing(relation.name))
     for table in (partition, *context.database.descendants(partition)):
         context.effect("also lock", table, ACCESS_EXCLUSIVE if is_strong else SHARE_UPDATE_EXCLUSIVE)
     if not is_strong:
