@@ -377,6 +377,12 @@ def unfollowed(reason: str) -> Handler:
     return interpret
 
 
+def _create_cast(context: Context, _: Any) -> None:
+    """A conversion between types that is not built in: from now on a type change may have one."""
+    context.database.has_casts = True
+    context.thing("create object", None, "other", definition="cast")
+
+
 HANDLERS: dict[str, Handler] = {
     "CreateSchemaStmt": create_schema,
     "CreateExtensionStmt": create_extension,
@@ -408,7 +414,7 @@ HANDLERS: dict[str, Handler] = {
     "DropRoleStmt": drop_roles,
     "DropOwnedStmt": drop_owned,
     "ReassignOwnedStmt": unfollowed("what the roles own is not known"),
-    "CreateCastStmt": simple("create object", "cast"),
+    "CreateCastStmt": _create_cast,
     "CreateConversionStmt": simple("create object", "conversion"),
     "CreateTransformStmt": simple("create object", "transform"),
     "CreateOpClassStmt": simple("create object", "operator class"),
