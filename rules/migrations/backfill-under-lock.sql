@@ -3,7 +3,7 @@
 -- severity: warning
 -- reads: migration_effect, migration_step
 -- actions: update, delete, merge, insert, copy, create table as, create materialized view
--- message: {locked} is locked since line {line_locked} (ACCESS EXCLUSIVE), so reads and writes of it wait until {work};
+-- message: {locked} is locked since line {line_locked} ({lock}), so {waiting} of it wait until {work};
 --     commit first, and do it in batches.
 -- since: 0.1
 --
@@ -38,41 +38,56 @@ with filled as (
         )
 ),
 
--- the first strong lock of the transaction on a table in use
+-- the first lock of the transaction on a table in use that stops all, and the first that stops writes alone
 held as (
     select
         step.transaction,
+        effect.lock_level = 8 as is_total,
         min(effect.step) as step,
         arg_min(effect.relation, effect.effect) as relation,
         min(step.line) as line_locked
     from migration_effect as effect
     join migration_step as step on step.step = effect.step
     where
-        effect.lock_level = 8 and not effect.is_new and effect.is_present
+        (effect.lock_level = 8 or (effect.lock_level >= 5 and effect.relation_kind <> 'materialized view'))
+        and not effect.is_new and effect.is_present
         and effect.relation_kind in ('table', 'partitioned table', 'materialized view')
         and effect.action <> 'drop table'
         and step.transaction in (select filled.transaction from filled)
-    group by step.transaction
+    group by step.transaction, is_total
+),
+
+-- the stronger lock of the two
+waiting as (
+    select filled.*, held.relation as locked, held.line_locked, held.is_total
+    from filled
+    join held on held.transaction = filled.transaction and held.step < filled.step
+    -- where writes alone wait, only what surely takes long matters
+    where
+        held.is_total
+        or filled.action in ('insert', 'create table as')
+        or (filled.has_where is false and filled.action in ('update', 'delete'))
+    qualify row_number() over (partition by filled.effect order by held.is_total desc) = 1
 ),
 
 -- one finding a transaction: the worst statement first
 told as (
     select
-        filled.effect,
-        filled.relation,
-        filled.action,
-        held.relation as locked,
-        held.line_locked,
-        coalesce(filled.has_where is false and filled.action in ('update', 'delete'), false) as is_whole,
-        count(*) over (partition by filled.transaction) as statements,
+        waiting.effect,
+        waiting.relation,
+        waiting.action,
+        waiting.locked,
+        waiting.line_locked,
+        waiting.is_total,
+        coalesce(waiting.has_where is false and waiting.action in ('update', 'delete'), false) as is_whole,
+        count(*) over (partition by waiting.transaction) as statements,
         row_number() over (
-            partition by filled.transaction
+            partition by waiting.transaction
             order by
-                coalesce(filled.has_where is false and filled.action in ('update', 'delete'), false) desc,
-                filled.effect
+                coalesce(waiting.has_where is false and waiting.action in ('update', 'delete'), false) desc,
+                waiting.effect
         ) as place
-    from filled
-    join held on held.transaction = filled.transaction and held.step < filled.step
+    from waiting
 )
 
 select
@@ -80,6 +95,8 @@ select
     told.relation as subject,
     told.locked,
     told.line_locked,
+    case when told.is_total then 'ACCESS EXCLUSIVE' else 'against writes' end as lock,
+    case when told.is_total then 'reads and writes' else 'writes' end as waiting,
     case
         when told.is_whole then 'every row of ' || told.relation || ' is ' || told.action || 'd'
         when told.action = 'update' then 'rows of ' || told.relation || ' are updated'
@@ -193,3 +210,15 @@ alter table orders add column state text;
 truncate archive;
 insert into archive select * from orders;
 -- finds: public.archive
+
+-- example: a foreign key of a new table keeps writes of the other one waiting
+-- given: migration, in a transaction
+create table carts (id bigint primary key, user_id bigint references users (id));
+insert into carts select id, id from users;
+-- finds: public.carts
+
+-- example: a few rows of a table, while writes of another wait
+-- given: migration, in a transaction
+create table carts (id bigint primary key, user_id bigint references users (id));
+update settings set is_on = true where name = 'carts';
+-- finds: nothing
