@@ -81,17 +81,25 @@ def _go_below(context: Context, relation: Relation, made: Constraint, *, is_scan
     is_partitioned = relation.kind == "partitioned table"
     if not is_partitioned and (is_only or context.version < NOT_NULLS_ARE_CONSTRAINTS):
         return
+    is_merged = False
     for child in context.database.descendants(relation):
+        unproven = unproven_key(context, child, made) if is_partitioned else None
+        is_added = is_partitioned and unproven is None and inherit_foreign_key(context, child, made)
+        is_merged |= is_partitioned and not is_added
         context.effect(
             "also lock",
             child,
             SHARE_ROW_EXCLUSIVE,
             object_name=made.name,
             other_relation=made.referenced.text if is_partitioned and made.referenced is not None else None,
-            is_scan=is_partitioned and is_scan and holds_rows(child),
+            is_scan=is_scan and (is_added or unproven is not None) and holds_rows(child),
         )
-        if is_partitioned:
-            inherit_foreign_key(context, child, made)
+        if unproven is not None:
+            unproven.is_validated = True
+    referenced = context.database.relations.get(made.referenced) if made.referenced is not None else None
+    if is_merged and referenced is not None:
+        # two keys become one: the triggers of the partition's own one are dropped on the referenced table
+        context.effect("also lock", referenced, ACCESS_EXCLUSIVE, other_relation=relation.text)
 
 
 def _is_same(one: Constraint, other: Constraint) -> bool:
