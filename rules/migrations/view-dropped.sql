@@ -1,7 +1,7 @@
 -- rule: view-dropped
 -- title: View dropped under running clients
 -- severity: error
--- reads: migration_effect
+-- reads: migration_effect, migration_step
 -- actions: drop view
 -- message: Statements of running clients that name {relation} fail {how_long}; {what_to_do}.
 -- since: 0.1
@@ -33,6 +33,7 @@ select
         else 'drop it in a release after the last one that uses it'
     end as what_to_do
 from migration_effect as effect
+join migration_step as dropped_in on dropped_in.step = effect.step
 where effect.action = 'drop view'
     and effect.is_present
     and not effect.is_new
@@ -42,7 +43,9 @@ where effect.action = 'drop view'
         or exists (
             select 1
             from migration_effect as made
+            join migration_step as made_in on made_in.step = made.step
             where made.action = 'create view' and made.relation = effect.relation and made.effect > effect.effect
+                and made_in.file = dropped_in.file
                 and len(
                     list_filter(
                         string_split(effect.columns, ', '),

@@ -56,9 +56,16 @@ def create_table(context: Context, statement: CreateStmt, kind: RelationKind = "
         _like_rest(context, relation, source, clause.options)
     if statement.partbound is not None and parents:
         partitions.settle(context, relation, parents[0], is_new_table=True)
+    _refuse_key(context, relation)
     if context.step.refusal is not None:  # what was made of it goes again
         database.forget(relation.name)
         database.gone.discard(relation.name)
+
+
+def _refuse_key(context: Context, relation: Relation) -> None:
+    for column in relation.partition_key:
+        if column is not None and column not in relation.columns and relation.are_columns_known:
+            context.refuse(f'column "{column}" named in partition key does not exist')
 
 
 class _Parts(Struct):

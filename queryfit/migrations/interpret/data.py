@@ -142,6 +142,9 @@ def _refuse_inserted(context: Context, statement: InsertStmt, relation: Relation
         or b'"valuesLists":' not in bytes(memoryview(statement.selectStmt)[:60])
     ):
         return
+    rows = tree(statement.selectStmt).get("SelectStmt", {}).get("valuesLists", [])
+    if any(len(row.get("List", {}).get("items", [])) > len(written) for row in rows):
+        context.refuse("INSERT has more expressions than target columns")
     for column in relation.columns.values():
         is_filled = column.default is not None or column.identity or column.generated
         if column.is_not_null and not is_filled and column.name not in written and _has_no_default(context, column):
