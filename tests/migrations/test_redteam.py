@@ -1,4 +1,4 @@
-"""Cases written by somebody who had not seen the model: hazards found, safe changes left in peace, errors as recorded."""
+"""Cases of somebody who had not seen the model: hazards found, safe changes left in peace, errors as recorded."""
 
 from __future__ import annotations
 
