@@ -82,10 +82,16 @@ def _go_below(context: Context, relation: Relation, made: Constraint, *, is_scan
     if not is_partitioned and (is_only or context.version < NOT_NULLS_ARE_CONSTRAINTS):
         return
     is_merged = False
+    passed_over: set[Name] = set()
     for child in context.database.descendants(relation):
+        if child.name in passed_over:
+            continue
         unproven = unproven_key(context, child, made) if is_partitioned else None
         is_added = is_partitioned and unproven is None and inherit_foreign_key(context, child, made)
-        is_merged |= is_partitioned and not is_added
+        if is_partitioned and not is_added:
+            is_merged = True
+            if context.version < NOT_NULLS_ARE_CONSTRAINTS:  # what is below it has the key, too, and is not visited
+                passed_over |= {below.name for below in context.database.descendants(child)}
         context.effect(
             "also lock",
             child,

@@ -30,6 +30,7 @@ def cases() -> Iterator[Case]:
     yield from _checks()
     yield from _keys()
     yield from _references()
+    yield from _merged()
     yield from _exclusions()
 
 
@@ -241,6 +242,21 @@ def _references() -> Iterator[Case]:
         ("alter table root validate constraint fk", "alter table root drop constraint fk"),
         since=18,
     )
+
+
+def _merged() -> Iterator[Case]:
+    """A partition has the same foreign key already, or one that is nearly the same."""
+    new = "alter table root add constraint fk foreign key (a) references target"
+    for suffix in ("", " not valid", " on delete cascade"):
+        own = (
+            *FAMILY,
+            f"alter table low add constraint own foreign key (a) references target{suffix}",
+            f"alter table high add constraint own foreign key (a) references target{suffix.replace(' not valid', '')}",
+        )
+        yield Case("foreign key, a partition has it", f"own{suffix}", own, (new,))
+        yield Case(
+            "foreign key, a partition has it", f"own{suffix}, new not valid", own, (f"{new} not valid",), since=18
+        )
 
 
 def _exclusions() -> Iterator[Case]:
