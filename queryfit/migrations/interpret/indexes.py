@@ -415,8 +415,10 @@ def reindex(context: Context, statement: ReindexStmt) -> None:  # noqa: C901, PL
         is_rebuilt = relation_or_none is None or relation_or_none.kind != "partitioned table"
         if relation_or_none is not None and relation_or_none.are_columns_known and not relation_or_none.indexes:
             is_rebuilt = False
-        context.effect("reindex", relation_or_none, level, object_name=name, is_concurrent=is_concurrent,
-                       is_index_rebuild=is_rebuilt)  # fmt: skip
+        is_partition = statement.kind == "REINDEX_OBJECT_TABLE" and relation_or_none is not pairs[0][0]
+        # partitions are looked up under SHARE, CONCURRENTLY or not
+        context.effect("reindex", relation_or_none, SHARE if is_partition else level, object_name=name,
+                       is_concurrent=is_concurrent, is_index_rebuild=is_rebuilt)  # fmt: skip
         rebuilt = [own_index] if own_index is not None else []
         if own_index is None and relation_or_none is not None:
             rebuilt = database.indexes_of(relation_or_none)

@@ -95,7 +95,9 @@ def _locks(by_relation: dict[str, list[Effect]], observed: Observed) -> list[Dis
         if observed.locks_seen == "sampled":
             # what was seen was there; only a lock of the last moment, and those on indexes, may have been missed
             is_brief = observed.kinds.get(name) == "i" or any(
-                effect.action == "detach partition" for effects in by_relation.values() for effect in effects
+                effect.action in {"detach partition", "reindex"}
+                for effects in by_relation.values()
+                for effect in effects
             )
             is_same = said >= got if got == 0 or is_brief else said == got
         elif got > held:
