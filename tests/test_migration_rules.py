@@ -28,7 +28,7 @@ def linted(
         MigrationFile(None, f"{place}.sql", part, part, runner, transactions, is_linted=place == len(parts))
         for place, part in enumerate(parts, 1)
     ]
-    return lint(files, Settings(version=version))
+    return lint(files, Settings(version=version, with_style=True))
 
 
 def repairable() -> Iterator[pytest.ParameterSet]:

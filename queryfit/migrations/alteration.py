@@ -8,7 +8,7 @@ from typing import Any
 from pglast.parser import ParseError, Token, scan
 
 from queryfit.migrations.steps import Effect
-from queryfit.sql import ddl
+from queryfit.sql import ddl, ddl_parts, ddl_script
 
 _OPENING = frozenset(f"ASCII_{ord(sign)}" for sign in "([")
 _CLOSING = frozenset(f"ASCII_{ord(sign)}" for sign in ")]")
@@ -31,8 +31,8 @@ def bare(name: str) -> str:
 def parsed(source: str) -> Any:
     """The tree of a text that is one statement, else None."""
     try:
-        found = ddl.statements(source)
-    except ddl.Unparsed:
+        found = ddl_script.statements(source)
+    except ddl_script.Unparsed:
         return None
     return found[0].node if len(found) == 1 else None
 
@@ -48,8 +48,8 @@ class Alteration:
     head: str
     relation: str
     spans: list[tuple[int, int]]
-    commands: list[ddl.AlterTableCmd]
-    constraints: list[ddl.Constraint | None]
+    commands: list[ddl_parts.AlterTableCmd]
+    constraints: list[ddl_parts.Constraint | None]
     changed: dict[int, str | None] = field(default_factory=dict)
 
     @classmethod

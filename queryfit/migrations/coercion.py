@@ -17,7 +17,7 @@ from queryfit.migrations.builtin import CASTS, TYPES
 from queryfit.migrations.context import Context
 from queryfit.migrations.model import Database, Domain, Name, Type
 from queryfit.migrations.type_names import type_text
-from queryfit.sql.ddl import NOTHING, TypeName, tree
+from queryfit.sql.ddl_parts import NOTHING, TypeName, tree
 
 Verdict = Literal["free", "rewrite", "unknown", "refused"]
 

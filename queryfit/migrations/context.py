@@ -10,7 +10,7 @@ from msgspec import Struct
 from queryfit.migrations.model import BEFORE, Born, Database, Index, Name, Relation, Settings, Type
 from queryfit.migrations.steps import Action, Effect, Step
 from queryfit.migrations.type_names import type_of
-from queryfit.sql.ddl import RangeVar, TypeName
+from queryfit.sql.ddl_parts import RangeVar, TypeName
 
 _SYSTEM = frozenset({"pg_catalog", "information_schema"})
 SMALL_BYTES = 8 * 1024 * 1024

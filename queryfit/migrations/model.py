@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple, get_origin
 from msgspec import Raw, Struct, field
 from msgspec.structs import fields
 
-from queryfit.sql.ddl import NOTHING, PartitionBoundSpec
+from queryfit.sql.ddl_parts import NOTHING, PartitionBoundSpec
 from queryfit.sql.names import qualified
 
 

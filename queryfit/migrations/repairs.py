@@ -13,7 +13,7 @@ from pglast.parser import ParseError, scan
 
 from queryfit.migrations.alteration import Alteration, bare, parsed
 from queryfit.migrations.steps import Effect, Step
-from queryfit.sql import ddl
+from queryfit.sql import ddl_parts
 from queryfit.sql.names import quote_identifier
 
 LOCK_TIMEOUT = "5s"
@@ -194,7 +194,7 @@ def using_index(site: Site) -> Repair | None:
     return Repair(later[0].text, tuple(later[1:]))
 
 
-def _is_plain(constraint: ddl.Constraint) -> bool:
+def _is_plain(constraint: ddl_parts.Constraint) -> bool:
     """An index over these columns says all that the constraint does."""
     return bool(constraint.keys) and not (
         constraint.deferrable

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from msgspec import Raw, Struct
 from pglast.parser import ParseError, split
 
-from queryfit.sql import ddl
+from queryfit.sql import ddl_parts, ddl_script
 
 _BEFORE_STATEMENT = re.compile(r"(?:[\s;]+|--[^\n]*(?:\n|$)|/\*(?:[^*/]|\*(?!/)|/(?!\*))*\*/)*")
 
@@ -36,13 +36,13 @@ def line_starts(text: str) -> list[int]:
 def entries_of(sql: str) -> list[Entry]:
     """The statements of a file. Where it does not parse as a whole, each statement is tried alone."""
     try:
-        parsed = ddl.statements(sql)
-    except ddl.Unparsed as error:
+        parsed = ddl_script.statements(sql)
+    except ddl_script.Unparsed as error:
         return _one_by_one(sql, error)
     return _placed(sql, parsed)
 
 
-def _placed(sql: str, parsed: Sequence[ddl.Statement]) -> list[Entry]:
+def _placed(sql: str, parsed: Sequence[ddl_script.Statement]) -> list[Entry]:
     """Statements with their places in characters."""
     is_ascii = sql.isascii()
     data = b"" if is_ascii else sql.encode()
@@ -63,18 +63,18 @@ def _placed(sql: str, parsed: Sequence[ddl.Statement]) -> list[Entry]:
     return entries
 
 
-def _one_by_one(sql: str, whole: ddl.Unparsed) -> list[Entry]:
+def _one_by_one(sql: str, whole: ddl_script.Unparsed) -> list[Entry]:
     """The statements of a file that does not parse: those that do, and one entry for each that does not."""
     end = sql.find("\0")
     if end >= 0:  # no server takes it; what stands before is sent
-        return [*entries_of(sql[:end]), Entry("unparsed", ddl.NOTHING, 0, end, len(sql), whole.message)]
+        return [*entries_of(sql[:end]), Entry("unparsed", ddl_parts.NOTHING, 0, end, len(sql), whole.message)]
     if whole.is_final:
-        return [Entry("unparsed", ddl.NOTHING, 0, 0, len(sql), whole.message)]
+        return [Entry("unparsed", ddl_parts.NOTHING, 0, 0, len(sql), whole.message)]
     try:
         pieces = split(sql, with_parser=False, only_slices=True)
     except (ParseError, ValueError):  # it does not even lex: a quote that nobody closes
         at = min(whole.location, len(sql))
-        return [Entry("unparsed", ddl.NOTHING, 0, at, len(sql), whole.message)]
+        return [Entry("unparsed", ddl_parts.NOTHING, 0, at, len(sql), whole.message)]
     entries: list[Entry] = []
     is_ascii = sql.isascii()
     characters = offset = 0  # the same place twice: in characters, and in bytes
@@ -83,10 +83,10 @@ def _one_by_one(sql: str, whole: ddl.Unparsed) -> list[Entry]:
         offset += start - characters if is_ascii else len(sql[characters:start].encode())
         characters = start
         try:
-            parsed = ddl.statements(text)
-        except ddl.Unparsed as error:
+            parsed = ddl_script.statements(text)
+        except ddl_script.Unparsed as error:
             at = min(start + error.location, stop)
-            entries.append(Entry("unparsed", ddl.NOTHING, 0, at, stop, error.message))
+            entries.append(Entry("unparsed", ddl_parts.NOTHING, 0, at, stop, error.message))
             continue
         entries += [
             Entry(entry.kind, entry.raw, entry.location + offset, entry.start + start, entry.end + start)

@@ -7,7 +7,7 @@ from typing import Any
 
 from queryfit.migrations.builtin import TYPE_NAMES, TYPES
 from queryfit.migrations.model import Database, Name, Type
-from queryfit.sql.ddl import TypeName
+from queryfit.sql.ddl_parts import TypeName
 from queryfit.sql.names import qualified, quote_identifier
 
 SERIALS = {

@@ -14,7 +14,8 @@ from msgspec import Raw
 from queryfit.migrations import builtin
 from queryfit.migrations.context import Context
 from queryfit.migrations.model import DefaultKind, Function, Name
-from queryfit.sql.ddl import NOTHING, Unparsed, statements, tree
+from queryfit.sql.ddl_parts import NOTHING, tree
+from queryfit.sql.ddl_script import Unparsed, statements
 
 _ORDER: dict[str, int] = {"constant": 0, "stable": 1, "unknown": 2, "volatile": 3}
 _KINDS: dict[str, DefaultKind] = {

@@ -1,281 +1,31 @@
-"""A script's statements as small typed trees: what DDL says, decoded from the parser's JSON and nothing more.
+"""Statements as small typed trees: what DDL says, decoded from the parser's JSON and nothing more.
 
 PostgreSQL's parser hands out JSON in a few microseconds a statement; what takes time is making Python objects of it.
-Therefore every statement stays raw bytes until its `node` is asked for, only the fields named here are decoded, and
-expressions stay raw inside it (`tree` decodes one). Field names are the parser's own; what it leaves out is a default.
+Therefore a statement stays raw bytes until it is decoded, only the fields named here are, and expressions stay raw
+inside it. Field names are the parser's own; what it leaves out is a default.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
-from pglast.parser import ParseError, parse_sql_json, scan, split
 
-NOTHING = Raw(b"null")
-
-
-class String(Struct, frozen=True, gc=False):
-    """A name or text constant."""
-
-    sval: str = ""
-
-
-class Integer(Struct, frozen=True, gc=False):
-    ival: int = 0
-
-
-class Float(Struct, frozen=True, gc=False):
-    fval: str = ""
-
-
-class Boolean(Struct, frozen=True, gc=False):
-    boolval: bool = False
-
-
-class BitString(Struct, frozen=True, gc=False):
-    bsval: str = ""
-
-
-class A_Const(Struct, frozen=True):  # noqa: N801 -- the parser's name
-    """A constant: at most one of its values is set."""
-
-    ival: Integer | None = None
-    fval: Float | None = None
-    boolval: Boolean | None = None
-    sval: String | None = None
-    bsval: BitString | None = None
-    isnull: bool = False
-
-    @property
-    def value(self) -> str | int | bool | None:
-        if self.ival is not None:
-            return self.ival.ival
-        if self.sval is not None:
-            return self.sval.sval
-        if self.fval is not None:
-            return self.fval.fval
-        if self.boolval is not None:
-            return self.boolval.boolval
-        return self.bsval.bsval if self.bsval is not None else None
-
-
-class RangeVar(Struct, frozen=True, gc=False):
-    """A relation as it is written; `inh` is false behind ONLY."""
-
-    relname: str = ""
-    schemaname: str = ""
-    catalogname: str = ""
-    inh: bool = False
-    relpersistence: str = "p"
-    location: int = 0
-
-
-class Name(Struct, frozen=True, gc=False):
-    """One part of a name."""
-
-    String: String | None = None
-
-    @property
-    def text(self) -> str:
-        return self.String.sval if self.String is not None else ""
-
-
-class List(Struct, frozen=True):
-    items: list[Node] = []
-
-
-class TypeName(Struct, frozen=True):
-    """A type as it is written; `typmods` are what stands in its brackets."""
-
-    names: list[Name] = []
-    typmods: list[Node] = []
-    arrayBounds: list[Raw] = []
-    setof: bool = False
-    pct_type: bool = False
-    location: int = 0
-
-
-class CollateClause(Struct, frozen=True):
-    collname: list[Name] = []
-
-
-class DefElem(Struct, frozen=True):
-    """An option: name and value."""
-
-    defname: str = ""
-    defnamespace: str = ""
-    arg: Node | None = None
-    defaction: str = "DEFELEM_UNSPEC"
-    location: int = 0
-
-
-class Constraint(Struct, frozen=True):
-    contype: str = ""
-    conname: str = ""
-    deferrable: bool = False
-    initdeferred: bool = False
-    is_no_inherit: bool = False
-    is_enforced: bool = False
-    skip_validation: bool = False
-    initially_valid: bool = False
-    raw_expr: Raw = NOTHING
-    generated_when: str = ""
-    generated_kind: str = ""
-    nulls_not_distinct: bool = False
-    keys: list[Name] = []
-    without_overlaps: bool = False
-    including: list[Name] = []
-    exclusions: list[Raw] = []
-    options: list[Node] = []
-    indexname: str = ""
-    indexspace: str = ""
-    access_method: str = ""
-    where_clause: Raw = NOTHING
-    pktable: RangeVar | None = None
-    fk_attrs: list[Name] = []
-    pk_attrs: list[Name] = []
-    fk_matchtype: str = ""
-    fk_upd_action: str = ""
-    fk_del_action: str = ""
-    location: int = 0
-
-
-class ColumnDef(Struct, frozen=True):
-    colname: str = ""
-    typeName: TypeName | None = None
-    raw_default: Raw = NOTHING  # USING of ALTER COLUMN TYPE stands here too
-    identity: str = ""
-    generated: str = ""
-    collClause: CollateClause | None = None
-    constraints: list[Node] = []
-    location: int = 0
-
-
-class TableLikeClause(Struct, frozen=True):
-    relation: RangeVar | None = None
-    options: int = (
-        0  # bits: 1 comments, 2 compression, 4 constraints, 8 defaults, 16 generated, 32 identity, 64 indexes
-    )
-
-
-class PartitionElem(Struct, frozen=True):
-    name: str = ""
-    expr: Raw = NOTHING
-
-
-class PartitionSpec(Struct, frozen=True):
-    strategy: str = ""
-    partParams: list[Node] = []
-
-
-class PartitionBoundSpec(Struct, frozen=True):
-    strategy: str = ""
-    is_default: bool = False
-    modulus: int = 0
-    remainder: int = 0
-    listdatums: list[Raw] = []
-    lowerdatums: list[Raw] = []
-    upperdatums: list[Raw] = []
-
-
-class PartitionCmd(Struct, frozen=True):
-    name: RangeVar | None = None
-    bound: PartitionBoundSpec | None = None
-    concurrent: bool = False
-
-
-class ReplicaIdentityStmt(Struct, frozen=True):
-    identity_type: str = ""
-    name: str = ""
-
-
-class IndexElem(Struct, frozen=True):
-    name: str = ""
-    expr: Raw = NOTHING
-    collation: list[Name] = []
-    opclass: list[Name] = []
-    ordering: str = ""
-    nulls_ordering: str = ""
-
-
-class RoleSpec(Struct, frozen=True, gc=False):
-    roletype: str = ""
-    rolename: str = ""
-
-
-class ObjectWithArgs(Struct, frozen=True):
-    objname: list[Name] = []
-    objargs: list[Node] = []
-    args_unspecified: bool = False
-
-
-class FunctionParameter(Struct, frozen=True):
-    name: str = ""
-    argType: TypeName | None = None
-    mode: str = ""
-    defexpr: Raw = NOTHING
-
-
-class AccessPriv(Struct, frozen=True):
-    priv_name: str = ""
-    cols: list[Node] = []
-
-
-class Node(Struct, frozen=True):
-    """One of several kinds; kinds that are not named here decode to a node with nothing set."""
-
-    String: String | None = None
-    Integer: Integer | None = None
-    Float: Float | None = None
-    Boolean: Boolean | None = None
-    A_Const: A_Const | None = None
-    List: List | None = None
-    RangeVar: RangeVar | None = None
-    TypeName: TypeName | None = None
-    DefElem: DefElem | None = None
-    Constraint: Constraint | None = None
-    ColumnDef: ColumnDef | None = None
-    TableLikeClause: TableLikeClause | None = None
-    PartitionElem: PartitionElem | None = None
-    PartitionBoundSpec: PartitionBoundSpec | None = None
-    PartitionCmd: PartitionCmd | None = None
-    ReplicaIdentityStmt: ReplicaIdentityStmt | None = None
-    IndexElem: IndexElem | None = None
-    RoleSpec: RoleSpec | None = None
-    ObjectWithArgs: ObjectWithArgs | None = None
-    FunctionParameter: FunctionParameter | None = None
-    AccessPriv: AccessPriv | None = None
-    AlterTableCmd: AlterTableCmd | None = None
-    VacuumRelation: VacuumRelation | None = None
-    VariableSetStmt: VariableSetStmt | None = None
-    SelectStmt: Raw = NOTHING
-    CollateClause: CollateClause | None = None
-
-    @property
-    def text(self) -> str:
-        """The name or text that the node is; empty for any other kind."""
-        return self.String.sval if self.String is not None else ""
-
-
-class AlterTableCmd(Struct, frozen=True):
-    subtype: str = ""
-    name: str = ""
-    num: int = 0
-    newowner: RoleSpec | None = None
-    def_: Raw = msgspec.field(default=NOTHING, name="def")
-    behavior: str = ""
-    missing_ok: bool = False
-    recurse: bool = False
-
-    @property
-    def definition(self) -> Node:
-        """What the action is about, where that is one of the known kinds."""
-        return node(self.def_)
+from queryfit.sql.ddl_parts import (
+    NOTHING,
+    CollateClause,
+    Name,
+    Node,
+    ObjectWithArgs,
+    PartitionBoundSpec,
+    PartitionSpec,
+    RangeVar,
+    RoleSpec,
+    TypeName,
+    VariableSetStmt,
+)
 
 
 class AlterTableStmt(Struct, frozen=True):
@@ -590,13 +340,6 @@ class CallStmt(Struct, frozen=True):
     funccall: FuncCall | None = None
 
 
-class VariableSetStmt(Struct, frozen=True):
-    kind: str = ""
-    name: str = ""
-    args: list[Node] = []
-    is_local: bool = False
-
-
 class TransactionStmt(Struct, frozen=True):
     kind: str = ""
     savepoint_name: str = ""
@@ -607,10 +350,6 @@ class LockStmt(Struct, frozen=True):
     relations: list[Node] = []
     mode: int = 0
     nowait: bool = False
-
-
-class VacuumRelation(Struct, frozen=True):
-    relation: RangeVar | None = None
 
 
 class VacuumStmt(Struct, frozen=True):
@@ -855,15 +594,6 @@ def _decoder(kind: str) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(_KINDS.get(kind, Whole))
 
 
-_NODE = msgspec.json.Decoder(Node)
-_NO_NODE = Node()
-
-
-def node(raw: Raw) -> Node:
-    """A raw part as a node; an empty one where there is nothing."""
-    return _NO_NODE if raw is NOTHING else _NODE.decode(raw)
-
-
 _CALL = msgspec.json.Decoder(FuncCall)
 
 
@@ -871,156 +601,6 @@ def decode_call(raw: Raw) -> FuncCall:
     return _CALL.decode(raw)
 
 
-def tree(raw: Raw) -> Any:
-    """A raw part as plain dictionaries and lists, in the parser's own shape; None where there is nothing."""
-    return None if raw is NOTHING else msgspec.json.decode(raw)
-
-
-def names(parts: Sequence[Name | Node]) -> tuple[str, ...]:
-    """The texts of a list of names, such as a qualified one."""
-    return tuple(part.text for part in parts)
-
-
-class _Statement(Struct, frozen=True):
-    stmt: dict[str, Raw] = {}
-    stmt_location: int = 0
-    stmt_len: int = 0
-
-
-class _Script(Struct, frozen=True):
-    stmts: list[_Statement] = []
-
-
-_SCRIPT = msgspec.json.Decoder(_Script)
-
-
-class Statement(Struct, gc=False):
-    """One statement of a script: the parser's name of its kind, its place in the script in bytes of UTF-8."""
-
-    kind: str
-    raw: Raw
-    start: int
-    end: int
-
-    @property
-    def node(self) -> Any:
-        """The typed tree: an instance of the struct of that kind, `Whole` for kinds without one."""
-        return _decoder(self.kind).decode(self.raw)
-
-
 def decode(kind: str, raw: Raw) -> Any:
     """The typed tree of a statement of that kind."""
     return _decoder(kind).decode(raw)
-
-
-class Unparsed(Exception):  # noqa: N818 -- what it says of a text, caught where it is read
-    """A text that PostgreSQL's parser refuses: its message, and the place in characters where it gave up.
-
-    `is_final`: not even a part of the text may reach the scanner.
-    """
-
-    def __init__(self, message: str, location: int, *, is_final: bool = False) -> None:
-        super().__init__(message)
-        self.message = message
-        self.location = location
-        self.is_final = is_final
-
-
-MAX_CHAIN = 5_000
-"""Left-deep operators, joins and set operations nest one C stack frame each; the parser itself has no limit for them
-and an 8 MB stack overflows at some 16,000."""
-
-_SHORT_TEXT = 2 * MAX_CHAIN  # each level of a chain takes at least two characters, so shorter texts need no look
-_SIGNS = "+-*/%^<>=|~!@#&?`:"
-_LONGEST_SCAN = 16_000_000  # a token takes some 30 times its length
-_QUOTED = re.compile(r"""'[^']*'|"[^"]*\"""")
-_MOST_COMMENTS = 500  # the scanner takes time by the square of it
-_COMMENTS_NEST = "comments nest"
-_COMMENT = re.compile(r"/\*|\*/")
-_LONGEST_MESSAGE = 200
-_WORDS = ("is", "null", "at", "collate", "operator", "union", "except", "intersect", "join")
-
-
-def refusal(sql: str) -> str | None:
-    """Why a text must not reach the parser: it would crash on it. Costs common texts next to nothing."""
-    if "\0" in sql:
-        return "the text holds a NUL byte"
-    if not sql.isascii():
-        try:
-            sql.encode()
-        except UnicodeEncodeError:
-            return "the text is not valid Unicode"
-    return None if len(sql) < _SHORT_TEXT else _refusal_of_long(sql)
-
-
-def _refusal_of_long(sql: str) -> str | None:
-    if sql.count("/*") > _MOST_COMMENTS and _comment_depth(sql) > _MOST_COMMENTS:
-        return f"{_COMMENTS_NEST} more than {_MOST_COMMENTS} levels deep"
-    if _links(sql) <= MAX_CHAIN:
-        return None
-    try:
-        pieces = split(sql, with_parser=False, only_slices=True)
-    except ParseError:
-        return None  # it does not even lex
-    long = (sql[piece] for piece in pieces if piece.stop - piece.start >= _SHORT_TEXT)
-    return next((reason for reason in map(_too_deep, long) if reason is not None), None)
-
-
-def _comment_depth(sql: str) -> int:
-    """How deep comments nest at most; strings are taken for comments where they look like some."""
-    depth = deepest = 0
-    for mark in _COMMENT.findall(sql):
-        depth = depth + 1 if mark == "/*" else max(depth - 1, 0)
-        deepest = max(deepest, depth)
-    return deepest
-
-
-def _too_deep(statement: str) -> str | None:
-    if _links(statement) <= MAX_CHAIN:
-        return None
-    is_plain = not any(mark in statement for mark in ("\\", "$", "--", "/*"))
-    if is_plain and _links(_QUOTED.sub("", statement)) <= MAX_CHAIN:  # most of a bulk load is in its strings
-        return None
-    if len(statement) > _LONGEST_SCAN:
-        return f"the statement has {len(statement)} characters and more operators than can be followed"
-    from queryfit.sql.parse import chain  # noqa: PLC0415 -- it loads pglast's classes, which nothing else here needs
-
-    if chain(scan(statement)) > MAX_CHAIN:
-        return f"the statement chains more than {MAX_CHAIN} operators"
-    return None
-
-
-def _links(sql: str) -> int:
-    """At least as many as a text has operators that may chain."""
-    found = sum(map(sql.count, _SIGNS))
-    if found <= MAX_CHAIN:
-        lowered = sql.lower()
-        found += sum(map(lowered.count, _WORDS))
-    return found
-
-
-def statements(sql: str) -> list[Statement]:
-    """The statements of a script. Raises Unparsed."""
-    reason = refusal(sql)
-    if reason is not None:
-        raise Unparsed(reason, 0, is_final=reason.startswith(_COMMENTS_NEST))
-    try:
-        parsed = parse_sql_json(sql)
-    except ParseError as error:
-        message, location = (*error.args, 0)[:2]
-        text = str(message)
-        raise Unparsed(
-            text if len(text) <= _LONGEST_MESSAGE else text[:_LONGEST_MESSAGE] + " …", location or 0
-        ) from None
-    except (MemoryError, UnicodeError, ValueError) as error:
-        raise Unparsed(f"the parser gave up: {type(error).__name__}", 0) from None
-    found = []
-    try:
-        script = _SCRIPT.decode(parsed)
-    except (RecursionError, msgspec.DecodeError):
-        raise Unparsed("it nests too deeply", 0) from None
-    for entry in script.stmts:
-        for kind, raw in entry.stmt.items():
-            end = entry.stmt_location + entry.stmt_len if entry.stmt_len else -1
-            found.append(Statement(kind, raw, entry.stmt_location, end))
-    return found

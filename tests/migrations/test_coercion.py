@@ -13,7 +13,7 @@ from queryfit.migrations.context import Context
 from queryfit.migrations.model import Database, Domain, Enum, Name, OtherType, Settings, Type
 from queryfit.migrations.steps import Step
 from queryfit.migrations.type_names import type_text
-from queryfit.sql import ddl
+from queryfit.sql import ddl_parts, ddl_script
 from tests.servers import Cluster, available
 
 TYPES = (
@@ -56,10 +56,10 @@ def context_of(version: int, zone: str | None) -> Context:
     return Context(version, database, Settings(time_zone=zone), Step(0, 0, "", 0, 0, 1, 1), [], "", 0, None)
 
 
-def action_of(statement: str) -> ddl.ColumnDef:
-    action = ddl.statements(statement)[0].node.cmds[0].AlterTableCmd
+def action_of(statement: str) -> ddl_parts.ColumnDef:
+    action = ddl_script.statements(statement)[0].node.cmds[0].AlterTableCmd
     definition = action.definition.ColumnDef
-    assert isinstance(definition, ddl.ColumnDef)
+    assert isinstance(definition, ddl_parts.ColumnDef)
     return definition
 
 

@@ -17,7 +17,7 @@ from pglast.parser import ParseError, parse_sql_json
 from queryfit.migrations.files import MigrationFile, Transactions, decode
 from queryfit.migrations.masking import mask
 from queryfit.migrations.replay import Run, replay
-from queryfit.sql import ddl
+from queryfit.sql import ddl_script
 from tests.migrations.corpus import cases
 
 NAMES = ("a", "b", "orders", "customers", "pg_temp", "public", '"Odd Name"', "id", "n", "mood", "absent", "other")
@@ -171,7 +171,7 @@ def test_savepoints_do_not_copy_the_schema_without_end() -> None:
 
 @pytest.mark.parametrize("text", ["select 1", "select '+-*/' from t where a is null and b::text = 'x'", ";" * 20_000])
 def test_common_texts_reach_the_parser(text: str) -> None:
-    assert ddl.refusal(text) is None
+    assert ddl_script.refusal(text) is None
 
 
 @pytest.mark.skipif(not FOLDERS, reason="QUERYFIT_TEST_SQL names no folders of SQL files")

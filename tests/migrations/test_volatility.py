@@ -16,7 +16,7 @@ from queryfit.migrations.model import Database, Settings
 from queryfit.migrations.replay import replay
 from queryfit.migrations.steps import Step
 from queryfit.migrations.volatility import volatility
-from queryfit.sql import ddl
+from queryfit.sql import ddl_parts, ddl_script
 from tests.migrations import builtin_data
 from tests.servers import Cluster, available
 
@@ -58,7 +58,7 @@ def context() -> Context:
 
 
 def default(expression: str) -> Raw:
-    statement = ddl.statements(f"alter table t alter c set default ({expression})")[0].node
+    statement = ddl_script.statements(f"alter table t alter c set default ({expression})")[0].node
     expression = statement.cmds[0].AlterTableCmd.def_
     assert isinstance(expression, Raw)
     return expression
@@ -112,7 +112,7 @@ def test_the_function_to_blame_is_named(context: Context, expression: str, kind:
 
 def test_no_default_is_constant() -> None:
     context = Context(18, Database(), Settings(), Step(0, 0, "", 0, 0, 1, 1), [], "", 0, None)
-    assert volatility(context, ddl.NOTHING).kind == "constant"
+    assert volatility(context, ddl_parts.NOTHING).kind == "constant"
 
 
 def test_functions_that_call_each_other_end() -> None:

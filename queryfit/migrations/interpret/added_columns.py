@@ -12,7 +12,8 @@ from queryfit.migrations.interpret.column_definitions import Definition, collati
 from queryfit.migrations.model import Column, Relation, Type
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, ROW_EXCLUSIVE
 from queryfit.migrations.type_names import type_text
-from queryfit.sql.ddl import AlterTableCmd, AlterTableStmt, ColumnDef
+from queryfit.sql.ddl import AlterTableStmt
+from queryfit.sql.ddl_parts import AlterTableCmd, ColumnDef
 
 SYSTEM_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
 INTEGERS = frozenset(Type("pg_catalog", name) for name in ("int2", "int4", "int8"))

@@ -12,7 +12,7 @@ from msgspec import Struct, field
 from pglast.parser import ParseError, parse_plpgsql_json
 
 from queryfit.migrations.interpret.constants import Value, rows_of, truth_of, value_of
-from queryfit.sql.ddl import refusal
+from queryfit.sql.ddl_script import refusal
 
 RUN_TIME = "EXECUTE of a string put together at run time"
 MOST_TURNS = 100

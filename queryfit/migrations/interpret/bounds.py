@@ -18,7 +18,7 @@ from msgspec import Raw
 
 from queryfit.migrations.interpret.proofs import column_of
 from queryfit.migrations.model import Database, Relation, Type
-from queryfit.sql.ddl import PartitionBoundSpec, tree
+from queryfit.sql.ddl_parts import PartitionBoundSpec, tree
 
 Condition = tuple[Any, ...]
 _UNKNOWN: Condition = ("unknown",)

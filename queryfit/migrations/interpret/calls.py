@@ -12,7 +12,7 @@ from queryfit.migrations.context import Context, Nested
 from queryfit.migrations.interpret.blocks import Block, Inner, read_block
 from queryfit.migrations.interpret.constants import Value, evaluate
 from queryfit.migrations.model import Function
-from queryfit.sql import ddl
+from queryfit.sql import ddl_parts, ddl_script
 from queryfit.sql.names import quote_identifier
 
 _WORD = re.compile(r"\w+")
@@ -55,7 +55,7 @@ def follow(context: Context, parts: Sequence[str], arguments: Sequence[Any]) -> 
 
 def _takes(function: Function, arguments: Sequence[Any]) -> bool:
     inputs = [parameter for parameter in function.parameters if parameter.mode in _INPUTS]
-    required = sum(parameter.default is ddl.NOTHING for parameter in inputs)
+    required = sum(parameter.default is ddl_parts.NOTHING for parameter in inputs)
     return len(inputs) == len(function.arguments) and required <= len(arguments) <= len(inputs)
 
 
@@ -71,7 +71,7 @@ def _values(function: Function, arguments: Sequence[Any]) -> dict[str, Value]:
             given[named.get("name", "")] = named.get("arg", {})
     found: dict[str, Value] = {}
     for place, parameter in enumerate(inputs, 1):
-        node = given[parameter.name] if parameter.name in given else ddl.tree(parameter.default)
+        node = given[parameter.name] if parameter.name in given else ddl_parts.tree(parameter.default)
         value = evaluate(node, {}) if node else None
         if value is not None:
             found[parameter.name] = found[f"${place}"] = value
@@ -80,12 +80,12 @@ def _values(function: Function, arguments: Sequence[Any]) -> dict[str, Value]:
 
 def _block(function: Function, values: Mapping[str, Value]) -> Block | None:
     """The statements of a body; None where it cannot be read at all."""
-    if function.is_of_triggers or function.sql_body is not ddl.NOTHING:
+    if function.is_of_triggers or function.sql_body is not ddl_parts.NOTHING:
         return None
     if function.language == "sql":
         try:
-            ddl.statements(function.body)
-        except ddl.Unparsed:
+            ddl_script.statements(function.body)
+        except ddl_script.Unparsed:
             return None
         return Block([Inner(function.body)])
     if function.language != "plpgsql":
@@ -150,7 +150,7 @@ def _may_write(context: Context, function: Function) -> bool:
         one = pending.pop()
         if one.language not in {"sql", "plpgsql"}:
             return True
-        if one.sql_body is not ddl.NOTHING:
+        if one.sql_body is not ddl_parts.NOTHING:
             if _WRITES.search(memoryview(one.sql_body)) is not None:
                 return True
             continue

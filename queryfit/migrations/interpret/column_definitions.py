@@ -13,8 +13,8 @@ from queryfit.migrations.interpret import naming, texts
 from queryfit.migrations.model import Column, DefaultKind, Name, Relation, Type
 from queryfit.migrations.type_names import SERIALS, type_text
 from queryfit.migrations.volatility import volatility
-from queryfit.sql import ddl
-from queryfit.sql.ddl import NOTHING, CollateClause, ColumnDef
+from queryfit.sql import ddl_parts
+from queryfit.sql.ddl_parts import NOTHING, CollateClause, ColumnDef
 
 _ATTRIBUTES = {
     "CONSTR_ATTR_DEFERRABLE": {"deferrable": True},
@@ -34,7 +34,7 @@ class Definition(Struct):
     culprit: str = ""  # the function that makes the default volatile
     domain_default: DefaultKind | None = None  # of its domain, where it has none of its own
     is_written: bool = False  # a default or expression is written: references are then looked up even for nulls
-    constraints: list[ddl.Constraint] = []
+    constraints: list[ddl_parts.Constraint] = []
     domain: str | None = None  # the domain that it is of, where that has constraints
     not_null_name: str = ""
 
@@ -106,7 +106,7 @@ def collation(clause: CollateClause | None) -> Name | None:
     """The collation of a COLLATE clause, as it is written; None for the database's own."""
     if clause is None or not clause.collname:
         return None
-    parts = ddl.names(clause.collname)
+    parts = ddl_parts.names(clause.collname)
     if parts[-1] == "default" and (len(parts) == 1 or parts[-2] == "pg_catalog"):
         return None
     return Name(parts[-2] if len(parts) > 1 else "", parts[-1])
@@ -173,7 +173,7 @@ def _refuse_virtual(context: Context, generated: str, expression: Raw) -> None:
     """A virtual column is computed by what PostgreSQL brings with it (18)."""
     if generated != "v" or b'"FuncCall"' not in bytes(expression) or not context.database.functions:
         return
-    pending: list[Any] = [ddl.tree(expression)]
+    pending: list[Any] = [ddl_parts.tree(expression)]
     while pending:
         node = pending.pop()
         if isinstance(node, list):
@@ -234,7 +234,7 @@ _GIVEN = {
 
 def type_of_default(context: Context, kind: Type | None, expression: Raw) -> Type | None:
     """The type that a default has of itself: a string takes the column's; few functions are known."""
-    node = ddl.tree(expression)
+    node = ddl_parts.tree(expression)
     form, value = next(iter(node.items())) if isinstance(node, dict) and len(node) == 1 else ("", {})
     if form == "TypeCast":
         return written_type(context, value.get("typeName", {}))
@@ -270,7 +270,7 @@ def _refuse_value(context: Context, kind: Type | None, expression: Raw) -> None:
     enum = (
         context.database.enums.get(Name(kind.schema, kind.name)) if kind is not None and not kind.dimensions else None
     )
-    node = ddl.tree(expression)
+    node = ddl_parts.tree(expression)
     if enum is None or not enum.are_values_known or not isinstance(node, dict):
         return
     value = node.get("A_Const", {}).get("sval")

@@ -21,7 +21,8 @@ from queryfit.migrations.interpret.dropped_relations import index_reads
 from queryfit.migrations.model import Column, Constraint, Database, Index, Name, Relation, Type
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE
 from queryfit.migrations.type_names import SERIALS, type_text
-from queryfit.sql.ddl import NOTHING, AlterTableCmd, AlterTableStmt
+from queryfit.sql.ddl import AlterTableStmt
+from queryfit.sql.ddl_parts import NOTHING, AlterTableCmd
 
 _NUMBERS_OF_OIDS = (
     "oid", "regclass", "regproc", "regprocedure", "regoper", "regoperator", "regtype", "regrole", "regnamespace",

@@ -24,7 +24,8 @@ from queryfit.migrations.interpret.generated_columns import (
 )
 from queryfit.migrations.model import Column, Relation
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE, Action
-from queryfit.sql.ddl import NOTHING, AlterTableCmd, AlterTableStmt
+from queryfit.sql.ddl import AlterTableStmt
+from queryfit.sql.ddl_parts import NOTHING, AlterTableCmd
 
 Handler = Callable[[Context, Relation, AlterTableCmd, AlterTableStmt], None]
 

@@ -23,7 +23,8 @@ from queryfit.migrations.steps import (
     SHARE_UPDATE_EXCLUSIVE,
     Action,
 )
-from queryfit.sql.ddl import AlterTableCmd, AlterTableStmt, tree
+from queryfit.sql.ddl import AlterTableStmt
+from queryfit.sql.ddl_parts import AlterTableCmd, tree
 
 
 def _add(context: Context, relation: Relation, action: AlterTableCmd, statement: AlterTableStmt) -> None:

@@ -9,7 +9,7 @@ from msgspec import Struct
 from queryfit.migrations.context import Context
 from queryfit.migrations.interpret import naming, proofs
 from queryfit.migrations.model import Column, Constraint, Name, Relation
-from queryfit.sql import ddl
+from queryfit.sql import ddl_parts
 
 NOT_NULLS_ARE_CONSTRAINTS = 18
 """The version from which a NOT NULL has a name and can be left unchecked."""
@@ -18,14 +18,14 @@ NOT_NULLS_ARE_CONSTRAINTS = 18
 class Written(Struct, frozen=True):
     """A constraint as it is written, and where: see `add_constraint`."""
 
-    constraint: ddl.Constraint
+    constraint: ddl_parts.Constraint
     columns: tuple[str, ...] | None
     is_new_table: bool
     is_only: bool
     is_born_null: bool
 
 
-def given_name(context: Context, relation: Relation, constraint: ddl.Constraint) -> str | None:
+def given_name(context: Context, relation: Relation, constraint: ddl_parts.Constraint) -> str | None:
     """The name that is given; None without one, or where the table has it already."""
     name = constraint.conname
     if len(name) > naming.NAME_BYTES or not name.isascii():

@@ -23,8 +23,8 @@ from queryfit.migrations.interpret.foreign_keys import add_foreign_key
 from queryfit.migrations.interpret.keys import add_key
 from queryfit.migrations.model import Constraint, Relation
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE
-from queryfit.sql import ddl
-from queryfit.sql.ddl import names
+from queryfit.sql import ddl_parts
+from queryfit.sql.ddl_parts import names
 
 __all__ = ["NOT_NULLS_ARE_CONSTRAINTS", "add_constraint", "drop_state", "mark_not_null", "not_null_of", "primary_key"]
 
@@ -32,7 +32,7 @@ __all__ = ["NOT_NULLS_ARE_CONSTRAINTS", "add_constraint", "drop_state", "mark_no
 def add_constraint(
     context: Context,
     relation: Relation,
-    constraint: ddl.Constraint,
+    constraint: ddl_parts.Constraint,
     columns: tuple[str, ...] | None,
     *,
     is_new_table: bool,
@@ -103,7 +103,7 @@ def _check(context: Context, relation: Relation, written: Written) -> None:
             context.database.constrain(child, copied(made))
 
 
-def _refuse_check(context: Context, relation: Relation, constraint: ddl.Constraint, *, is_alone: bool) -> None:
+def _refuse_check(context: Context, relation: Relation, constraint: ddl_parts.Constraint, *, is_alone: bool) -> None:
     if b'"SubLink"' in bytes(constraint.raw_expr):
         context.refuse("cannot use subquery in check constraint")
     if is_alone and not constraint.is_no_inherit:
@@ -114,7 +114,7 @@ def _refuse_check(context: Context, relation: Relation, constraint: ddl.Constrai
         context.refuse("CHECK … NOT ENFORCED needs PostgreSQL 18")
 
 
-def _is_merged(context: Context, relation: Relation, constraint: ddl.Constraint) -> bool:
+def _is_merged(context: Context, relation: Relation, constraint: ddl_parts.Constraint) -> bool:
     """The table has inherited the same CHECK under that name: the two are one."""
     existing = relation.constraints.get(constraint.conname) if constraint.conname else None
     if (

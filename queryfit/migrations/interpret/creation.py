@@ -13,8 +13,9 @@ from queryfit.migrations.interpret import column_definitions, constraint_state, 
 from queryfit.migrations.model import Column, Constraint, Index, Name, Relation, RelationKind
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
 from queryfit.migrations.type_names import type_text
-from queryfit.sql import ddl
-from queryfit.sql.ddl import CreateForeignTableStmt, CreateStmt, CreateTableAsStmt, TableLikeClause, names
+from queryfit.sql import ddl, ddl_parts
+from queryfit.sql.ddl import CreateForeignTableStmt, CreateStmt, CreateTableAsStmt
+from queryfit.sql.ddl_parts import TableLikeClause, names
 
 _PERSISTENCE = {"t": "temporary", "u": "unlogged"}
 _STRATEGIES = {
@@ -71,7 +72,7 @@ def _refuse_key(context: Context, relation: Relation) -> None:
 class _Parts(Struct):
     """What stands in the brackets beside the columns."""
 
-    constraints: list[tuple[ddl.Constraint, tuple[str, ...] | None]] = []
+    constraints: list[tuple[ddl_parts.Constraint, tuple[str, ...] | None]] = []
     not_null: list[tuple[Column, str]] = []
     likes: list[tuple[TableLikeClause, Relation]] = []
 
@@ -148,7 +149,7 @@ def _persistence(relation: Relation) -> str | None:
 def _define_column(
     context: Context,
     relation: Relation,
-    definition: ddl.ColumnDef,
+    definition: ddl_parts.ColumnDef,
     parts: _Parts,
 ) -> None:
     """A column with its constraints; one that a parent or a type has already gets what is added to it."""
@@ -186,10 +187,10 @@ def _define_column(
 
 
 def _add_constraints(
-    context: Context, relation: Relation, pending: list[tuple[ddl.Constraint, tuple[str, ...] | None]]
+    context: Context, relation: Relation, pending: list[tuple[ddl_parts.Constraint, tuple[str, ...] | None]]
 ) -> None:
     """Constraints in the order in which PostgreSQL makes them, which their made-up names depend on."""
-    made: list[tuple[ddl.Constraint, tuple[str, ...] | None]] = []
+    made: list[tuple[ddl_parts.Constraint, tuple[str, ...] | None]] = []
     places: dict[tuple[object, ...], int] = {}
     for constraint, column in sorted(pending, key=lambda pair: _ORDER.get(pair[0].contype, 0)):
         if constraint.contype in {"CONSTR_PRIMARY", "CONSTR_UNIQUE"}:
@@ -222,7 +223,7 @@ def _copy(column: Column, *, is_inherited: bool) -> Column:
         column.is_not_null,
         column.is_not_null_validated,
         None if is_numbered else column.default,
-        ddl.NOTHING if is_numbered else column.default_expression,
+        ddl_parts.NOTHING if is_numbered else column.default_expression,
         "",
         column.generated,
         column.generation_expression,
@@ -299,9 +300,9 @@ def _like_columns(context: Context, relation: Relation, source: Relation, option
             continue
         made = _copy(column, is_inherited=False)
         if not options & _DEFAULTS:
-            made.default, made.default_expression = None, ddl.NOTHING
+            made.default, made.default_expression = None, ddl_parts.NOTHING
         if not options & _GENERATED:
-            made.generated, made.generation_expression = "", ddl.NOTHING
+            made.generated, made.generation_expression = "", ddl_parts.NOTHING
         elif made.generated:
             made.default, made.default_expression = column.default, column.default_expression
         if options & _IDENTITY and column.identity:

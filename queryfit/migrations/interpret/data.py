@@ -15,23 +15,19 @@ from queryfit.migrations.interpret.session import path_of_text, run_inner, set_v
 from queryfit.migrations.model import Column, Name, Relation
 from queryfit.migrations.steps import ACCESS_SHARE, ROW_EXCLUSIVE, ROW_SHARE
 from queryfit.sql.ddl import (
-    NOTHING,
     CopyStmt,
     CreateTableAsStmt,
     DeleteStmt,
     InsertStmt,
     LockingClause,
     MergeStmt,
-    Node,
-    RangeVar,
     SelectStmt,
     Target,
     UpdateStmt,
     WithClause,
     decode_call,
-    names,
-    tree,
 )
+from queryfit.sql.ddl_parts import NOTHING, Node, RangeVar, names, tree
 
 _WITH = msgspec.json.Decoder(WithClause)
 _LOCKING = msgspec.json.Decoder(list[dict[str, LockingClause]])

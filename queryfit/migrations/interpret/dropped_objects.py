@@ -9,7 +9,8 @@ from queryfit.migrations.context import Context
 from queryfit.migrations.interpret.dropped_relations import drop_relations, forget_column, going_with
 from queryfit.migrations.model import Function, Name, Relation, Type
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
-from queryfit.sql.ddl import DropStmt, Node, names
+from queryfit.sql.ddl import DropStmt
+from queryfit.sql.ddl_parts import Node, names
 from queryfit.sql.names import quote_identifier
 
 

@@ -8,7 +8,8 @@ from queryfit.migrations.context import Context
 from queryfit.migrations.interpret import constraint_state, naming, partitions
 from queryfit.migrations.model import Index, Name, Relation
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, Action
-from queryfit.sql.ddl import NOTHING, DropStmt, Node, names
+from queryfit.sql.ddl import DropStmt
+from queryfit.sql.ddl_parts import NOTHING, Node, names
 
 RELATIONS: dict[str, tuple[Action, str, str]] = {
     "OBJECT_TABLE": ("drop table", "table", "a table"),

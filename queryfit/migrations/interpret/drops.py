@@ -17,7 +17,8 @@ from queryfit.migrations.interpret.dropped_objects import (
 from queryfit.migrations.interpret.dropped_relations import RELATIONS, drop_listed_relations, name_in
 from queryfit.migrations.model import Index, Name, Relation
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE, Action
-from queryfit.sql.ddl import NOTHING, DropStmt, Node, names
+from queryfit.sql.ddl import DropStmt
+from queryfit.sql.ddl_parts import NOTHING, Node, names
 
 _FUNCTIONS = {"OBJECT_FUNCTION", "OBJECT_PROCEDURE", "OBJECT_ROUTINE", "OBJECT_AGGREGATE"}
 

@@ -19,8 +19,8 @@ from queryfit.migrations.steps import (
     ACCESS_EXCLUSIVE,
     SHARE_ROW_EXCLUSIVE,
 )
-from queryfit.sql import ddl
-from queryfit.sql.ddl import names
+from queryfit.sql import ddl_parts
+from queryfit.sql.ddl_parts import names
 
 
 def add_foreign_key(context: Context, relation: Relation, written: Written) -> None:
@@ -232,7 +232,7 @@ def _key(context: Context, relation: Relation, columns: Sequence[str], *, is_pri
         for index in (context.database.indexes.get(name) for name in relation.indexes)
         if index is not None
         and (index.is_unique or index.method == "gist")
-        and index.predicate is ddl.NOTHING
+        and index.predicate is ddl_parts.NOTHING
         and set(index.columns) == wanted
     ]
     return min(found, key=lambda index: index.number).name if found else None

@@ -7,7 +7,8 @@ from queryfit.migrations.interpret.added_columns import has_rows, rebuilds
 from queryfit.migrations.interpret.column_definitions import lock_sequences, put_sequence
 from queryfit.migrations.model import Relation
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE
-from queryfit.sql.ddl import NOTHING, AlterTableCmd, AlterTableStmt
+from queryfit.sql.ddl import AlterTableStmt
+from queryfit.sql.ddl_parts import NOTHING, AlterTableCmd
 
 IDENTITY_OF_PARTITIONS = 17
 SET_EXPRESSION_SINCE = 17

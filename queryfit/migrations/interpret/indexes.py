@@ -17,7 +17,8 @@ from queryfit.migrations.steps import (
     SHARE_UPDATE_EXCLUSIVE,
 )
 from queryfit.migrations.volatility import volatility
-from queryfit.sql.ddl import NOTHING, AlterTableCmd, IndexElem, IndexStmt, Node, ReindexStmt, names, tree
+from queryfit.sql.ddl import IndexStmt, ReindexStmt
+from queryfit.sql.ddl_parts import NOTHING, AlterTableCmd, IndexElem, Node, names, tree
 
 ConstraintKind = Literal["primary key", "unique", "exclusion"]
 _LABELS: dict[ConstraintKind | None, str] = {"primary key": "pkey", "unique": "key", "exclusion": "excl", None: "idx"}

@@ -21,8 +21,8 @@ from queryfit.migrations.steps import (
     SHARE,
     Action,
 )
-from queryfit.sql import ddl
-from queryfit.sql.ddl import IndexElem, names
+from queryfit.sql import ddl_parts
+from queryfit.sql.ddl_parts import IndexElem, names
 
 _INDEX_KINDS: dict[str, tuple[indexes.ConstraintKind, Action]] = {
     "CONSTR_PRIMARY": ("primary key", "add primary key"),
@@ -39,7 +39,7 @@ def add_key(context: Context, relation: Relation, written: Written) -> None:
         return
     elements: list[IndexElem] = []
     if kind == "exclusion":
-        elements = [ddl.node(entry).List.items[0].IndexElem or IndexElem() for entry in constraint.exclusions]  # type: ignore[union-attr]
+        elements = [ddl_parts.node(entry).List.items[0].IndexElem or IndexElem() for entry in constraint.exclusions]  # type: ignore[union-attr]
         keys: tuple[str | None, ...] = tuple(element.name or None for element in elements)
     else:
         keys = written.columns or names(constraint.keys)
@@ -231,7 +231,7 @@ def _using_index(context: Context, relation: Relation, written: Written) -> None
     )
 
 
-def _refuse_using(context: Context, relation: Relation, index: Index, constraint: ddl.Constraint) -> None:
+def _refuse_using(context: Context, relation: Relation, index: Index, constraint: ddl_parts.Constraint) -> None:
     name = index.name.name
     if index.relation != relation.name:
         context.refuse(f'index "{name}" does not belong to table "{relation.name.name}"')
@@ -243,7 +243,7 @@ def _refuse_using(context: Context, relation: Relation, index: Index, constraint
         context.refuse(f'"{name}" is not a unique index')
     elif None in index.columns:
         context.refuse(f'index "{name}" contains expressions')
-    elif index.predicate is not ddl.NOTHING:
+    elif index.predicate is not ddl_parts.NOTHING:
         context.refuse(f'"{name}" is a partial index')
     elif not index.is_in_default_order or any((name or "").endswith("pattern_ops") for name in index.operator_classes):
         context.refuse(f'index "{name}" does not have default sorting behavior')

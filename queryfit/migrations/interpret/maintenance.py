@@ -10,7 +10,8 @@ from queryfit.migrations.interpret.data import lock_descendants
 from queryfit.migrations.interpret.session import is_on
 from queryfit.migrations.model import Name, Relation
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
-from queryfit.sql.ddl import ClusterStmt, LockStmt, Node, VacuumStmt
+from queryfit.sql.ddl import ClusterStmt, LockStmt, VacuumStmt
+from queryfit.sql.ddl_parts import Node
 
 _CLUSTER_OF_PARTITIONS_SINCE = 15
 _ANALYZE_OF_CHILDREN_SINCE = 18

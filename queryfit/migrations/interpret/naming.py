@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from queryfit.migrations.model import Database, Name
-from queryfit.sql.ddl import NOTHING, IndexElem, tree
+from queryfit.sql.ddl_parts import NOTHING, IndexElem, tree
 
 NAME_BYTES = 63
 """The longest name; PostgreSQL cuts longer ones."""

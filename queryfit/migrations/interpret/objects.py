@@ -32,15 +32,13 @@ from queryfit.sql.ddl import (
     CreateSeqStmt,
     CreateStatsStmt,
     CreateSubscriptionStmt,
-    DefElem,
     DefineStmt,
     DropdbStmt,
     DropSubscriptionStmt,
-    Node,
     PublicationObject,
     decode,
-    names,
 )
+from queryfit.sql.ddl_parts import DefElem, Node, names
 from queryfit.sql.names import qualified, quote_identifier
 
 _FAILOVER_SINCE = 17

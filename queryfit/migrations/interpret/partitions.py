@@ -8,7 +8,8 @@ from queryfit.migrations.context import Context
 from queryfit.migrations.interpret import bounds, foreign_keys, indexes, naming
 from queryfit.migrations.model import Constraint, Name, Relation
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
-from queryfit.sql.ddl import AlterTableCmd, AlterTableStmt, PartitionBoundSpec
+from queryfit.sql.ddl import AlterTableStmt
+from queryfit.sql.ddl_parts import AlterTableCmd, PartitionBoundSpec
 
 
 def announce(context: Context, relation: Relation, parent: Relation, bound: PartitionBoundSpec) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 from queryfit.migrations.context import Context
 from queryfit.migrations.model import Relation
 from queryfit.migrations.steps import ACCESS_SHARE, SHARE_UPDATE_EXCLUSIVE
-from queryfit.sql.ddl import AlterDefaultPrivilegesStmt, CommentStmt, GrantRoleStmt, GrantStmt, Node, RangeVar, names
+from queryfit.sql.ddl import AlterDefaultPrivilegesStmt, CommentStmt, GrantRoleStmt, GrantStmt
+from queryfit.sql.ddl_parts import Node, RangeVar, names
 from queryfit.sql.names import qualified, quote_identifier
 
 KINDS: dict[str, str] = {

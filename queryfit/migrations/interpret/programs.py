@@ -9,17 +9,8 @@ from queryfit.migrations.context import Context, Nested
 from queryfit.migrations.interpret.blocks import Block, Inner, read_block
 from queryfit.migrations.interpret.calls import follow, hidden
 from queryfit.migrations.model import Function, Name, Parameter, Type
-from queryfit.sql.ddl import (
-    NOTHING,
-    AlterFunctionStmt,
-    CallStmt,
-    CreateFunctionStmt,
-    DefElem,
-    DoStmt,
-    Node,
-    names,
-    tree,
-)
+from queryfit.sql.ddl import AlterFunctionStmt, CallStmt, CreateFunctionStmt, DoStmt
+from queryfit.sql.ddl_parts import NOTHING, DefElem, Node, names, tree
 
 _INPUTS = frozenset({"FUNC_PARAM_DEFAULT", "FUNC_PARAM_IN", "FUNC_PARAM_INOUT", "FUNC_PARAM_VARIADIC"})
 _VOLATILITIES: dict[str, Any] = {"immutable": "immutable", "stable": "stable", "volatile": "volatile"}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from queryfit.migrations.model import Relation
-from queryfit.sql.ddl import tree
+from queryfit.sql.ddl_parts import tree
 
 
 def forbids_null(relation: Relation, column: str) -> bool:

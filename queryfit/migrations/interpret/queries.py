@@ -11,7 +11,7 @@ from msgspec import Raw, Struct, field
 from queryfit.migrations.context import Context
 from queryfit.migrations.interpret.naming import name_of_value
 from queryfit.migrations.model import Name, Relation, Type
-from queryfit.sql.ddl import RangeVar, TypeName
+from queryfit.sql.ddl_parts import RangeVar, TypeName
 
 Columns = list[tuple[str, Type | None]]
 """Name and type; a type that cannot be told is None."""

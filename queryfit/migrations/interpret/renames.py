@@ -9,7 +9,8 @@ from queryfit.migrations.context import Context
 from queryfit.migrations.interpret import constraint_state, indexes, naming
 from queryfit.migrations.model import Database, Name, Relation, Type
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE, Action
-from queryfit.sql.ddl import AlterObjectSchemaStmt, AlterOwnerStmt, Node, RenameStmt, names
+from queryfit.sql.ddl import AlterObjectSchemaStmt, AlterOwnerStmt, RenameStmt
+from queryfit.sql.ddl_parts import Node, names
 from queryfit.sql.names import qualified, quote_identifier
 
 _RELATIONS: dict[str, tuple[Action, Any]] = {

@@ -15,13 +15,12 @@ from queryfit.sql.ddl import (
     DiscardStmt,
     ExecuteStmt,
     ExplainStmt,
-    Node,
     PrepareStmt,
     TransactionStmt,
-    VariableSetStmt,
     Whole,
     decode,
 )
+from queryfit.sql.ddl_parts import Node, VariableSetStmt
 
 _UNITS_MS = {"us": 0.001, "ms": 1.0, "s": 1_000.0, "min": 60_000.0, "h": 3_600_000.0, "d": 86_400_000.0}
 _TIME = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*(us|ms|s|min|h|d)?\s*", re.IGNORECASE)

@@ -17,7 +17,8 @@ from queryfit.migrations.steps import (
     SHARE_UPDATE_EXCLUSIVE,
 )
 from queryfit.migrations.steps import Action as ActionName
-from queryfit.sql.ddl import NOTHING, AlterTableCmd, AlterTableMoveAllStmt, AlterTableStmt, TruncateStmt
+from queryfit.sql.ddl import AlterTableMoveAllStmt, AlterTableStmt, TruncateStmt
+from queryfit.sql.ddl_parts import NOTHING, AlterTableCmd
 
 Handler = Callable[[Context, Any], None]
 Action = Callable[[Context, Relation, AlterTableCmd, AlterTableStmt], None]

@@ -11,7 +11,8 @@ from queryfit.migrations.context import Context
 from queryfit.migrations.interpret import naming, proofs
 from queryfit.migrations.model import Relation
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, ROW_EXCLUSIVE, SHARE_ROW_EXCLUSIVE
-from queryfit.sql.ddl import NOTHING, AlterPolicyStmt, CreatePolicyStmt, CreateTrigStmt, RuleStmt, decode, names, tree
+from queryfit.sql.ddl import AlterPolicyStmt, CreatePolicyStmt, CreateTrigStmt, RuleStmt, decode
+from queryfit.sql.ddl_parts import NOTHING, names, tree
 
 _REPLACE_SINCE = 14
 _CHANGES = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt"})

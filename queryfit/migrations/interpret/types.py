@@ -23,7 +23,7 @@ from queryfit.migrations.model import (
 )
 from queryfit.migrations.steps import SHARE
 from queryfit.migrations.type_names import type_text
-from queryfit.sql import ddl
+from queryfit.sql import ddl_parts
 from queryfit.sql.ddl import (
     AlterDomainStmt,
     AlterEnumStmt,
@@ -32,8 +32,8 @@ from queryfit.sql.ddl import (
     CreateDomainStmt,
     CreateEnumStmt,
     CreateRangeStmt,
-    names,
 )
+from queryfit.sql.ddl_parts import names
 
 NOT_NULL_HAS_A_NAME = 17
 """The version from which a domain's NOT NULL is a constraint with a name."""
@@ -209,7 +209,7 @@ def _domain_drop_not_null(context: Context, domain: Domain, statement: AlterDoma
 
 
 def _domain_add(context: Context, domain: Domain, statement: AlterDomainStmt, facts: dict[str, Any]) -> None:
-    written = ddl.node(statement.def_).Constraint
+    written = ddl_parts.node(statement.def_).Constraint
     if written is None:
         context.unfollowed("ALTER DOMAIN ADD without a constraint")
         return

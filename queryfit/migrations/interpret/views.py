@@ -11,7 +11,8 @@ from queryfit.migrations.context import Context
 from queryfit.migrations.interpret.queries import Columns, Query, understand
 from queryfit.migrations.model import Column, Relation, Type
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, EXCLUSIVE
-from queryfit.sql.ddl import CreateTableAsStmt, RefreshMatViewStmt, ViewStmt, names
+from queryfit.sql.ddl import CreateTableAsStmt, RefreshMatViewStmt, ViewStmt
+from queryfit.sql.ddl_parts import names
 
 __all__ = ["HANDLERS", "create_materialized_view", "query_of"]
 
