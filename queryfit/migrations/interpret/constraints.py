@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from queryfit.migrations.context import Context
-from queryfit.migrations.interpret import indexes, naming, texts
+from queryfit.migrations.interpret import index_making, indexes, naming, texts
 from queryfit.migrations.interpret.constraint_state import (
     NOT_NULLS_ARE_CONSTRAINTS,
     Written,
@@ -122,7 +122,7 @@ def _is_merged(context: Context, relation: Relation, constraint: ddl_parts.Const
         or existing.kind != "check"
         or existing.is_local
         or not is_inherited(context, relation, existing)
-        or not indexes.are_equal(existing.expression, constraint.raw_expr)
+        or not index_making.are_equal(existing.expression, constraint.raw_expr)
     ):
         return False
     existing.is_local = True

@@ -9,8 +9,15 @@ import msgspec
 from msgspec import Raw, Struct
 
 from queryfit.migrations.context import Context
-from queryfit.migrations.interpret import column_definitions, constraint_state, constraints, indexes, partitions, views
-from queryfit.migrations.model import Column, Constraint, Index, Name, Relation, RelationKind
+from queryfit.migrations.interpret import (
+    column_definitions,
+    constraint_state,
+    constraints,
+    index_making,
+    partitions,
+    views,
+)
+from queryfit.migrations.model import Column, Constraint, Name, Relation, RelationKind
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
 from queryfit.migrations.type_names import type_text
 from queryfit.sql import ddl, ddl_parts
@@ -339,37 +346,8 @@ def _like_rest(context: Context, relation: Relation, source: Relation, options: 
             ),
         )
         for index in ordered:
-            _like_index(context, relation, source, index)
-
-
-def _like_index(context: Context, relation: Relation, source: Relation, index: Index) -> None:
-    constraint = source.constraints.get(index.constraint) if index.constraint is not None else None
-    made = indexes.define(
-        context,
-        relation,
-        columns=index.columns,
-        labels=indexes.labels(index),
-        expressions=index.expressions,
-        included=index.included,
-        predicate=index.predicate,
-        method=index.method,
-        is_unique=index.is_unique,
-        is_nulls_not_distinct=index.is_nulls_not_distinct,
-        collations=index.collations,
-        operator_classes=index.operator_classes,
-        constraint=constraint.kind if constraint is not None else None,  # type: ignore[arg-type]
-    )
-    if constraint is not None:
-        context.database.constrain(
-            relation,
-            Constraint(
-                made.name.name,
-                constraint.kind,
-                constraint.columns,
-                is_deferrable=constraint.is_deferrable,
-                index=made.name,
-            ),
-        )
+            backed = source.constraints.get(index.constraint) if index.constraint is not None else None
+            index_making.like(context, relation, index, backed)
 
 
 def create_foreign_table(context: Context, statement: CreateForeignTableStmt) -> None:

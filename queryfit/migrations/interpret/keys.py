@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from queryfit.migrations.context import Context
-from queryfit.migrations.interpret import indexes, naming, texts
+from queryfit.migrations.interpret import index_making, indexes, naming, texts
 from queryfit.migrations.interpret.constraint_state import (
     NOT_NULLS_ARE_CONSTRAINTS,
     Written,
@@ -24,7 +24,7 @@ from queryfit.migrations.steps import (
 from queryfit.sql import ddl_parts
 from queryfit.sql.ddl_parts import IndexElem, names
 
-_INDEX_KINDS: dict[str, tuple[indexes.ConstraintKind, Action]] = {
+_INDEX_KINDS: dict[str, tuple[index_making.ConstraintKind, Action]] = {
     "CONSTR_PRIMARY": ("primary key", "add primary key"),
     "CONSTR_UNIQUE": ("unique", "add unique"),
     "CONSTR_EXCLUSION": ("exclusion", "add exclusion"),
@@ -54,7 +54,7 @@ def add_key(context: Context, relation: Relation, written: Written) -> None:
     if context.step.refusal is not None:
         context.effect(action, relation, ACCESS_EXCLUSIVE, object_name=name or None, columns=", ".join(plain) or None)
         return
-    index = indexes.define(
+    index = index_making.define(
         context,
         relation,
         name=name,
@@ -100,7 +100,7 @@ def _go_below(
     context: Context,
     relation: Relation,
     index: Index,
-    kind: indexes.ConstraintKind,
+    kind: index_making.ConstraintKind,
     columns: Sequence[str],
     *,
     is_checked: bool,
@@ -142,7 +142,7 @@ def _not_null_scan(relation: Relation, columns: Sequence[str]) -> bool | None:
 def _refuse_index(  # noqa: PLR0917 -- parts of one constraint
     context: Context,
     relation: Relation,
-    kind: indexes.ConstraintKind,
+    kind: index_making.ConstraintKind,
     keys: Sequence[str | None],
     included: Sequence[str],
     name: str,

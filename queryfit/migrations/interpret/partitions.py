@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from queryfit.migrations.context import Context
-from queryfit.migrations.interpret import bounds, foreign_keys, indexes, naming
+from queryfit.migrations.interpret import bounds, foreign_keys, index_making, indexes, naming
 from queryfit.migrations.model import Constraint, Name, Relation
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
 from queryfit.sql.ddl import AlterTableStmt
@@ -92,7 +92,7 @@ def settle(context: Context, partition: Relation, parent: Relation, *, is_new_ta
     for index in database.indexes_of(parent):
         if any(own.parent == index.name for own in database.indexes_of(partition)):
             continue
-        built |= indexes.clone(context, index, partition, is_valid_only=not is_new_table)
+        built |= index_making.clone(context, index, partition, is_valid_only=not is_new_table)
     for constraint in list(parent.constraints.values()):
         if constraint.kind != "foreign key" or constraint.referenced is None:
             continue
