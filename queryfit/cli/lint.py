@@ -186,6 +186,8 @@ def command(
     """  # noqa: D205 -- it is printed as it stands, at 80 columns
     # a history is many small objects that all live to the end: looking for cycles among them takes a third of the time
     gc.disable()
+    context.call_on_close(gc.enable)
+    context.ensure_object(Run).leaves_at_once = True
     from queryfit.lint import Settings, known_ids, lint, record  # noqa: PLC0415
 
     tracing = _Tracing(is_traced or trace_dsn is not None, trace_dsn)

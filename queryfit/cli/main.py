@@ -34,6 +34,7 @@ class Run:
 
     is_quiet: bool = False
     is_verbose: bool = False
+    leaves_at_once: bool = False  # so many objects that taking them apart at the end would be felt; all is closed
 
 
 def _write_as_it_is(command: click.Command, formatter: click.HelpFormatter) -> None:
@@ -99,16 +100,22 @@ def run(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the program."""
     if f"_{PROGRAM.upper()}_COMPLETE" in os.environ:
         cli.main(prog_name=PROGRAM)  # a shell asks for completions
-    sys.exit(status_of(sys.argv[1:] if arguments is None else arguments))
+    state = Run()
+    status = status_of(sys.argv[1:] if arguments is None else arguments, state)
+    if state.leaves_at_once:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
-def status_of(arguments: Sequence[str]) -> int:
+def status_of(arguments: Sequence[str], state: Run | None = None) -> int:
     """Run the command line and give its exit status; errors are printed here and nowhere else."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             # a locale without UTF-8 must not turn a finding into a traceback
             stream.reconfigure(errors="backslashreplace")
-    state = Run()
+    state = state or Run()
     try:
         # not cli.main(): it takes a broken pipe for exit status 1, which says here that there are findings
         with cli.make_context(PROGRAM, list(arguments) or ["--help"], obj=state) as context:
@@ -131,7 +138,8 @@ def status_of(arguments: Sequence[str]) -> int:
         status, message, hint = _told(error)
         _complain(message, hint)
     finally:
-        _release()
+        if not state.leaves_at_once:
+            _release()
     return status if isinstance(status, int) else 0
 
 
@@ -170,5 +178,4 @@ def _release() -> None:
     if "duckdb" in sys.modules:
         import gc  # noqa: PLC0415
 
-        if gc.isenabled():  # a command that switched it off has closed its session, and holds too much to look through
-            gc.collect()
+        gc.collect()
