@@ -252,6 +252,10 @@ def reindex(context: Context, statement: ReindexStmt) -> None:  # noqa: C901, PL
         # partitions are looked up under SHARE, CONCURRENTLY or not
         context.effect("reindex", relation_or_none, SHARE if is_partition else level, object_name=name,
                        is_concurrent=is_concurrent, is_index_rebuild=is_rebuilt)  # fmt: skip
+        if own_index is not None and not is_rebuilt:  # the partitioned index itself, for an instant
+            on_index(
+                context, own_index.name, "also lock", SHARE_UPDATE_EXCLUSIVE if is_concurrent else ACCESS_EXCLUSIVE
+            )
         rebuilt = [own_index] if own_index is not None else []
         if own_index is None and relation_or_none is not None:
             rebuilt = database.indexes_of(relation_or_none)
