@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
@@ -17,7 +16,7 @@ from queryfit.migrations.interpret import HANDLERS
 from queryfit.migrations.interpret.fresh_values import refuse_fresh_values
 from queryfit.migrations.interpret.session import default_settings
 from queryfit.migrations.model import Database, Settings
-from queryfit.migrations.script import Entry, entries_of, line_starts
+from queryfit.migrations.script import Entry, Places, entries_of
 from queryfit.migrations.steps import Effect, Step
 from queryfit.sql import ddl
 from queryfit.sql.ddl import TransactionStmt
@@ -100,12 +99,12 @@ class _Replayer:
         self._depth = 0  # of blocks within blocks
         self._taken = 0  # statements inside the one that runs
         self._copied = 0  # relations, for transactions that roll back
-        self._lines: list[int] = [0]
+        self._places = Places("")
 
     def file(self, place: int, file: MigrationFile, database: Database) -> None:  # noqa: C901 -- the line of a run
         """Interpret one file; `database` is changed."""
         entries = entries_of(file.sql)
-        self._lines = line_starts(file.sql)
+        self._places = Places(file.sql)
         context = Context(self._version, database, default_settings(database), Step(0, place, "", 0, 0, 1, 1),
                           self._run.effects, file.sql, place, None, run=self._interpret, run_nested=self._nested,
                           with_columns=self._with_columns)  # fmt: skip
@@ -282,8 +281,7 @@ class _Replayer:
     # statements
 
     def _step(self, context: Context, kind: str, start: int, end: int) -> Step:
-        lines = self._lines
-        line = bisect_right(lines, start)
+        line, column = self._places.at(start)
         settings = context.settings
         step = Step(
             len(self._run.steps) + 1,
@@ -292,7 +290,7 @@ class _Replayer:
             start,
             end,
             line,
-            start - lines[line - 1] + 1,
+            column,
             context.transaction,
             lock_timeout_ms=settings.lock_timeout_ms,
             statement_timeout_ms=settings.statement_timeout_ms,

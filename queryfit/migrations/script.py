@@ -24,13 +24,20 @@ class Entry(Struct, gc=False):
     message: str | None = None  # why it does not parse
 
 
-def line_starts(text: str) -> list[int]:
-    starts = [0]
-    place = text.find("\n")
-    while place >= 0:
-        starts.append(place + 1)
-        place = text.find("\n", place + 1)
-    return starts
+class Places:
+    """Lines and columns of places in a text, counted from 1. Asked for in order, the text is walked once."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._place, self._line = 0, 1
+
+    def at(self, place: int) -> tuple[int, int]:
+        """Line and column of a character."""
+        if place < self._place:
+            self._place, self._line = 0, 1
+        self._line += self._text.count("\n", self._place, place)
+        self._place = place
+        return self._line, place - self._text.rfind("\n", 0, place)
 
 
 def entries_of(sql: str) -> list[Entry]:

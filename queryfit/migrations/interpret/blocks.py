@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
@@ -42,6 +43,21 @@ class Block(Struct):
 _QUOTE = "$queryfit{}$"
 
 
+@lru_cache(maxsize=256)  # a migration may call the same function a hundred times
+def _parsed(header: str, body: str) -> Any:
+    """The tree of a body; it is shared, so nobody may change it. Raises ParseError and what a hostile text brings."""
+    number = 0
+    while (quote := _QUOTE.format(number or "")) in body:
+        number += 1
+    try:
+        parsed = parse_plpgsql_json(f"{header} {quote}{body}{quote}")
+    except ParseError as error:
+        if not str(error.args[0]).startswith(_LIMIT):
+            raise
+        parsed = parse_plpgsql_json(f"{header} {quote}{_plain_types(body)}{quote}")
+    return msgspec.json.decode(parsed)[0]["PLpgSQL_function"]
+
+
 def read_block(body: str, *, header: str = "DO", variables: Mapping[str, Value] | None = None) -> Block:
     """Read the body of a DO block, or of a function with values of its parameters.
 
@@ -53,17 +69,8 @@ def read_block(body: str, *, header: str = "DO", variables: Mapping[str, Value] 
     loops = words.count("LOOP") + words.count("EXCEPTION")
     if words.count("BEGIN") + words.count("IF") + loops > MOST_NESTED or loops * len(body) > MOST_WORK:
         return _unread("the block is too large")
-    number = 0
-    while (quote := _QUOTE.format(number or "")) in body:
-        number += 1
     try:
-        try:
-            parsed = parse_plpgsql_json(f"{header} {quote}{body}{quote}")
-        except ParseError as error:
-            if not str(error.args[0]).startswith(_LIMIT):
-                raise
-            parsed = parse_plpgsql_json(f"{header} {quote}{_plain_types(body)}{quote}")
-        function = msgspec.json.decode(parsed)[0]["PLpgSQL_function"]
+        function = _parsed(header, body)
     except ParseError as error:
         message = str(error.args[0])
         is_sure = any(words in message for words in _SURE)
