@@ -93,7 +93,7 @@ def _locks(by_relation: dict[str, list[Effect]], observed: Observed) -> list[Dis
         if max(said, got) < ROW_EXCLUSIVE:
             continue
         if observed.locks_seen == "sampled":
-            # what was seen was there; only a lock of the last moment, of an instant, or on an index may have been missed
+            # what was seen was there; a lock of the last moment, of an instant, or on an index may be missed
             is_brief = observed.kinds.get(name) == "i" or any(
                 effect.action in {"detach partition", "reindex", "vacuum full"}
                 for effects in by_relation.values()
