@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from queryfit.errors import QueryfitError
+from queryfit.migrations import NEWEST, OLDEST
 
 _KEYS = {"store", "rules", "baseline", "fail-on", "rule", "ignore", "dsn", "lint"}
 _LINT_KEYS = {"pg-version", "runner", "in-transaction", "history", "style"}
-OLDEST, NEWEST = 13, 18  # major versions of PostgreSQL that lint knows
 _IGNORE_KEYS = {"rule", "subject", "reason", "until"}
 
 

@@ -18,13 +18,14 @@ from queryfit.config import Config
 from queryfit.errors import QueryfitError
 from queryfit.evidence.session import Lines, Session, loaded_session
 from queryfit.findings import Finding, NotChecked, Report, identity
+from queryfit.migrations import NEWEST, OLDEST
 from queryfit.migrations.files import MigrationFile
 from queryfit.migrations.model import Database
 from queryfit.migrations.places import end_of
-from queryfit.migrations.replay import NEWEST, OLDEST, Run, replay
+from queryfit.migrations.replay import Run, replay
 from queryfit.migrations.stake import stake
 from queryfit.migrations.steps import Effect, Step
-from queryfit.ruleset import Rule, load_rules, rule_files, run_rule
+from queryfit.ruleset import SEVERITIES, Rule, load_rules, rule_files, run_rule
 
 if TYPE_CHECKING:
     from queryfit.migrations.comments import Comment
@@ -204,7 +205,8 @@ class _Maker:
 
     def __init__(self, files: Sequence[MigrationFile], run: Run, version: int) -> None:
         self.planned: list[Planned] = []
-        self.actions = {effect.action for effect in run.effects}
+        judged = {step.number for step in run.steps if files[step.file].is_linted}
+        self.actions = {effect.action for effect in run.effects if effect.step in judged}
         self.about: dict[str, tuple[Step, Effect | None]] = {}
         self._files = files
         self._run = run
@@ -252,7 +254,7 @@ class _Maker:
             title=rule.title,
             database=None,
             subject=subject,
-            severity=str(severity) if severity in {"error", "warning", "info"} else rule.severity,
+            severity=str(severity) if severity in SEVERITIES else rule.severity,
             proof=rule.proof,
             message=message,
             fix=fix,

@@ -10,8 +10,9 @@ import msgspec
 from queryfit.errors import QueryfitError
 from queryfit.evidence.dictionary import tables
 from queryfit.evidence.session import Lines, Session, loaded_session
+from queryfit.migrations import NEWEST, OLDEST
 from queryfit.migrations.files import MigrationFile, Transactions
-from queryfit.migrations.replay import NEWEST, OLDEST, Run, replay
+from queryfit.migrations.replay import Run, replay
 from queryfit.migrations.steps import Effect, Step
 
 _STATEMENT_LENGTH = 80

@@ -15,6 +15,7 @@ import click
 from queryfit.cli import options, reporting
 from queryfit.cli.main import FOUND, Run
 from queryfit.errors import UsageError
+from queryfit.migrations import NEWEST, OLDEST
 
 if TYPE_CHECKING:
     from queryfit.config import Config
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from queryfit.ruleset import Rule
 
 FORMATS = ("terminal", "json", "sarif", "github", "gitlab", "junit", "markdown")
-OLDEST, NEWEST = 13, 18
 _MODULES = {"markdown": "pull_request"}
 
 

@@ -14,9 +14,10 @@ from typing import Any
 
 from queryfit.evidence.session import Session, open_session
 from queryfit.evidence.store import Store
+from queryfit.migrations import NEWEST, OLDEST
 from queryfit.migrations.files import MigrationFile
 from queryfit.migrations.model import BEFORE, Database, Relation
-from queryfit.migrations.replay import NEWEST, OLDEST, replay
+from queryfit.migrations.replay import replay
 from queryfit.migrations.runners import RUNNER_TABLES
 from queryfit.sql.names import quote_identifier
 

@@ -162,16 +162,20 @@ def _file(
     is_applied: bool = False,
     is_down: bool = False,
 ) -> MigrationFile:
-    sql = text
-    if runners.has_sections(runner):
-        filled: list[Note] = []
-        sql = runners.fill(runner, runners.sections(runner, sql, downs=is_down), filled)
-        notes += tuple(filled)
-    sql, unseen = mask(sql, is_psql=runners.RUNNERS[runner].is_psql, is_flyway=runner == "flyway")
+    sql, unseen = sent(runner, text, is_down=is_down)
     return MigrationFile(
         path, name, text, sql, runner, transactions, group, is_linted, is_applied, is_down,
         None if path is None else runners.version_of(runner, name), notes + unseen,
     )  # fmt: skip
+
+
+def sent(runner: str, text: str, *, is_down: bool) -> tuple[str, tuple[Note, ...]]:
+    """What the runner sends of a text, the rest blanks, and what of it cannot be seen here."""
+    filled: list[Note] = []
+    if runners.has_sections(runner):
+        text = runners.fill(runner, runners.sections(runner, text, downs=is_down), filled)
+    sql, unseen = mask(text, is_psql=runners.RUNNERS[runner].is_psql, is_flyway=runner == "flyway")
+    return sql, (*filled, *unseen)
 
 
 class _Reader:

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from queryfit.migrations import runners
-from queryfit.migrations.files import MigrationFile
-from queryfit.migrations.masking import mask
+from queryfit.migrations.files import MigrationFile, sent
 from queryfit.migrations.places import SEMICOLON, Edit, after, end_of
 from queryfit.migrations.repairs import REPAIRS, Later, Repair, Site, ended
 from queryfit.migrations.replay import Run
@@ -101,10 +100,7 @@ def mended(
 
 def with_text(file: MigrationFile, text: str) -> MigrationFile:
     """The file with another text, of which its runner sends as much as before, as the text's own switches say."""
-    sql = text
-    if runners.has_sections(file.runner):
-        sql = runners.fill(file.runner, runners.sections(file.runner, sql, downs=file.is_down), [])
-    sql, _ = mask(sql, is_psql=runners.RUNNERS[file.runner].is_psql, is_flyway=file.runner == "flyway")
+    sql, _ = sent(file.runner, text, is_down=file.is_down)
     transactions = file.transactions
     if transactions == runners.transactions_of(file.runner, file.text, downs=file.is_down):
         # as its text says, not as an option or a file beside it does

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
+from queryfit.migrations import NEWEST
 from queryfit.migrations.afterwards import complete
 from queryfit.migrations.context import Context, Nested
 from queryfit.migrations.files import MigrationFile
@@ -20,9 +21,6 @@ from queryfit.migrations.script import Entry, Places, entries_of
 from queryfit.migrations.steps import Effect, Step
 from queryfit.sql import ddl
 from queryfit.sql.ddl import TransactionStmt
-
-NEWEST = 18
-OLDEST = 13
 
 _LONGEST_KEPT = 4_000  # characters of a statement whose tree is kept for others like it
 _MOST_COPIED = 200_000  # relations; a copy of one takes some 50 µs

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from queryfit.migrations import NEWEST
 from queryfit.migrations.files import MigrationFile, Transactions
 from queryfit.migrations.model import Name, Relation
-from queryfit.migrations.replay import NEWEST, Run, replay
+from queryfit.migrations.replay import Run, replay
 from queryfit.migrations.steps import Effect, Step
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from queryfit.migrations.model import Relation
@@ -68,18 +67,6 @@ def _is_null(node: Any) -> bool:
 def _truth(node: Any) -> bool | None:
     constant = node.get("A_Const", {}).get("boolval") if isinstance(node, dict) else None
     return None if constant is None else bool(constant.get("boolval"))
-
-
-def conjuncts(node: Any) -> Iterator[Any]:
-    """The parts of an AND, at any depth; anything else is one part."""
-    pending = [node]
-    while pending:
-        part = pending.pop()
-        inner = part.get("BoolExpr") if isinstance(part, dict) else None
-        if inner is not None and inner.get("boolop") == "AND_EXPR":
-            pending += inner.get("args", [])
-        else:
-            yield part
 
 
 def column_of(node: Any) -> str | None:
