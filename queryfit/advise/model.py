@@ -76,6 +76,8 @@ class Chosen:
     name: str  # that it will have
     saving: float
     fingerprints: tuple[str, ...]  # statements whose plans use it
+    build_ms: float | None = None  # how long CREATE INDEX CONCURRENTLY may take
+    disk_bytes: int | None = None  # that the build takes at its peak, the index itself included
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,3 +137,7 @@ class Advice:
     is_complete: bool  # false: stopped at a limit, the best so far
     notes: tuple[str, ...] = ()
     measured: Mapping[str, float] = field(default_factory=dict)
+    budget_bytes: int | None = None  # that the set had to keep to
+    tolerance: float | None = None  # how much slower a statement was allowed to get: 0.1 is 10 %
+    server: str | None = None  # what was captured, in a line: PostgreSQL 18.1, database shop
+    planner: str = "lab"  # who planned: lab, or hypopg
