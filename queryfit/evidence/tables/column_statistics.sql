@@ -14,6 +14,12 @@ create table column_statistics (
     common_values varchar,                      -- most_common_vals as text
     common_frequencies double[],                -- most_common_freqs
     histogram_bounds varchar,                   -- histogram_bounds as text
+    common_elements varchar,                    -- most_common_elems as text, of arrays and tsvectors
+    common_element_frequencies double[],        -- most_common_elem_freqs: a share of the rows each, then the least, the greatest and (arrays) that of null elements
+    element_count_histogram double[],           -- elem_count_histogram, of arrays; the last is the average
+    range_length_histogram varchar,             -- range_length_histogram as text (17+)
+    range_empty_fraction double,                -- range_empty_frac, 0 to 1 (17+)
+    range_bounds_histogram varchar,             -- range_bounds_histogram as text (17+)
     least_value double,                         -- smallest value known from histogram and common values, numeric types only
     greatest_value double                       -- greatest value known from histogram and common values, numeric types only
 );

@@ -5,6 +5,12 @@ create table database (
     database varchar not null,                  -- name
     is_captured boolean not null,               -- its catalog was read by this capture
     is_template boolean not null,               -- datistemplate
+    encoding varchar,                           -- encoding: UTF8
+    locale_provider varchar,                    -- libc, icu or builtin: what orders texts by default
+    collate_locale varchar,                     -- datcollate: en_US.UTF-8, C
+    character_locale varchar,                   -- datctype
+    locale varchar,                             -- datlocale (icu and builtin; 15+): en-US, C.UTF-8
+    tablespace varchar,                         -- default tablespace
     allows_connections boolean not null,        -- datallowconn
     connection_limit integer,                   -- datconnlimit; null for none
     connections integer,                        -- numbackends

@@ -5,5 +5,6 @@ create table extension (
     database varchar not null,                  -- database
     extension varchar not null,                 -- extname
     version varchar not null,                   -- extversion; it, not the server's, decides the columns of its views
-    schema varchar not null                     -- schema it lives in
+    schema varchar not null,                    -- schema it lives in
+    is_relocatable boolean                      -- extrelocatable: its schema can be changed
 );

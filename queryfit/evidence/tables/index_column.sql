@@ -11,5 +11,6 @@ create table index_column (
     expression varchar,                         -- expression as PostgreSQL prints it; null for a plain column
     operator_class varchar,                     -- opcname of a key column
     is_descending boolean not null,             -- indoption bit 0
-    is_nulls_first boolean not null             -- indoption bit 1
+    is_nulls_first boolean not null,            -- indoption bit 1
+    statistics_target integer                   -- attstattarget of an expression; null for the default
 );

@@ -11,6 +11,7 @@ create table relation (
     persistence varchar not null,               -- permanent, unlogged, temporary
     owner varchar,                              -- owner role
     parent varchar,                             -- relation it is a partition (or inheritance child) of, null for none
+    parents varchar,                            -- all relations it inherits from, in order, as one text: public.a, public.b; null for none
     root varchar not null,                      -- top-most partitioned ancestor, or itself
     is_partition boolean not null,              -- relispartition
     partition_strategy varchar,                 -- range, list or hash, for a partitioned table
@@ -24,6 +25,12 @@ create table relation (
     index_bytes bigint,                         -- all indexes
     is_size_estimated boolean not null,         -- the size function would have waited for a lock, so relpages was used
     fill_factor integer,                        -- reloption fillfactor; null for the default
+    parallel_workers integer,                   -- reloption parallel_workers; null when not set
+    options varchar,                            -- all reloptions as one text: fillfactor=90, autovacuum_enabled=false; of a view security_barrier and the like
+    tablespace varchar,                         -- tablespace, unquoted; null for the database's own
+    table_access_method varchar,                -- table access method: heap; null where there is no storage
+    row_type varchar,                           -- composite type of a typed table (CREATE TABLE … OF), schema.name; null for none
+    foreign_server varchar,                     -- server of a foreign table, unquoted; null for others
     is_autovacuum_enabled boolean,              -- reloption autovacuum_enabled; null when not set
     vacuum_threshold_rows double,               -- dead rows at which autovacuum starts, from reloptions and settings
     analyze_threshold_rows double,              -- changed rows at which autoanalyze starts
@@ -32,6 +39,7 @@ create table relation (
     age_multixacts bigint,                      -- mxid_age(relminmxid)
     replica_identity varchar,                   -- default, nothing, full, index
     has_row_security boolean not null,          -- relrowsecurity
+    has_forced_row_security boolean,            -- relforcerowsecurity: the owner is bound too
     has_triggers boolean not null,              -- any trigger that is not internal
     extension varchar,                          -- extension that owns it, null for none
     definition varchar                          -- text of a view

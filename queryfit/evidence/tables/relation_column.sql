@@ -11,6 +11,7 @@ create table relation_column (
     type_schema varchar not null,               -- schema of the declared type
     type_category varchar not null,             -- typcategory of the base type: N numeric, S string, D date and time, B boolean, A array …
     collation_name varchar,                     -- collation when it is not the default
+    collation_schema varchar,                   -- schema of that collation, unquoted
     is_not_null boolean not null,               -- attnotnull
     default_expression varchar,                 -- pg_get_expr() of the default or of the generation expression
     identity varchar,                           -- always, default; null for none

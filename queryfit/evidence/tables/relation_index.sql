@@ -24,8 +24,11 @@ create table relation_index (
     is_referenced boolean not null,             -- a foreign key depends on it
     parent_index varchar,                       -- index of the parent table that it is attached to
     size_bytes bigint,                          -- main fork; relpages × 8 kB when the size function would wait
+    pages bigint,                               -- relpages, 8 kB; of the last VACUUM, ANALYZE or build
     tuple_rows double,                          -- reltuples; null when unknown
     fill_factor integer,                        -- reloption fillfactor; null for the default
+    options varchar,                            -- all reloptions as one text: fillfactor=70, deduplicate_items=off, pages_per_range=32
+    tablespace varchar,                         -- tablespace, unquoted; null for the database's own
     extension varchar,                          -- extension that owns it, null for none
     definition varchar not null                 -- pg_get_indexdef()
 );
