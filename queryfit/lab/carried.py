@@ -1,0 +1,43 @@
+"""What of a captured database a lab does not have, and what that means for its plans."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class NotCarried:
+    """An object that the lab lacks, or has in part.
+
+    `relations` are those whose statements may be planned otherwise for it; a function that is not there in full is
+    named by `name` (schema.name). What `changes_plans` not is told, and nothing more.
+    """
+
+    kind: str  # relation, constraint, index, statistics, function, type, extension, collation, setting, policy …
+    name: str  # schema.name, quoted where SQL needs it
+    reason: str
+    relations: tuple[str, ...] = ()
+    changes_plans: bool = True
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.kind} {self.name}: {self.reason}"
+
+
+def doubts(
+    items: Iterable[NotCarried], relations: Collection[str], functions: Collection[str] = ()
+) -> tuple[NotCarried, ...]:
+    """What changes the plans of a statement that reaches these relations and functions (schema.name, all reached
+    through views and partitions among them)."""
+    wanted, called = frozenset(relations), frozenset(functions)
+    return tuple(
+        item
+        for item in items
+        if item.changes_plans
+        and (
+            not wanted.isdisjoint(item.relations)
+            or (item.name in wanted and item.kind != "function")
+            or (item.name in called and item.kind == "function")
+        )
+    )
