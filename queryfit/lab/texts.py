@@ -1,0 +1,102 @@
+"""Statements as a planner can take them: one of them, its placeholders typed, its values nothing but constants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from queryfit.capture.generic_text import MAX_TEXT, declarations, parameter_count, preparable
+from queryfit.lab.planner import NotPlannedError
+from queryfit.sql.grammar import Node, ast
+from queryfit.sql.parse import parse
+from queryfit.sql.safety import single_plannable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from queryfit.lab.planner import Query
+
+MAX_PARAMETERS = 2_000
+_HIDDEN = "<insufficient privilege>"
+
+
+@dataclass(frozen=True, slots=True)
+class Plannable:
+    """One SELECT, INSERT, UPDATE, DELETE or MERGE; `guesses` are types to try for its placeholders, the best first."""
+
+    text: str
+    parameters: int
+    values: tuple[str, ...] | None
+    guesses: tuple[Mapping[int, str], ...]
+    statement: Node
+
+
+def plannable(query: Query, version_number: int) -> Plannable:
+    """The query as a server of this version can prepare or explain it.
+
+    Raises NotPlannedError for a text that is hidden, cut short, not one plannable statement, or whose values are not
+    plain constants.
+    """
+    text = query.text.strip()
+    if text == _HIDDEN:
+        raise NotPlannedError(
+            "its text is hidden from the role that captured it", hint="grant pg_read_all_stats to that role"
+        )
+    if "\0" in text:
+        raise NotPlannedError("its text holds a NUL, which no statement can")
+    if len(text) > MAX_TEXT:
+        raise NotPlannedError(f"its text is longer than {MAX_TEXT:,} characters")
+    text = preparable(text, version_number)
+    statement, reason = single_plannable(text)
+    if statement is None:
+        raise NotPlannedError(reason or "it is no statement", hint=_hint(text))
+    count = parameter_count(text)
+    if count > MAX_PARAMETERS:
+        raise NotPlannedError(f"it has {count:,} parameters")
+    values = None
+    if query.values is not None and count:
+        values = _constants(query.values, count)
+    return Plannable(text, count, values, tuple(declarations(text)) if count else (), statement)
+
+
+def _hint(text: str) -> str | None:
+    if not parse(text).is_cut:
+        return None
+    size = len(text.encode("utf-8", "surrogatepass"))
+    return f"the text ends after {size:,} bytes: track_activity_query_size may have cut it"
+
+
+def _constants(values: tuple[str | None, ...], count: int) -> tuple[str, ...]:
+    if len(values) != count:
+        raise NotPlannedError(f"it has {count} parameters, but {len(values)} values are given")
+    return tuple("null" if value is None else _constant(value) for value in values)
+
+
+def _constant(value: str) -> str:
+    """The value as it is, if it is a constant and nothing else: EXECUTE would run any expression."""
+    parsed = parse(f"select {value}")
+    if parsed.error is None and len(parsed.statements) == 1:
+        select = parsed.statements[0].stmt
+        if isinstance(select, ast.SelectStmt) and _clauses(select) == {"targetList"}:
+            targets = select.targetList or ()
+            if len(targets) == 1 and targets[0].name is None and _is_constant(targets[0].val):
+                return value
+    raise NotPlannedError("a value given for its parameters is not a constant", hint="write values as SQL literals")
+
+
+def _clauses(select: Node) -> set[str]:
+    """What a SELECT consists of; its flags and enums only tell more of that."""
+    return {name for name in select if isinstance(getattr(select, name), tuple | ast.Node)}
+
+
+def _is_constant(node: Node) -> bool:
+    match node:
+        case ast.A_Const():
+            return True
+        case ast.TypeCast():
+            return _is_constant(node.arg)
+        case ast.A_ArrayExpr():
+            return all(_is_constant(element) for element in node.elements or ())
+        case ast.A_Expr():  # a negative number
+            return node.lexpr is None and node.name[-1].sval in {"-", "+"} and _is_constant(node.rexpr)
+    return False
