@@ -15,9 +15,7 @@ _PART = re.compile(r'"((?:[^"]|"")*)"|([^."]+)')
 
 def parts(name: str) -> tuple[str, ...]:
     """The parts of a name as SQL writes it, unquoted: `public."Order.s"` is `public` and `Order.s`."""
-    return tuple(
-        found[1].replace('""', '"') if found[1] is not None else found[2] for found in _PART.finditer(name)
-    )
+    return tuple(found[1].replace('""', '"') if found[1] is not None else found[2] for found in _PART.finditer(name))
 
 
 def bare(name: str) -> str:
