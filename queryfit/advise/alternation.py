@@ -1,0 +1,230 @@
+"""Statements run without and with a set in turn, so that whatever drifts (caches, neighbours, the clock) hits both.
+
+All statements are planned on both sides first; those that plan the same cannot differ, and only a few of them are run,
+as controls. Each other statement runs B A | A B | B A | … : the sides change places from pair to pair, the set is
+switched between them, each switch is followed by a plain EXPLAIN that reloads what planning needs, and the first run of
+each side, which also counts the blocks, is thrown away. Times are the server's own, planning and execution, so that
+neither the network nor the client is in them; TIMING is off, since reading the clock at each row costs most where a
+plan has many cheap rows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from queryfit.advise.measure_server import Session
+from queryfit.advise.measured import Options, Outcome, Side, Trial
+from queryfit.advise.model import Skipped
+from queryfit.advise.runnable import PREPARED, body, has_parameters, prepare, refusal
+from queryfit.advise.switches import Switch
+from queryfit.capture.connect_errors import QUERY_CANCELED, QueryError
+from queryfit.lab.planner import Query
+from queryfit.words import duration
+
+_COSTS = frozenset({"Startup Cost", "Total Cost", "Plan Rows", "Plan Width"})
+_MS = 1000
+
+
+@dataclass(slots=True)
+class Runner:
+    """Runs statements on one session under a switch. `hidden` are the indexes that a side does without."""
+
+    session: Session
+    switch: Switch
+    options: Options
+    deadline: float  # by time.monotonic()
+
+    @contextlib.contextmanager
+    def side(self, hidden: Collection[str], query: Query) -> Iterator[None]:
+        """A part of a transaction in which the statement is ready to run, and the server warm to plan it."""
+        with self.switch.hiding(hidden), self._prepared(query):
+            yield
+
+    @contextlib.contextmanager
+    def _prepared(self, query: Query) -> Iterator[None]:
+        if not has_parameters(query):
+            yield
+            return
+        with self.session.savepoint("queryfit_prepare", keep=True):
+            self._resolve(query)
+            self.session.run(prepare(query))
+        try:
+            yield
+        finally:
+            # it would outlive a rollback; in a transaction that failed it cannot be removed, but by the next attempt
+            with contextlib.suppress(QueryError):
+                self.session.run(f"deallocate {PREPARED}")
+
+    def _resolve(self, query: Query) -> None:
+        self.session.run("select pg_catalog.set_config('search_path', $1, true)", (_path(query.search_path),))
+
+    def explain(self, query: Query, options: str, *, limit_s: float = 60) -> dict[str, Any]:
+        """EXPLAIN of a statement in a part of the transaction that is rolled back. Raises QueryError."""
+        with self.session.savepoint("queryfit_run"):
+            self.session.run(
+                "select pg_catalog.set_config('statement_timeout', $1, true), "
+                "pg_catalog.set_config('transaction_read_only', $2, true), "
+                "pg_catalog.set_config('search_path', $3, true)",
+                (
+                    f"{max(1, int(limit_s * _MS))}ms",
+                    "off" if self.options.is_writing else "on",
+                    _path(query.search_path),
+                ),
+            )
+            rows = self.session.run(f"explain ({options}, format json) {body(query)}")
+            document: dict[str, Any] = rows[0]["QUERY PLAN"][0]
+            return document
+
+    def timed(self, query: Query) -> float:
+        """Planning and execution time of one run, in ms."""
+        return _time_ms(self.explain(query, "analyze, timing off, buffers off, summary", limit_s=self.limit_s))
+
+    def warm_up(self, query: Query) -> dict[str, Any]:
+        return self.explain(query, "analyze, timing off, buffers, summary", limit_s=self.limit_s)
+
+    @property
+    def limit_s(self) -> float:
+        return max(0.001, min(self.options.run_s, self.deadline - time.monotonic()))
+
+
+@dataclass(slots=True)
+class Plans:
+    """What planning said: the statements that the set changes, those that it does not, both by weighted cost."""
+
+    changed: list[Trial] = field(default_factory=list)
+    unchanged: list[Trial] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+
+
+def plan_both(runner: Runner, trials: Sequence[Trial], *, before: Collection[str], after: Collection[str]) -> Plans:
+    """Plan all statements with `before` hidden and with `after` hidden, running none."""
+    plans = Plans()
+    sides: list[dict[Trial, dict[str, Any]]] = []
+    left = list(trials)
+    for hidden in (before, after):
+        found: dict[Trial, dict[str, Any]] = {}
+        with runner.switch.hiding(hidden):
+            for trial in left:
+                try:
+                    with runner._prepared(trial.query):  # noqa: SLF001
+                        found[trial] = runner.explain(trial.query, "costs")["Plan"]
+                except QueryError as error:
+                    plans.skipped.append(Skipped(trial.fingerprint, f"the server refuses it: {error.message}"))
+        sides.append(found)
+        left = [trial for trial in left if trial in found]
+    left.sort(key=lambda trial: -trial.weight * sides[0][trial]["Total Cost"])
+    for trial in left:
+        is_same = _shape(sides[0][trial]) == _shape(sides[1][trial])
+        is_write = sides[0][trial]["Node Type"] == "ModifyTable"  # the plan does not show what indexes cost it
+        (plans.unchanged if is_same and not is_write else plans.changed).append(trial)
+    return plans
+
+
+@dataclass(slots=True)
+class _Runs:
+    """What has been run of one side."""
+
+    hidden: Collection[str]
+    times_ms: list[float] = field(default_factory=list)
+    warm: dict[str, Any] | None = None
+    timed_out_ms: float | None = None
+
+    def side(self, names: Mapping[str, str]) -> Side:
+        if self.warm is None or self.timed_out_ms is not None:
+            return Side((self.timed_out_ms or 0.0,), None, None, frozenset(), is_timed_out=True)
+        plan = self.warm["Plan"]
+        return Side(
+            tuple(self.times_ms), plan.get("Shared Hit Blocks", 0), plan.get("Shared Read Blocks", 0),
+            frozenset(names.get(name, name) for name in _indexes(plan)),
+        )  # fmt: skip
+
+
+class OutOfTimeError(Exception):
+    """The time limit of the whole measurement was reached in the middle of a statement."""
+
+
+def alternate(
+    runner: Runner, trial: Trial, *, before: Collection[str], after: Collection[str], is_control: bool = False
+) -> Outcome | Skipped:
+    """Run one statement with `before` hidden and with `after` hidden in turn; raises OutOfTimeError."""
+    options = runner.options
+    sides = [_Runs(before), _Runs(after)]
+    start = time.monotonic()
+    try:
+        for runs in sides:
+            _run(runner, trial.query, runs, times=0, is_warm_up=True)
+        if all(runs.timed_out_ms is not None for runs in sides):
+            return Skipped(trial.fingerprint, f"it takes more than {duration(options.run_s * _MS)} both ways")
+        # after the warm-ups, as before each pair, the second side is the one that is switched on
+        for number in range(options.rounds):
+            spent = time.monotonic() - start
+            is_over = spent > options.statement_s or time.monotonic() > runner.deadline
+            if number >= options.least_rounds and is_over:
+                break
+            if time.monotonic() > runner.deadline:
+                raise OutOfTimeError
+            for runs in reversed(sides) if number % 2 == 0 else sides:
+                _run(runner, trial.query, runs, times=1)
+    except QueryError as error:
+        return Skipped(trial.fingerprint, f"it fails: {error.message}")
+    one, other = (runs.side(runner.switch.names) for runs in sides)
+    return Outcome(trial, one, other, options.tolerance, is_control)
+
+
+def _run(runner: Runner, query: Query, runs: _Runs, *, times: int, is_warm_up: bool = False) -> None:
+    """Run a statement on one side: no more than once where it reaches its time limit."""
+    if runs.timed_out_ms is not None:
+        return
+    limit_s = runner.limit_s
+    try:
+        with runner.side(runs.hidden, query):
+            runner.explain(query, "costs")
+            if is_warm_up:
+                runs.warm = runner.warm_up(query)
+            runs.times_ms += [runner.timed(query) for _ in range(times)]
+    except QueryError as error:
+        if error.sqlstate != QUERY_CANCELED:
+            raise
+        if limit_s < runner.options.run_s:
+            raise OutOfTimeError from None
+        runs.timed_out_ms = limit_s * _MS
+
+
+def runnable(trials: Sequence[Trial], options: Options) -> tuple[list[Trial], list[Skipped]]:
+    """The statements that may be run, and why the others are not."""
+    kept: list[Trial] = []
+    skipped: list[Skipped] = []
+    for trial in trials:
+        reason = refusal(trial.query, is_writing=options.is_writing)
+        if reason is None:
+            kept.append(trial)
+        else:
+            skipped.append(Skipped(trial.fingerprint, f"not run: {reason}"))
+    return kept, skipped
+
+
+def _path(search_path: Sequence[str]) -> str:
+    return ", ".join('"' + name.replace('"', '""') + '"' for name in search_path)
+
+
+def _time_ms(document: Mapping[str, Any]) -> float:
+    return float(document["Planning Time"]) + float(document["Execution Time"])
+
+
+def _shape(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """A plan without its estimates: equal shapes execute the same."""
+    shape = {name: value for name, value in plan.items() if name not in _COSTS}
+    if "Plans" in shape:
+        shape["Plans"] = [_shape(child) for child in shape["Plans"]]
+    return shape
+
+
+def _indexes(plan: Mapping[str, Any]) -> Iterator[str]:
+    if "Index Name" in plan:
+        yield plan["Index Name"]
+    for child in plan.get("Plans", ()):
+        yield from _indexes(child)

@@ -1,0 +1,177 @@
+"""Measured proof: a set of indexes made on a clone, statements run without and with it in turn, and nothing left.
+
+Only called when a person asks for it and names the server (`advise --measure DSN`). What may be run is decided by
+`runnable`, whether this server may be used by `measure_server`, how the set is made and hidden by `switches`, the runs
+by `alternation`, and what happens after a crash by `left_overs`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+
+from queryfit.advise.alternation import OutOfTimeError, Runner, alternate, plan_both, runnable
+from queryfit.advise.left_overs import clean, drop_left_overs
+from queryfit.advise.measure_server import Session, decide
+from queryfit.advise.measured import Interval, Manner, Measured, Options, Outcome, Side, Trial, trials_of
+from queryfit.advise.model import Skipped
+from queryfit.advise.switches import switch
+from queryfit.errors import QueryfitError
+from queryfit.lab.planner import Index
+from queryfit.words import duration, size
+
+__all__ = ["Interval", "Measured", "Options", "Outcome", "Side", "Trial", "clean", "measure", "trials_of"]
+
+_LEAST_VISIBLE = 0.5
+_SMALL_PAGES = 100
+_MS = 1000
+
+_TABLES = """
+select format('%I.%I', n.nspname, c.relname) as name, c.relpages, c.reltuples::float8 as rows, c.relallvisible,
+    (select string_agg(x.relname, ', ' order by x.relname)
+     from pg_index as i join pg_class as x on x.oid = i.indexrelid
+     where i.indrelid = c.oid and not i.indisvalid and x.relkind = 'i') as invalid
+from unnest($1::text[]) as wanted (name)
+join pg_class as c on c.oid = to_regclass(wanted.name)
+join pg_namespace as n on n.oid = c.relnamespace
+"""
+
+
+def measure(
+    dsn: str | None,
+    indexes: Sequence[tuple[str, Index]],
+    removals: Sequence[str],
+    trials: Sequence[Trial],
+    options: Options | None = None,
+) -> Measured:
+    """Run statements without and with a set of indexes on the server that a person named for this.
+
+    `indexes` are named as in the set (on the server they get names of their own), `removals` are existing indexes,
+    schema.name as SQL writes it, that the set does without. Raises QueryfitError where the server looks like one in
+    use, is a standby, stands behind a pooler, is measured already, or where none of the indexes can be built.
+    """
+    options = options or Options()
+    start = time.monotonic()
+    deadline = start + options.total_s
+    kept, skipped = runnable(trials, options)
+    with Session.open(dsn) as session:
+        for name in drop_left_overs(session):
+            options.tell(f"Dropped {name}, left by a measurement that was killed.")
+        manner = decide(session, options)
+        if manner == "concurrent" and options.is_writing:
+            raise QueryfitError(
+                "statements that write are not run beside other sessions, even if they are rolled back",
+                hint="measure without --measure-writes, or on a server of your own",
+            )
+        _announce(session, manner, options, indexes=len(indexes), trials=(len(kept), len(trials)))
+        notes = _notes(session, {index.relation for _, index in indexes})
+        with switch(session, manner, dsn) as made:
+            made.build(indexes, deadline=deadline)
+            not_hidden = made.find(removals)
+            for built in made.built:
+                options.tell(f"Built {built.name}: {size(built.size_bytes)} in {duration(built.build_s * _MS)}.")
+            hidden = [name for name in removals if name not in not_hidden]
+            if not made.built and not hidden:
+                reason = made.refused[0][1] if made.refused else "there are none"
+                raise QueryfitError(
+                    f"no index of the set can be measured here: {reason}",
+                    hint="is this a copy of the database that the advice is for, and does the role own its tables?",
+                )
+            runs = _Measurement(Runner(session, made, options, deadline), hidden)
+            runs.run(kept)
+        notes += made.notes
+    if session.archive_mode != "off":
+        notes.append("This server archives its WAL, that of the index builds too.")
+    return Measured(
+        manner=manner,
+        outcomes=tuple(runs.outcomes),
+        unchanged=tuple(runs.unchanged),
+        skipped=(*skipped, *runs.skipped),
+        built=tuple(made.built),
+        not_built=tuple(made.refused),
+        hidden=tuple(hidden),
+        not_hidden=tuple(not_hidden.items()),
+        notes=tuple(notes),
+        seconds=time.monotonic() - start,
+        is_complete=runs.is_complete,
+    )
+
+
+class _Measurement:
+    """The statements of one measurement, as far as they have been run."""
+
+    def __init__(self, runner: Runner, removals: Collection[str]) -> None:
+        self.runner = runner
+        self.before = {built.name for built in runner.switch.built}
+        self.after = set(removals)
+        self.outcomes: list[Outcome] = []
+        self.unchanged: list[Trial] = []
+        self.skipped: list[Skipped] = []
+        self.is_complete = True
+
+    def run(self, trials: Sequence[Trial]) -> None:
+        """Plan all, run those whose plans the set changes, the heaviest first, and the controls."""
+        options = self.runner.options
+        plans = plan_both(self.runner, trials, before=self.before, after=self.after)
+        self.skipped += plans.skipped
+        count = len(plans.unchanged) if options.is_unchanged_run else options.controls
+        controls = plans.unchanged[:count]
+        self.unchanged = plans.unchanged[count:]
+        options.tell(
+            f"{len(plans.changed)} statements plan differently with the set and are run, "
+            f"{len(controls)} of {len(plans.unchanged)} others as controls."
+        )
+        for number, trial in enumerate([*plans.changed, *controls]):
+            self._one(trial, is_control=number >= len(plans.changed))
+
+    def _one(self, trial: Trial, *, is_control: bool) -> None:
+        runner = self.runner
+        if time.monotonic() > runner.deadline:
+            return self._late(trial)
+        try:
+            found = alternate(runner, trial, before=self.before, after=self.after, is_control=is_control)
+        except OutOfTimeError:
+            return self._late(trial)
+        if isinstance(found, Skipped):
+            self.skipped.append(found)
+            return None
+        self.outcomes.append(found)
+        runner.options.tell(
+            f"{trial.fingerprint}: {duration(found.before.median_ms)} → {duration(found.after.median_ms)}"
+        )
+        return None
+
+    def _late(self, trial: Trial) -> None:
+        self.is_complete = False
+        self.skipped.append(Skipped(trial.fingerprint, "the time limit of the measurement was reached before it"))
+
+
+def _announce(session: Session, manner: Manner, options: Options, *, indexes: int, trials: tuple[int, int]) -> None:
+    how = (
+        "in one transaction that is rolled back: nothing stays, also if this process is killed; until then the tables "
+        "cannot be written"
+        if manner == "transaction"
+        else "concurrently, since other sessions work there, and drops them at the end; if this process is killed, "
+        "another one drops them"
+    )
+    writes = "INSERT, UPDATE and DELETE are run and rolled back" if options.is_writing else "none that writes"
+    options.tell(f"Creates {indexes} indexes in {session.place}, {how}.")
+    options.tell(
+        f"Plans {trials[0]} of {trials[1]} statements with and without them, and runs those whose plan changes up to "
+        f"{options.rounds + 1} times each way ({writes}), at most {duration(options.run_s * _MS)} a run and "
+        f"{duration(options.total_s * _MS)} in all."
+    )
+
+
+def _notes(session: Session, relations: Collection[str]) -> list[str]:
+    notes: list[str] = []
+    for row in session.run(_TABLES, (sorted(relations),)):
+        if row["rows"] < 0 or (row["rows"] == 0 and row["relpages"] > 0):
+            notes.append(f"{row['name']} was never analyzed here: its plans rest on guesses. Analyze the clone first.")
+        elif row["relpages"] > _SMALL_PAGES and row["relallvisible"] < _LEAST_VISIBLE * row["relpages"]:
+            notes.append(
+                f"{row['name']} was not vacuumed lately: index-only scans read the table here. Vacuum the clone first."
+            )
+        if row["invalid"]:
+            notes.append(f"{row['name']} has invalid indexes ({row['invalid']}), which cost writes and serve no query.")
+    return notes
