@@ -7,7 +7,6 @@ client. So each transaction makes those that it needs (some 20 µs each), explai
 from __future__ import annotations
 
 import time
-from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -18,12 +17,15 @@ from queryfit.capture.connect import IDLE_TIMEOUT_MS, LOCK_TIMEOUT_MS, QueryErro
 from queryfit.capture.guard import Guard
 from queryfit.errors import QueryfitError
 from queryfit.lab.document import schema_name
-from queryfit.lab.explain import Explainer, reason
+from queryfit.lab.explain import Explainer
+from queryfit.lab.jobs import Answer, Job, Task, as_jobs, distribute, refused, take
 from queryfit.lab.planner import Index, NotPlannedError, Planned, Query, Size
+from queryfit.lab.relations import Relations
 from queryfit.lab.session import Session, text_array
 from queryfit.lab.texts import Plannable, plannable
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
 STATEMENT_MS = 3_000
@@ -93,6 +95,7 @@ class HypoPlanner:
         self._settings = dict(settings or {})
         self._guard: tuple[float, Guard] | None = None
         self._texts: dict[Query, Plannable] = {}
+        self._reach: dict[Query, frozenset[str] | None] = {}
         self._statements: dict[Index, tuple[str, ...]] = {}
         self._leaves: dict[str, tuple[str, ...] | None] = {}
         self._calls = 0
@@ -101,6 +104,7 @@ class HypoPlanner:
         try:
             self._workers += [_Worker(connect(dsn)) for _ in range(workers)]
             self._schema, self._can_hide = self._extension()
+            self._relations = Relations(self._first.session)
         except BaseException:
             self.close()
             raise
@@ -112,10 +116,10 @@ class HypoPlanner:
         self.close()
 
     def close(self) -> None:
-        for worker in self._workers:
-            worker.reader.close()
         if self._pool is not None:
             self._pool.shutdown()
+        for worker in self._workers:
+            worker.reader.close()
 
     @property
     def version(self) -> int:
@@ -241,96 +245,62 @@ class HypoPlanner:
 
     def plan(self, query: Query, visible: Collection[Index] = (), hidden: Collection[str] = ()) -> Planned:
         """See `Planner.plan`."""
-        answer = self.plan_all([query], visible, hidden)[query.key]
+        answer = self.plan_each(as_jobs([query], visible, hidden))[0]
         if isinstance(answer, NotPlannedError):
             raise answer
         return answer
 
     def plan_all(
         self, queries: Sequence[Query], visible: Collection[Index] = (), hidden: Collection[str] = ()
-    ) -> dict[str, Planned | NotPlannedError]:
+    ) -> dict[str, Answer]:
         """See `Planner.plan_all`."""
-        return dict(
-            zip(
-                [query.key for query in queries],
-                self.plan_each([(query, visible, hidden) for query in queries]),
-                strict=True,
-            )
-        )
+        answers = self.plan_each(as_jobs(queries, visible, hidden))
+        return {query.key: answer for query, answer in zip(queries, answers, strict=True)}
 
-    def plan_each(
-        self, jobs: Sequence[tuple[Query, Collection[Index], Collection[str]]]
-    ) -> list[Planned | NotPlannedError]:
-        """The plans of several queries, each under a set of its own, in order; the connections share the work."""
-        answers: list[Planned | NotPlannedError | None] = [None] * len(jobs)
-        groups: dict[tuple[frozenset[Index], frozenset[str]], deque[tuple[int, Plannable, Query]]] = {}
-        for at, (query, visible, hidden) in enumerate(jobs):
+    def plan_each(self, jobs: Sequence[Job]) -> list[Answer]:
+        """See `BatchPlanner.plan_each`."""
+        answers: dict[int, Answer] = {}
+        tasks: list[Task] = []
+        for at, job in enumerate(jobs):
             try:
-                text = self._judged(query)
+                text = self._judged(job.query)
+                tasks.append(Task(at, job, text, self._reached(job.query, text)))
             except NotPlannedError as error:
                 answers[at] = error
-            else:
-                groups.setdefault((frozenset(visible), frozenset(hidden)), deque()).append((at, text, query))
-        self._calls += sum(map(len, groups.values()))
-        work = deque(groups.items())
+        self._calls += len(tasks)
+        answers.update(distribute(self._workers, self._pool, tasks, self._plan_group))
+        return [answers[at] for at in range(len(jobs))]
 
-        def labour(worker: _Worker) -> None:
-            while work:
-                try:
-                    (visible, hidden), waiting = work[0]
-                    if not waiting:
-                        work.popleft()
-                        continue
-                except IndexError:  # another one took it
-                    return
-                self._group(worker, visible, hidden, waiting, answers)
+    def relations(self, query: Query) -> frozenset[str] | None:
+        """See `BatchPlanner.relations`."""
+        return self._reached(query, self._judged(query))
 
-        if self._pool is None:
-            labour(self._first)
-        else:
-            for future in [self._pool.submit(labour, worker) for worker in self._workers]:
-                future.result()
-        return [answer if answer is not None else NotPlannedError("it was not planned") for answer in answers]
-
-    def _group(
-        self,
-        worker: _Worker,
-        visible: frozenset[Index],
-        hidden: frozenset[str],
-        waiting: deque[tuple[int, Plannable, Query]],
-        answers: list[Planned | NotPlannedError | None],
-    ) -> None:
-        """Plan queries of one set in one short transaction; those that are left wait for the next."""
+    def _plan_group(self, worker: _Worker, waiting: deque[Task]) -> list[tuple[int, Answer]]:
+        """Plan tasks of one set in one short transaction; those that are left wait for the next."""
+        answers: list[tuple[int, Answer]] = []
+        tasks = list(waiting)
+        if not tasks:
+            return answers
+        visible, hidden = tasks[0].job.visible, tasks[0].job.hidden
         try:
             with self._transaction(worker):
-                names = self._appear(worker, visible)
+                names = self._appear(worker, [index for index in visible if any(task.needs(index) for task in tasks)])
                 self._hide(worker, hidden)
                 end = time.monotonic() + TRANSACTION_S
-                while waiting and time.monotonic() < end:
+                while time.monotonic() < end and (task := take(waiting)) is not None:
                     try:
-                        at, text, query = waiting.popleft()
-                    except IndexError:
-                        return
-                    try:
-                        plan = worker.explainer.explain(query, text)
+                        plan = worker.explainer.explain(task.job.query, task.text)
                     except NotPlannedError as error:
-                        answers[at] = error
+                        answers.append((task.at, error))
                         continue
-                    answers[at] = Planned(
-                        plan.cost,
-                        frozenset(names[name] for _, name in plan.used if name in names),
-                        frozenset(schema_name(index) for index in plan.used if index[1] not in names),
-                        plan.document,
-                    )
-        except NotPlannedError as error:
-            while waiting:
-                answers[waiting.popleft()[0]] = error
-        except QueryError as error:
-            refused = NotPlannedError(reason(error), hint=error.hint)
-            while waiting:
-                answers[waiting.popleft()[0]] = refused
+                    candidates = frozenset(names[name] for _, name in plan.used if name in names)
+                    existing = frozenset(schema_name(index) for index in plan.used if index[1] not in names)
+                    answers.append((task.at, Planned(plan.cost, candidates, existing, plan.document)))
+        except (NotPlannedError, QueryError) as error:
+            answers += refused(waiting, error)
+        return answers
 
-    def _appear(self, worker: _Worker, visible: frozenset[Index]) -> dict[str, Index]:
+    def _appear(self, worker: _Worker, visible: Collection[Index]) -> dict[str, Index]:
         unknown = next((index for index in visible if index not in self._statements), None)
         if unknown is not None:
             raise NotPlannedError(f"the index {unknown.subject} is not known to the planner, or it refused it")
@@ -365,6 +335,11 @@ class HypoPlanner:
             if refusal is not None:
                 raise NotPlannedError(f"not planned on the live server: {refusal}")
         return text
+
+    def _reached(self, query: Query, text: Plannable) -> frozenset[str] | None:
+        if query not in self._reach:
+            self._reach[query] = self._relations.reached(text.statement)
+        return self._reach[query]
 
     def _current_guard(self) -> Guard:
         now = time.monotonic()

@@ -76,10 +76,10 @@ def _constant(value: str) -> str:
     """The value as it is, if it is a constant and nothing else: EXECUTE would run any expression."""
     parsed = parse(f"select {value}")
     if parsed.error is None and len(parsed.statements) == 1:
-        select = parsed.statements[0].stmt
+        select: Node = parsed.statements[0].stmt
         if isinstance(select, ast.SelectStmt) and _clauses(select) == {"targetList"}:
-            targets = select.targetList or ()
-            if len(targets) == 1 and targets[0].name is None and _is_constant(targets[0].val):
+            first, *others = select.targetList
+            if not others and first.name is None and _is_constant(first.val):
                 return value
     raise NotPlannedError("a value given for its parameters is not a constant", hint="write values as SQL literals")
 

@@ -1,0 +1,119 @@
+"""Many plans at once: what is asked, the texts made plannable, the work shared between connections."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from queryfit.capture.connect_errors import QueryError
+from queryfit.lab.explain import reason
+from queryfit.lab.planner import Index, NotPlannedError, Planned, Planner, Query
+
+if TYPE_CHECKING:
+    from queryfit.lab.texts import Plannable
+
+Answer = Planned | NotPlannedError
+Worker = TypeVar("Worker")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A query to be planned with these candidates there and these existing indexes (schema.name) not."""
+
+    query: Query
+    visible: frozenset[Index] = frozenset()
+    hidden: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A job whose text may be planned. `relations`: what it can reach, None for anything; `at`: its place."""
+
+    at: int
+    job: Job
+    text: Plannable
+    relations: frozenset[str] | None
+
+    def needs(self, index: Index) -> bool:
+        """Whether the index is on a table that the query can reach."""
+        return self.relations is None or index.relation in self.relations
+
+
+class BatchPlanner(Planner, Protocol):
+    """A planner that takes jobs with sets of their own, and says what a query reaches."""
+
+    def plan_each(self, jobs: Sequence[Job]) -> list[Answer]:
+        """The answers in the order of the jobs."""
+
+    def relations(self, query: Query) -> frozenset[str] | None:
+        """schema.name of the tables whose indexes may change its plan; None when it may be any.
+
+        Raises NotPlannedError.
+        """
+
+
+def as_jobs(queries: Sequence[Query], visible: Collection[Index], hidden: Collection[str]) -> list[Job]:
+    """One job a query, all under one set."""
+    indexes, names = frozenset(visible), frozenset(hidden)
+    return [Job(query, indexes, names) for query in queries]
+
+
+def distribute(
+    workers: Sequence[Worker],
+    pool: ThreadPoolExecutor | None,
+    tasks: Sequence[Task],
+    plan: Callable[[Worker, deque[Task]], list[tuple[int, Answer]]],
+) -> list[tuple[int, Answer]]:
+    """Plan tasks with several workers; `plan` takes tasks of one set from the left until it wants another transaction.
+
+    Tasks of one set may be shared by workers: each makes the set appear for itself.
+    """
+    groups: dict[tuple[frozenset[Index], frozenset[str]], deque[Task]] = {}
+    for task in tasks:
+        groups.setdefault((task.job.visible, task.job.hidden), deque()).append(task)
+    work = _Work(deque(groups.values()))
+
+    def labour(worker: Worker) -> list[tuple[int, Answer]]:
+        answers: list[tuple[int, Answer]] = []
+        while (waiting := work.first()) is not None:
+            answers += plan(worker, waiting)
+        return answers
+
+    if pool is None or len(tasks) == 1:
+        return labour(workers[0])
+    futures = [pool.submit(labour, worker) for worker in workers]
+    return [answer for future in futures for answer in future.result()]
+
+
+@dataclass(slots=True)
+class _Work:
+    groups: deque[deque[Task]]
+    lock: Lock = field(default_factory=Lock)
+
+    def first(self) -> deque[Task] | None:
+        """The first group that has tasks left; it may be worked on by several."""
+        with self.lock:
+            while self.groups and not self.groups[0]:
+                self.groups.popleft()
+            return self.groups[0] if self.groups else None
+
+
+def take(waiting: deque[Task]) -> Task | None:
+    """The next task, unless another worker has taken the last."""
+    try:
+        return waiting.popleft()
+    except IndexError:
+        return None
+
+
+def refused(waiting: deque[Task], error: NotPlannedError | QueryError) -> list[tuple[int, Answer]]:
+    """All that wait for a set that cannot be made, with the reason."""
+    answer = error if isinstance(error, NotPlannedError) else NotPlannedError(reason(error), hint=error.hint)
+    answers: list[tuple[int, Answer]] = []
+    while (task := take(waiting)) is not None:
+        answers.append((task.at, answer))
+    return answers

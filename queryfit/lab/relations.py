@@ -1,0 +1,95 @@
+"""Which tables a statement can reach, so that a change of indexes elsewhere need not be planned again.
+
+Through views, rules, policies, partitions and inheritance; where a function could read more, all tables count.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from queryfit.sql.grammar import Node, ast
+from queryfit.sql.tree import walk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from queryfit.lab.session import Session
+
+RELATIONS = """
+select c.oid, c.relname, pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname)
+from pg_catalog.pg_class as c join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+where c.relkind in ('r', 'p', 'v', 'm', 'f') and n.nspname !~ '^pg_(toast|temp)'
+"""
+# What planning one relation leads to: bodies of views and rules, policies, children.
+LINKS = """
+select r.ev_class, d.refobjid from pg_catalog.pg_rewrite as r
+join pg_catalog.pg_depend as d on d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass and d.objid = r.oid
+where d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.refobjid <> r.ev_class
+union
+select p.polrelid, d.refobjid from pg_catalog.pg_policy as p
+join pg_catalog.pg_depend as d on d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass and d.objid = p.oid
+where d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.refobjid <> p.polrelid
+union
+select inhparent, inhrelid from pg_catalog.pg_inherits
+"""
+PARENTS = "select inhrelid, inhparent from pg_catalog.pg_inherits"
+# The planner puts the body of an SQL function in place of its call in FROM.
+INLINED = """
+select p.proname from pg_catalog.pg_proc as p join pg_catalog.pg_language as l on l.oid = p.prolang
+where l.lanname = 'sql' and p.proretset and p.oid >= 16384
+"""
+OPAQUE = """
+select distinct r.ev_class from pg_catalog.pg_rewrite as r
+join pg_catalog.pg_depend as d on d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass and d.objid = r.oid
+join pg_catalog.pg_proc as p on d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass and d.refobjid = p.oid
+join pg_catalog.pg_language as l on l.oid = p.prolang
+where l.lanname = 'sql' and p.proretset
+"""
+
+
+class Relations:
+    """The tables of one database and what leads from one to others, as it was when this was made."""
+
+    def __init__(self, session: Session) -> None:
+        rows = session.run(RELATIONS)
+        self._names = {row[0]: str(row[2] or b"", "utf-8") for row in rows}
+        self._oids: dict[str, set[bytes | None]] = defaultdict(set)
+        for oid, name, _ in rows:
+            self._oids[str(name or b"", "utf-8")].add(oid)
+        self._links: dict[bytes | None, set[bytes | None]] = defaultdict(set)
+        for start, end in session.run(LINKS):
+            self._links[start].add(end)
+        self._parents: dict[bytes | None, set[bytes | None]] = defaultdict(set)
+        for child, parent in session.run(PARENTS):
+            self._parents[child].add(parent)
+        self._inlined = {str(row[0] or b"", "utf-8") for row in session.run(INLINED)}
+        self._opaque = {row[0] for row in session.run(OPAQUE)}
+
+    def reached(self, statement: Node) -> frozenset[str] | None:
+        """schema.name of every relation whose indexes may matter to the statement; None when it may be any.
+
+        Names are taken without their schema: a few too many are no harm.
+        """
+        names: set[str] = set()
+        for node in walk(statement):
+            if isinstance(node, ast.RangeVar):
+                names.add(node.relname)
+            elif isinstance(node, ast.FuncCall) and node.funcname[-1].sval in self._inlined:
+                return None
+        found = _closure((oid for name in names for oid in self._oids.get(name, ())), self._links)
+        if found & self._opaque:
+            return None
+        # an index of a partitioned table is one of each partition
+        return frozenset(self._names[oid] for oid in _closure(found, self._parents) if oid in self._names)
+
+
+def _closure(start: Iterable[bytes | None], links: dict[bytes | None, set[bytes | None]]) -> set[bytes | None]:
+    found: set[bytes | None] = set()
+    waiting: list[bytes | None] = list(start)
+    while waiting:
+        oid = waiting.pop()
+        if oid not in found:
+            found.add(oid)
+            waiting += links.get(oid, ())
+    return found
