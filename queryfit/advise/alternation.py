@@ -159,11 +159,11 @@ def alternate(
             _run(runner, trial.query, runs, times=0, is_warm_up=True)
         if all(runs.timed_out_ms is not None for runs in sides):
             return Skipped(trial.fingerprint, f"it takes more than {duration(options.run_s * _MS)} both ways")
-        # after the warm-ups, as before each pair, the second side is the one that is switched on
-        for number in range(options.rounds):
+        for number in range(options.most_rounds):
+            # how many rounds there are depends on time alone, never on what they say
             spent = time.monotonic() - start
             is_over = spent > options.statement_s or time.monotonic() > runner.deadline
-            if number >= options.least_rounds and is_over:
+            if (number >= options.rounds and spent > options.quick_s) or (number >= options.least_rounds and is_over):
                 break
             if time.monotonic() > runner.deadline:
                 raise OutOfTimeError

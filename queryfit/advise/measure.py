@@ -158,7 +158,7 @@ def _announce(session: Session, manner: Manner, options: Options, *, indexes: in
     options.tell(f"Creates {indexes} indexes in {session.place}, {how}.")
     options.tell(
         f"Plans {trials[0]} of {trials[1]} statements with and without them, and runs those whose plan changes up to "
-        f"{options.rounds + 1} times each way ({writes}), at most {duration(options.run_s * _MS)} a run and "
+        f"{options.most_rounds + 1} times each way ({writes}), at most {duration(options.run_s * _MS)} a run and "
         f"{duration(options.total_s * _MS)} in all."
     )
 
