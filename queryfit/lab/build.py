@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager, suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+import psycopg
+
+from queryfit import __version__
+from queryfit.errors import QueryfitError
+from queryfit.evidence.session import open_session
+from queryfit.lab import carried, contents, files
+from queryfit.lab.btree_page import PAGE_BYTES, height
 from queryfit.lab.carried import NotCarried
+from queryfit.lab.database import DATABASE, OWNER, READER
+from queryfit.lab.files import Extent
+from queryfit.lab.programs import Programs, programs_for
+from queryfit.lab.server import Place, claim
 
 if TYPE_CHECKING:
-    import psycopg
-
     from queryfit.evidence.store import Capture
     from queryfit.lab.planner import Size
 
 Progress = Callable[[str], None]
+FORMAT = 1  # of labs: another one is built anew
 
 __all__ = ["Lab", "NotCarried", "build"]
 
@@ -37,6 +50,11 @@ class Lab:
     captured_version: int  # major, of the captured server
     programs: Path
     not_carried: tuple[NotCarried, ...]
+    carried: dict[str, int]  # how many objects there are, by kind
+    was_built: bool  # by this call, not before
+    seconds: float  # that building or opening took
+    _place: Place = field(repr=False)
+    _superuser: psycopg.Connection[Any] | None = field(default=None, repr=False)
 
     def __enter__(self) -> Self:
         return self
@@ -52,54 +70,83 @@ class Lab:
         With `is_bound` as a role that owns nothing, may do everything, and is bound by all policies.
         Autocommit is off; the statement timeout is the lab's. Close it before the lab.
         """
-        raise NotImplementedError
+        return _connect(self._place.dsn(DATABASE, READER if is_bound else OWNER), autocommit=False)
 
     def connect_superuser(self) -> psycopg.Connection[Any]:
         """A connection as superuser, search_path pg_catalog, autocommit on: for text of our own only."""
-        raise NotImplementedError
+        return _connect(self._place.dsn(DATABASE), "-c search_path=pg_catalog -c statement_timeout=0")
 
     def doubts(self, relations: Collection[str], functions: Collection[str] = ()) -> tuple[NotCarried, ...]:
         """What is not carried and may change the plan of a statement that reaches these relations and functions."""
-        raise NotImplementedError
+        return carried.doubts(self.not_carried, relations, functions)
 
     @contextmanager
-    def shrunk(self, relations: Collection[str]) -> Iterator[None]:
+    def shrunk(
+        self, relations: Collection[str], connection: psycopg.Connection[Any] | None = None
+    ) -> Iterator[None]:
         """For DDL: inside, these tables (schema.name; partitions named too) take no room, so that nothing reads
-        their empty pages; afterwards `reapply` is called for them."""
-        raise NotImplementedError
-        yield
+        their empty pages; afterwards `reapply` is called for them.
 
-    def reapply(self, relations: Collection[str] | None = None) -> None:
+        `connection` (from `connect`) where the DDL is part of its open transaction; else the lab's own is used.
+        """
+        files.shrink(connection or self._own(), self._place.data, relations)
+        try:
+            yield
+        finally:
+            if connection is None or connection.info.transaction_status != psycopg.pq.TransactionStatus.INERROR:
+                self.reapply(relations, connection)
+
+    def reapply(
+        self, relations: Collection[str] | None = None, connection: psycopg.Connection[Any] | None = None
+    ) -> None:
         """Give these relations (tables with their indexes, or indexes; null: all) the captured sizes again.
 
         To be called after any DDL or VACUUM: both write what the empty files say. Also for indexes of which
-        `set_index` said the size.
+        `set_index` said the size. `connection` as in `shrunk`.
         """
-        raise NotImplementedError
+        files.reapply(connection or self._own(), self._place.data, relations)
 
-    def set_index(self, connection: psycopg.Connection[Any], index: str, size: Size) -> None:
-        """Give a new index (schema.name) its size: pages, tuples, height of a B-tree.
+    def set_index(self, connection: psycopg.Connection[Any], index: str, relation: str, size: Size) -> None:
+        """Give a new index (schema.name) of a table its size: pages, tuples, height of a B-tree.
 
         Over `connection` (from `connect`), so that it works on an index whose transaction is not committed. Call it
-        before the index is planned with for the first time.
+        before the index is planned with for the first time: the server remembers the height.
         """
-        raise NotImplementedError
+        pages = max(1, -(-size.size_bytes // PAGE_BYTES))
+        levels = size.height or height(pages, 8)
+        extent = Extent(index, relation, pages, pages, size.tuple_rows, 0, levels)
+        connection.execute(
+            f"select {files.SCHEMA}.remember(%s, %s, %s::int8, %s::int4, %s::float4, %s::int4, %s::int4)".encode(),
+            extent.values(),
+        )
+        files.reapply(connection, self._place.data, [index])
 
     def show(self, connection: psycopg.Connection[Any], indexes: Collection[str], is_visible: bool) -> None:
-        """Show these indexes to the planner, or hide them, over a connection from `connect`; undone by its rollback."""
-        raise NotImplementedError
+        """Show these indexes to the planner, or hide them, over a connection from `connect`; undone by its rollback.
+
+        Those behind a constraint stay visible.
+        """
+        connection.execute(f"select {files.SCHEMA}.show(%s, %s)".encode(), [list(indexes), is_visible])
 
     def dsn(self, *, is_superuser: bool = False) -> str:
         """The URI of the lab's database."""
-        raise NotImplementedError
+        return self._place.dsn(DATABASE, *([] if is_superuser else [OWNER]))
 
     def keep(self) -> None:
         """Leave the server running when this process ends."""
-        raise NotImplementedError
+        self._place.keep()
 
     def close(self) -> None:
         """Stop the server (unless kept) and give the lab free; its folder stays for the next run."""
-        raise NotImplementedError
+        if self._superuser is not None:
+            self._superuser.close()
+            self._superuser = None
+        self._place.release()
+
+    def _own(self) -> psycopg.Connection[Any]:
+        if self._superuser is None or self._superuser.closed:
+            self._superuser = self.connect_superuser()
+        return self._superuser
 
 
 def build(capture: Capture, database: str, progress: Progress = lambda _: None) -> Lab:
@@ -108,4 +155,130 @@ def build(capture: Capture, database: str, progress: Progress = lambda _: None) 
     Raises QueryfitError where no PostgreSQL is at hand, the capture is no full one, or the server fails. What cannot
     be carried is no error: `Lab.not_carried` names it.
     """
-    raise NotImplementedError
+    started = time.monotonic()
+    major = captured_major(capture)
+    programs = programs_for(major)
+    place = claim(key_of(capture, database, programs))
+    try:
+        was_built = not place.is_finished
+        if was_built:
+            meta = _build(place, capture, database, programs, major, progress)
+        else:
+            progress("starting the lab")
+            meta = _open(place)
+        return Lab(
+            folder=place.folder,
+            database=DATABASE,
+            captured_database=database,
+            version=programs.version,
+            captured_version=major,
+            programs=programs.folder,
+            not_carried=tuple(
+                NotCarried(**{**item, "relations": tuple(item["relations"])}) for item in meta["not_carried"]
+            ),
+            carried=meta["carried"],
+            was_built=was_built,
+            seconds=time.monotonic() - started,
+            _place=place,
+        )
+    except psycopg.Error as error:
+        place.release()
+        words = str(error).strip().splitlines()
+        raise QueryfitError(
+            f"the lab's server failed: {words[0] if words else type(error).__name__}",
+            hint="see that disk and memory have room; `queryfit lab remove` clears what is there",
+        ) from error
+    except BaseException:
+        place.release()
+        raise
+
+
+def captured_major(capture: Capture) -> int:
+    """The major version of the captured server. Raises QueryfitError where the capture is of no server."""
+    with open_session(capture) as session:
+        rows = session.query("select version_number from server").rows
+    if not rows or "relation" not in capture.files():
+        raise QueryfitError(
+            f"capture {capture.name} holds no schema to build a lab of", hint="take a full one: queryfit capture DSN"
+        )
+    return int(rows[0][0]) // 10000
+
+
+def key_of(capture: Capture, database: str, programs: Programs) -> str:
+    """What a lab is kept under: two captures with the same catalog files share one."""
+    parts = [FORMAT, __version__, programs.version, str(programs.folder), database]
+    parts += [
+        f"{path.parent.name}/{path.name}/{path.stat().st_size}"
+        for table, path in sorted(capture.files().items())
+        if table in contents.READS
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def _build(
+    place: Place, capture: Capture, database: str, programs: Programs, major: int, progress: Progress
+) -> dict[str, Any]:
+    started = time.monotonic()
+    progress("starting PostgreSQL for the lab")
+    place.create(programs, {})
+    with open_session(capture) as session:
+        not_carried, counts = contents.fill(place, session, database, programs.version, major, progress)
+    # what the build read of index files is still in the server's memory, and would hide what is written into them
+    place.stop()
+    place.start()
+    progress("setting sizes")
+    with closing(_connect(place.dsn(DATABASE), "-c search_path=pg_catalog")) as connection:
+        files.reapply(connection, place.data, None)
+        (last,) = connection.execute(b"select coalesce(max(oid), 0)::int8 from pg_class").fetchone() or (0,)
+        connection.execute(b"checkpoint")
+    meta = {
+        "format": FORMAT,
+        "capture": capture.name,
+        "capture_folder": str(capture.folder),
+        "database": database,
+        "version": programs.version,
+        "captured_version": major,
+        "carried": counts,
+        "not_carried": [asdict(item) for item in not_carried],
+        "build_seconds": time.monotonic() - started,
+        "last_oid": last,
+    }
+    place.finish(meta)
+    return meta
+
+
+def _open(place: Place) -> dict[str, Any]:
+    was_left = place.was_left_in_use
+    place.start()
+    meta = place.meta
+    if was_left:
+        with closing(_connect(place.dsn(DATABASE), "-c search_path=pg_catalog")) as connection:
+            _tidy(connection, meta["last_oid"])
+            files.reapply(connection, place.data, None)
+    return meta
+
+
+def _tidy(connection: psycopg.Connection[Any], last_oid: int) -> None:
+    """Drop the indexes that a run left behind, and show those that it hid."""
+    rows = connection.execute(
+        b"select format('drop index if exists %%I.%%I', n.nspname, c.relname) from pg_class as c"
+        b" join pg_namespace as n on n.oid = c.relnamespace where c.relkind in ('i', 'I') and c.oid > %s::int8"
+        b" and n.nspname not like 'pg\\_%%'",
+        [last_oid],
+    ).fetchall()
+    for (statement,) in rows:
+        with suppress(psycopg.Error):  # one of a partition goes with that of its table
+            connection.execute(statement.encode())
+    connection.execute(
+        f"delete from {files.SCHEMA}.extent where to_regclass(relation) is null".encode()
+    )
+    connection.execute(b"update pg_index set indisvalid = true where not indisvalid and indexrelid >= 16384")
+
+
+def _connect(dsn: str, options: str = "", *, autocommit: bool = True) -> psycopg.Connection[Any]:
+    connection = psycopg.connect(
+        dsn, autocommit=autocommit, prepare_threshold=None, application_name="queryfit lab", client_encoding="utf8",
+        connect_timeout=30, options=options,
+    )  # fmt: skip
+    connection.add_notice_handler(lambda _: None)
+    return connection

@@ -29,7 +29,8 @@ def doubts(
     items: Iterable[NotCarried], relations: Collection[str], functions: Collection[str] = ()
 ) -> tuple[NotCarried, ...]:
     """What changes the plans of a statement that reaches these relations and functions (schema.name, all reached
-    through views and partitions among them)."""
+    through views and partitions among them).
+    """
     wanted, called = frozenset(relations), frozenset(functions)
     return tuple(
         item

@@ -1,0 +1,84 @@
+"""How large each captured relation is, and how high its B-trees are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from queryfit.lab.btree_page import PAGE_BYTES, height
+from queryfit.lab.facts import Facts, Row
+from queryfit.lab.files import Extent
+from queryfit.lab.schema import Schema
+
+_UNKNOWN_WIDTH = 16.0
+_FIXED_WIDTHS: Mapping[str, int] = {
+    "bool": 1, "char": 1, "int2": 2, "int4": 4, "int8": 8, "float4": 4, "float8": 8, "date": 4, "time": 8,
+    "timestamp": 8, "timestamptz": 8, "uuid": 16, "oid": 4, "interval": 16, "macaddr": 6, "money": 8,
+}  # fmt: skip
+
+
+def extents(schema: Schema, facts: Facts) -> Iterator[Extent]:
+    """The extents of all tables, materialized views and indexes."""
+    tuples: dict[str, float] = {}
+    for row in schema.relations:
+        if row["kind"] == "view":
+            continue
+        rows = -1.0 if row["tuple_rows"] is None else row["tuple_rows"]
+        tuples[row["relation"]] = rows
+        yield Extent(
+            row["relation"], row["relation"], _pages(row), row["pages"] or 0, rows, row["all_visible_pages"] or 0
+        )
+    widths = _Widths(schema, facts)
+    for row in schema.indexes:
+        if row["size_bytes"] is None:  # of a partitioned table
+            continue
+        pages = _pages(row)
+        said = row.get("pages")
+        yield Extent(
+            row["index"],
+            row["relation"],
+            pages,
+            pages if said is None else said,
+            -1.0 if row["tuple_rows"] is None else row["tuple_rows"],
+            0,
+            height(pages, widths.pivot(row)) if row["access_method"] == "btree" else None,
+        )
+
+
+def _pages(row: Row) -> int:
+    return int(-(-(row["size_bytes"] or 0) // PAGE_BYTES))
+
+
+class _Widths:
+    """Bytes of the keys that inner pages of a B-tree hold: only the leading columns that tell pages apart."""
+
+    def __init__(self, schema: Schema, facts: Facts) -> None:
+        self._keys: dict[str, list[Row]] = {}
+        for row in sorted(facts.rows("index_column"), key=lambda row: row["position"]):
+            if row["is_key"]:
+                self._keys.setdefault(row["index"], []).append(row)
+        self._statistics = {
+            (row["relation"], row["column_name"]): row
+            for row in facts.rows("column_statistics")
+            if not row["is_inherited"]
+        }
+        self._types = {
+            (column["relation"], column["column_name"]): column["base_type"]
+            for columns in schema.columns.values()
+            for column in columns
+        }
+
+    def pivot(self, index: Row) -> float:
+        width, different = 0.0, 1.0
+        pages = max(1, _pages(index))
+        for key in self._keys.get(index["index"], ()):
+            place = (index["relation"], key["column_name"])
+            statistics = self._statistics.get(place)
+            fixed = _FIXED_WIDTHS.get(self._types.get(place, ""))
+            known = statistics["average_width_bytes"] if statistics else None
+            width += fixed or (known if known is not None else _UNKNOWN_WIDTH)
+            different *= max(1.0, (statistics or {}).get("distinct_rows") or 1.0)
+            if different > 2 * pages:  # the boundary between two pages is found within these columns
+                return width
+        return width + 8  # the row's place tells equal keys apart
+
+

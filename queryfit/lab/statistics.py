@@ -1,0 +1,115 @@
+"""Column statistics of a capture, written into the lab.
+
+From PostgreSQL 18 `pg_restore_attribute_stats` takes what the view pg_stats shows. Before, the rows of pg_statistic
+are written: see `old_statistics`. Values are read as the role that owns the tables: their input functions may be the
+capture's own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from queryfit.lab.carried import NotCarried
+from queryfit.lab.facts import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# evidence column, argument of pg_restore_attribute_stats, its type
+ARGUMENTS = (
+    ("null_fraction", "null_frac", "real"),
+    ("average_width_bytes", "avg_width", "integer"),
+    ("distinct_values", "n_distinct", "real"),
+    ("common_values", "most_common_vals", "text"),
+    ("common_frequencies", "most_common_freqs", "real[]"),
+    ("histogram_bounds", "histogram_bounds", "text"),
+    ("correlation", "correlation", "real"),
+    ("common_elements", "most_common_elems", "text"),
+    ("common_element_frequencies", "most_common_elem_freqs", "real[]"),
+    ("element_count_histogram", "elem_count_histogram", "real[]"),
+    ("range_length_histogram", "range_length_histogram", "text"),
+    ("range_empty_fraction", "range_empty_frac", "real"),
+    ("range_bounds_histogram", "range_bounds_histogram", "text"),
+)
+_RESTORE = (
+    "select pg_catalog.pg_restore_attribute_stats('schemaname', %s::text, 'relname', %s::text, 'attname', %s::text,"
+    " 'inherited', %s::boolean, {})"
+)
+_BATCH = 500
+
+
+def restore(
+    connection: psycopg.Connection[Any],
+    rows: Iterable[Row],
+    names: Mapping[str, tuple[str, str]],
+    progress: Callable[[int], None],
+) -> list[NotCarried]:
+    """Write rows of `column_statistics` into a server from 18 on, over the owner's autocommit connection.
+
+    `names` gives schema and name, unquoted, of each relation and index. Returns what the server did not take.
+    """
+    missing: list[NotCarried] = []
+    said: list[str] = []
+    connection.add_notice_handler(lambda notice: said.append(notice.message_primary or ""))
+    for number, row in enumerate(rows):
+        if number % _BATCH == 0:
+            progress(number)
+        relation = row["relation"]
+        if relation not in names:
+            continue
+        said.clear()
+        error = _restore_row(connection, row, names[relation])
+        problem = error or (said[0] if said else None)
+        if problem:
+            missing.append(
+                NotCarried("statistics", f"{relation}.{row['column_name']}", problem.partition("\n")[0][:300], (relation,))
+            )
+    return missing
+
+
+def _restore_row(connection: psycopg.Connection[Any], row: Row, name: tuple[str, str]) -> str | None:
+    given = [(argument, kind, row.get(column)) for column, argument, kind in ARGUMENTS if row.get(column) is not None]
+    if not given:
+        return None
+    pairs = ", ".join(f"'{argument}', %s::{kind}" for argument, kind, _ in given)
+    values = [name[0], name[1], row["column_name"], row["is_inherited"], *(value for _, _, value in given)]
+    try:
+        connection.execute(_RESTORE.format(pairs).encode(), values)
+    except psycopg.Error as error:
+        return str(error) or type(error).__name__
+    return None
+
+
+def with_extremes(rows: Iterable[Row], extremes: Iterable[Row]) -> Iterator[Row]:
+    """Statistics whose histograms end where the column really ends.
+
+    For a condition beyond a histogram, or in its first or last part, PostgreSQL looks at the end of an index on the
+    column and puts what it finds in the place of the histogram's bound. The lab's indexes hold nothing, so the bound
+    itself says it.
+    """
+    ends = {(row["relation"], row["column_name"]): (row["least_value"], row["greatest_value"]) for row in extremes}
+    for row in rows:
+        end = ends.get((row["relation"], row["column_name"]))
+        bounds = row["histogram_bounds"]
+        # what is found at the end of an index of a partition says nothing of the whole
+        if end is None or bounds is None or row["is_inherited"]:
+            yield row
+            continue
+        items = array_items(bounds)
+        if len(items) > 1:
+            items[0], items[-1] = (_array_word(value) for value in end)
+            row = {**row, "histogram_bounds": "{" + ",".join(items) + "}"}
+        yield row
+
+
+def array_items(text: str) -> list[str]:
+    """The items of a one-dimensional array as text, each as it is written there."""
+    return re.findall(r'"(?:[^"\\]|\\.)*"|[^,{}"]+', text[1:-1]) if len(text) > 2 else []
+
+
+def _array_word(value: str) -> str:
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
