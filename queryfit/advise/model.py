@@ -66,6 +66,10 @@ class Existing:
     upkeep: float
     is_removable: bool  # no constraint, no replica identity, no foreign key rests on it; counters say that nobody reads
     reason: str | None = None  # why it must stay
+    is_replaceable: bool = False  # only plans rest on it: it can go where something comes that does all it does
+    redundant_beside: str | None = None  # an index that is there, does all that it does and stays
+    why: str | None = None  # why it may go
+    serves: tuple[str, ...] = ()  # foreign keys of its table that only it looks rows up for
 
 
 @dataclass(frozen=True, slots=True)
