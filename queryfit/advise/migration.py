@@ -18,6 +18,7 @@ from queryfit import __version__, words
 from queryfit.advise.migration_facts import Standing, Table
 from queryfit.advise.model import Advice, Chosen, Removal
 from queryfit.advise.naming import bare, named, parts
+from queryfit.advise.summary import amount
 from queryfit.errors import QueryfitError
 from queryfit.fixes import made_safe
 from queryfit.lab.planner import Index
@@ -170,14 +171,6 @@ def _removal_note(entry: Removal, advice: Advice) -> tuple[str, ...]:
     return (f"{entry.existing.index.subject}: {entry.reason}", frees + saves)
 
 
-def amount(value: float, advice: Advice) -> str:
-    """A part of the workload: time a day where it has one, else its share of the cost today."""
-    if advice.workload.unit == "ms per day":
-        return f"{words.duration(value)} a day"
-    share = value / advice.cost_before if advice.cost_before else 0.0
-    return f"{words.percent(share)} of the cost"
-
-
 @dataclass(frozen=True, slots=True)
 class _Drop:
     name: str  # schema.name
@@ -247,7 +240,7 @@ begin
             ]::regclass[])
     loop
         raise exception 'INVALID index %', found.index
-            using hint = format('drop index concurrently %s; and run this again', found.index);
+            using hint = 'drop it concurrently, and run this again';
     end loop;
     for found in
         select pid, now() - xact_start as age

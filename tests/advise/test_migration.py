@@ -175,7 +175,7 @@ def test_what_an_earlier_try_left_stops_it(shop: Shop) -> None:
         connection.execute("create unique index concurrently broken on orders (customer_id)")
     with pytest.raises(psycopg.errors.RaiseException, match="INVALID index broken") as caught:
         shop.run(migration(ADVICE, shop.standing()).text)
-    assert caught.value.diag.message_hint == "drop index concurrently broken; and run this again"
+    assert caught.value.diag.message_hint == "drop it concurrently, and run this again"
     assert "orders_customer_id_created_at_idx" not in shop.indexes()
 
 

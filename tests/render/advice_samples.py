@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from queryfit.advise.build_cost import build_ms, disk_bytes
+from queryfit.advise.measured import Built, Measured, Outcome, Side, Trial
 from queryfit.advise.model import (
     Advice,
     Candidate,
@@ -178,12 +179,10 @@ NOTHING = replace(
 BY_COST = replace(
     FULL,
     workload=Workload(
-        tuple(Weighted(f"q{n}", text, (Query(f"q{n}", text),), 1.0) for n, (_, text, _) in enumerate(STATEMENTS)),
+        tuple(Weighted(f"q{n}", text, (Query(f"q{n}", text),), ms / 100) for n, (_, text, ms) in enumerate(STATEMENTS)),
         unit="cost",
     ),
-    effects=tuple(
-        replace(effect, fingerprint=f"q{n}", weight=1.0, indexes=effect.indexes) for n, effect in enumerate(EFFECTS)
-    ),
+    effects=tuple(replace(effect, fingerprint=f"q{n}") for n, effect in enumerate(EFFECTS)),
     removals=(),
     is_complete=False,
     planner="hypopg",
@@ -205,3 +204,28 @@ HOSTILE_ADVICE = replace(
     server=HOSTILE,
 )  # fmt: skip
 SAMPLES = {"full": FULL, "nothing": NOTHING, "cost": BY_COST, "hostile": HOSTILE_ADVICE}
+
+TRIALS = tuple(
+    Trial(name, Query(f"{name} {n}", text, ("1",)), 500.0, effect.cost_after / effect.cost_before)
+    for effect, (name, text, _) in zip(EFFECTS, STATEMENTS, strict=True)
+    for n in range(1 + (name == "a1f0"))
+)
+
+
+def _side(ms: float, blocks: int) -> Side:
+    return Side(tuple(ms * jitter for jitter in (1.02, 0.98, 1.0, 1.05, 0.99, 1.01)), blocks, blocks // 4, frozenset())
+
+
+MEASURED = Measured(
+    "transaction",
+    (
+        Outcome(TRIALS[0], _side(48.0, 9_200), _side(0.4, 14), 0.05),
+        Outcome(TRIALS[2], _side(190.0, 31_000), _side(0.2, 5), 0.05),
+        Outcome(TRIALS[-1], _side(4.0, 210), _side(4.6, 230), 0.05),
+        Outcome(TRIALS[6], _side(950.0, 120_000), _side(955.0, 120_000), 0.05, is_control=True),
+    ),
+    (), (Skipped("3a6b", "it writes, and writing was not allowed"),),
+    (Built("orders_customer_id_created_at_idx", 211 * MB, 62.0),), (("products_name_idx", "no pg_trgm here"),), (), (),
+    ("the server restarted its statistics meanwhile",), 94.0, is_complete=True,
+)  # fmt: skip
+PROVEN = replace(FULL, measured=MEASURED.ratios)

@@ -1,0 +1,114 @@
+"""What follows from advice, as every renderer needs it: totals, distances, and what becomes of each statement."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from queryfit import words
+from queryfit.advise.model import Advice, Weighted
+
+TIME = "ms per day"
+"""The unit of a workload whose weights turn planner cost into the time that its statements take."""
+_SAME = 1e-6  # costs nearer to each other than that are one cost
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What the set does to one statement. `before` and `after` are its part of the workload, in the workload's unit."""
+
+    fingerprint: str
+    text: str
+    before: float
+    after: float
+    ratio: float  # cost of one call after / before
+    indexes: tuple[str, ...]
+
+    @property
+    def saving(self) -> float:
+        return self.before - self.after
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Statements that are not judged for one and the same reason."""
+
+    reason: str
+    hint: str | None
+    fingerprints: tuple[str, ...]
+
+
+def is_timed(advice: Advice) -> bool:
+    """Whether the workload is in time: captured statements are, a file of statements is in planner cost."""
+    return advice.workload.unit == TIME
+
+
+def saving(advice: Advice) -> float:
+    """What the set saves of the workload, upkeep taken off."""
+    return advice.cost_before - advice.cost_after
+
+
+def share(value: float, advice: Advice) -> float:
+    """A part of the workload's cost today, 0 where it costs nothing."""
+    return value / advice.cost_before if advice.cost_before > 0 else 0.0
+
+
+def distance(cost: float, bound: float) -> float:
+    """How far a cost is above the least that is possible, as a share of that."""
+    return max(cost / bound - 1, 0.0) if bound > 0 else 0.0
+
+
+def amount(value: float, advice: Advice) -> str:
+    """A part of the workload: time a day where it has one, else its share of the cost today."""
+    if is_timed(advice):
+        return f"{words.duration(value)} a day"
+    return f"{words.percent(share(value, advice))} of the cost"
+
+
+def changes(advice: Advice) -> list[Change]:
+    """Every statement of the workload, what saves most first."""
+    statements = {statement.fingerprint: statement for statement in advice.workload.statements}
+    found = [
+        Change(
+            effect.fingerprint,
+            _text(statements.get(effect.fingerprint), effect.fingerprint),
+            effect.cost_before * effect.weight,
+            effect.cost_after * effect.weight,
+            effect.cost_after / effect.cost_before if effect.cost_before > 0 else 1.0,
+            effect.indexes,
+        )
+        for effect in advice.effects
+    ]
+    return sorted(found, key=lambda change: (-change.saving, change.fingerprint))
+
+
+def _text(statement: Weighted | None, fingerprint: str) -> str:
+    return statement.text if statement is not None else fingerprint
+
+
+def helped(entries: Sequence[Change]) -> list[Change]:
+    """Statements that get cheaper, what saves most first."""
+    return [change for change in entries if change.ratio < 1 - _SAME]
+
+
+def hurt(entries: Sequence[Change]) -> list[Change]:
+    """Statements that get dearer, the worst first."""
+    return sorted(
+        (change for change in entries if change.ratio > 1 + _SAME), key=lambda change: (-change.ratio, change.saving)
+    )
+
+
+def gaps(advice: Advice) -> list[Gap]:
+    """What is not judged, by reason: the reason that stops most statements first."""
+    reasons = Counter((entry.reason, entry.hint) for entry in advice.workload.skipped)
+    return [
+        Gap(
+            reason,
+            hint,
+            tuple(
+                entry.fingerprint for entry in advice.workload.skipped if (entry.reason, entry.hint) == (reason, hint)
+            ),
+        )
+        for (reason, hint), _ in sorted(reasons.items(), key=lambda item: (-item[1], item[0][0]))
+    ]
