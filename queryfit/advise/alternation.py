@@ -118,7 +118,7 @@ def plan_both(runner: Runner, trials: Sequence[Trial], *, before: Collection[str
         left = [trial for trial in left if trial in found]
     left.sort(key=lambda trial: -trial.weight * sides[0][trial]["Total Cost"])
     for trial in left:
-        is_same = _shape(sides[0][trial]) == _shape(sides[1][trial])
+        is_same = shape(sides[0][trial]) == shape(sides[1][trial])
         is_write = sides[0][trial]["Node Type"] == "ModifyTable"  # the plan does not show what indexes cost it
         (plans.unchanged if is_same and not is_write else plans.changed).append(trial)
     return plans
@@ -215,12 +215,12 @@ def _time_ms(document: Mapping[str, Any]) -> float:
     return float(document["Planning Time"]) + float(document["Execution Time"])
 
 
-def _shape(plan: Mapping[str, Any]) -> dict[str, Any]:
+def shape(plan: Mapping[str, Any]) -> dict[str, Any]:
     """A plan without its estimates: equal shapes execute the same."""
-    shape = {name: value for name, value in plan.items() if name not in _COSTS}
-    if "Plans" in shape:
-        shape["Plans"] = [_shape(child) for child in shape["Plans"]]
-    return shape
+    kept = {name: value for name, value in plan.items() if name not in _COSTS}
+    if "Plans" in kept:
+        kept["Plans"] = [shape(child) for child in plan["Plans"]]
+    return kept
 
 
 def _indexes(plan: Mapping[str, Any]) -> Iterator[str]:
