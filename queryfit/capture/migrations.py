@@ -23,11 +23,6 @@ _NO_WORK = dict.fromkeys(("is_rewrite", "is_scan", "is_index_build", "is_index_r
 _ABOUT_PARTITIONS = frozenset({"attach partition", "detach partition", "create partition"})
 
 _LINES = msgspec.json.Encoder()
-_NOT_NULL = {
-    field.name: field.default
-    for field in msgspec.structs.fields(Effect)
-    if field.default is not None and field.default is not msgspec.NODEFAULT
-}
 
 
 def evidence(files: Sequence[MigrationFile], run: Run, version: int) -> dict[str, Lines]:
@@ -41,10 +36,18 @@ def evidence(files: Sequence[MigrationFile], run: Run, version: int) -> dict[str
     # null means that it is not known, and a line of JSON does not tell that from what it leaves out
     unknown = {name: [effect.effect for effect in effects if getattr(effect, name) is None] for name in _NO_WORK}
     rows = [_row(step, files[step.file], version) for step in steps]
-    defaults = {name: value for name, value in _NOT_NULL.items() if name in tables()["migration_effect"].column_types}
     return {
-        "migration_step": Lines(_LINES.encode_lines(rows)),
-        "migration_effect": Lines(_LINES.encode_lines(effects), defaults, unknown),
+        "migration_step": Lines(_LINES.encode_lines(rows), _defaults(_Row, "migration_step")),
+        "migration_effect": Lines(_LINES.encode_lines(effects), _defaults(Effect, "migration_effect"), unknown),
+    }
+
+
+def _defaults(kind: type[msgspec.Struct], table: str) -> dict[str, Any]:
+    """What a line that leaves a column out means by it, where that is not null."""
+    return {
+        field.name: field.default
+        for field in msgspec.structs.fields(kind)
+        if field.name in tables()[table].column_types and field.default not in {None, msgspec.NODEFAULT}
     }
 
 
@@ -73,29 +76,36 @@ def _either(one: bool | None, other: bool | None) -> bool | None:
     return True if one or other else None if one is None or other is None else False
 
 
-def _row(step: Step, file: MigrationFile, version: int) -> dict[str, Any]:
+class _Row(msgspec.Struct, gc=False, omit_defaults=True):
     """A row of `migration_step`."""
+
+    step: int
+    file: str
+    line: int
+    kind: str
+    statement: str
+    runner: str
+    transactions: str
+    server_version: int
+    transaction: int | None = None
+    is_concurrent: bool = False
+    is_nested: bool = False
+    is_conditional: bool = False
+    lock_timeout_ms: int | None = None
+    statement_timeout_ms: int | None = None
+    refused_in_transaction: str | None = None
+    refusal: str | None = None
+    unseen: str | None = None
+    unfollowed: str | None = None
+
+
+def _row(step: Step, file: MigrationFile, version: int) -> _Row:
     beginning = file.sql[step.start : min(step.end, step.start + _STATEMENT_LENGTH)]
-    return {
-        "step": step.number,
-        "file": file.name,
-        "line": step.line,
-        "kind": step.kind,
-        "statement": " ".join(beginning.split()),
-        "transaction": step.transaction,
-        "is_concurrent": step.is_concurrent,
-        "is_nested": step.is_nested,
-        "is_conditional": step.is_conditional,
-        "lock_timeout_ms": step.lock_timeout_ms,
-        "statement_timeout_ms": step.statement_timeout_ms,
-        "refused_in_transaction": step.refused_in_transaction,
-        "refusal": step.refusal,
-        "unseen": step.unseen,
-        "unfollowed": step.unfollowed,
-        "runner": file.runner,
-        "transactions": file.transactions,
-        "server_version": version,
-    }
+    return _Row(
+        step.number, file.name, step.line, step.kind, " ".join(beginning.split()), file.runner, file.transactions,
+        version, step.transaction, step.is_concurrent, step.is_nested, step.is_conditional, step.lock_timeout_ms,
+        step.statement_timeout_ms, step.refused_in_transaction, step.refusal, step.unseen, step.unfollowed,
+    )  # fmt: skip
 
 
 def example_session(given: str, body: str) -> Session:

@@ -175,7 +175,7 @@ def _complain(message: str, hint: str | None) -> None:
 
 def _release() -> None:
     """Free what an exception's frames held: DuckDB reports objects that are still alive when Python ends."""
-    if "duckdb" in sys.modules:
+    if "_duckdb" in sys.modules or "duckdb" in sys.modules:
         import gc  # noqa: PLC0415
 
         gc.collect()

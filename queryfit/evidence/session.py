@@ -16,10 +16,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-import duckdb
-
 from queryfit.errors import QueryfitError
 from queryfit.evidence.dictionary import Table, tables
+from queryfit.evidence.engine import duckdb
 
 if TYPE_CHECKING:
     from queryfit.evidence.store import Capture

@@ -22,11 +22,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-import duckdb
-
 from queryfit import __version__
 from queryfit.errors import QueryfitError
 from queryfit.evidence.dictionary import Table, tables
+from queryfit.evidence.engine import duckdb
 from queryfit.evidence.redact import redact
 
 try:

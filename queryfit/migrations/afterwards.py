@@ -9,35 +9,36 @@ from queryfit.migrations.files import MigrationFile
 from queryfit.migrations.model import BEFORE, Database, Index, Relation
 from queryfit.migrations.steps import Effect, Step
 
-_MAKES = {
-    "create table": "relation",
-    "create table as": "relation",
-    "create view": "relation",
-    "create materialized view": "relation",
-    "create sequence": "relation",
-    "create type": "type",
-    "create schema": "schema",
-    "create function": "function",
-    "create extension": "extension",
+# What an action does to a name, and to a name of what. Where it replaces, it makes the name available, but it may have
+# been there before.
+_ROLES = {
+    "create table": ("make", "relation"),
+    "create table as": ("make", "relation"),
+    "create view": ("make", "relation"),
+    "create materialized view": ("make", "relation"),
+    "create sequence": ("make", "relation"),
+    "create type": ("make", "type"),
+    "create schema": ("make", "schema"),
+    "create function": ("make", "function"),
+    "create extension": ("make", "extension"),
+    "replace view": ("replace", "relation"),
+    "replace function": ("replace", "function"),
+    "drop table": ("drop", "relation"),
+    "drop view": ("drop", "relation"),
+    "drop sequence": ("drop", "relation"),
+    "drop type": ("drop", "type"),
+    "drop schema": ("drop", "schema"),
+    "drop function": ("drop", "function"),
+    "drop extension": ("drop", "extension"),
+    "rename table": ("rename", "relation"),
+    "rename view": ("rename", "relation"),
+    "rename type": ("rename", "type"),
+    "rename schema": ("rename", "schema"),
+    "rename function": ("rename", "function"),
+    "set schema": ("move", ""),
 }
-# They make the name available, but it may have been there before.
-_REPLACES = {"replace view": "relation", "replace function": "function"}
-_DROPS = {
-    "drop table": "relation",
-    "drop view": "relation",
-    "drop sequence": "relation",
-    "drop type": "type",
-    "drop schema": "schema",
-    "drop function": "function",
-    "drop extension": "extension",
-}
-_RENAMES = {
-    "rename table": "relation",
-    "rename view": "relation",
-    "rename type": "type",
-    "rename schema": "schema",
-    "rename function": "function",
-}
+_NO_ROLE = ("", "")
+_OF_OBJECTS = frozenset({"drop constraint", "rename constraint", "rename enum value"})
 _KINDS = {"function": "function", "type": "type", "domain": "type", "enum": "type", "composite type": "type"}
 _EXISTENCE = re.compile(r"does not exist|already exists|depends? on it|is missing column")
 _MISSING = re.compile(
@@ -63,23 +64,26 @@ def complete(
     `databases` is the schema after the last file, by group.
     """
     blind = _doubt(files, steps)
-    names: _Names | None = None
-    place = -1
+    added = _added(files, steps, effects)
+    names = _Names()
+    number = place = -1
+    is_linted = False
+    refusal: str | None = None
     ends: dict[int, _End] = {}
-    added: dict[int, set[tuple[str | None, str | None]]] = {}
     for effect in effects:
-        if effect.action == "add column" and effect.is_present:
-            added.setdefault(files[steps[effect.step - 1].file].group, set()).add((effect.relation, effect.column_name))
-    for effect in effects:
-        step = steps[effect.step - 1]
-        file = files[step.file]
-        if not file.is_linted:
+        if effect.step != number:
+            number = effect.step
+            step = steps[number - 1]
+            refusal = step.refusal
+            if step.file != place:
+                place, names = step.file, _Names()
+                file = files[place]
+                is_linted = file.is_linted
+        if not is_linted:
             continue
-        if step.file != place:
-            place, names = step.file, _Names()
-        if step.refusal is not None:
-            effect.is_present = effect.is_present and _MISSING.search(step.refusal) is None
-        elif names is not None and effect.is_present:
+        if refusal is not None:
+            effect.is_present = effect.is_present and _MISSING.search(refusal) is None
+        elif effect.is_present:
             names.see(effect, step)
         if effect.action in _END_FACTS:
             end = ends.get(file.group)
@@ -88,6 +92,17 @@ def complete(
                     databases[file.group], added.get(file.group, set()), is_blind=file.group in blind
                 )
             end.tell(effect)
+
+
+def _added(
+    files: Sequence[MigrationFile], steps: Sequence[Step], effects: Sequence[Effect]
+) -> dict[int, set[tuple[str | None, str | None]]]:
+    """Columns that some statement of a group of files adds: table and column."""
+    added: dict[int, set[tuple[str | None, str | None]]] = {}
+    for effect in effects:
+        if effect.action == "add column" and effect.is_present:
+            added.setdefault(files[steps[effect.step - 1].file].group, set()).add((effect.relation, effect.column_name))
+    return added
 
 
 def _doubt(files: Sequence[MigrationFile], steps: Sequence[Step]) -> set[int]:
@@ -121,24 +136,29 @@ class _Names:
         self._missed: dict[Key, tuple[Effect, int | None]] = {}  # taken away, and not there again
 
     def see(self, effect: Effect, step: Step) -> None:
-        action = effect.action
-        if (kind := _MAKES.get(action)) is not None and effect.relation is not None:
-            self._come((kind, effect.relation), step, is_born=True)
-        elif (kind := _REPLACES.get(action)) is not None and effect.relation is not None:
-            self._come((kind, effect.relation), step, is_born=False, is_named=False)
-        elif (kind := _DROPS.get(action)) is not None and effect.relation is not None:
-            self._go((kind, effect.relation), effect, step)
-        elif (kind := _RENAMES.get(action)) is not None and effect.relation is not None and effect.new_name:
-            effect.new_relation = effect.new_name if kind == "schema" else _beside(effect.relation, effect.new_name)
-            self._rename((kind, effect.relation), (kind, effect.new_relation), effect, step)
-        elif action == "set schema" and effect.relation is not None and effect.new_name:
-            kind = _KINDS.get(effect.relation_kind, "relation")
-            effect.new_relation = f"{effect.new_name}.{_parts(effect.relation)[1]}"
-            self._rename((kind, effect.relation), (kind, effect.new_relation), effect, step)
+        role, kind = _ROLES.get(effect.action, _NO_ROLE)
+        relation = effect.relation
+        if role and relation is not None:
+            self._relation(role, kind, relation, effect, step)
         elif effect.column_name is not None:
             self._column(effect, step)
-        elif effect.object_name is not None and effect.relation is not None:
+        elif effect.object_name is not None and relation is not None:
             self._object(effect, step)
+
+    def _relation(self, role: str, kind: str, relation: str, effect: Effect, step: Step) -> None:
+        if role == "move":
+            kind = _KINDS.get(effect.relation_kind, "relation")
+        key = (kind, relation)
+        if role in {"make", "replace"}:
+            self._come(key, step, is_born=role == "make", is_named=role == "make")
+        elif role == "drop":
+            self._go(key, effect, step)
+        elif effect.new_name:
+            if role == "move":
+                effect.new_relation = f"{effect.new_name}.{_parts(relation)[1]}"
+            else:
+                effect.new_relation = effect.new_name if kind == "schema" else _beside(relation, effect.new_name)
+            self._rename(key, (kind, effect.new_relation), effect, step)
 
     def _column(self, effect: Effect, step: Step) -> None:
         key = ("column", effect.relation or "", effect.column_name or "")
@@ -152,13 +172,17 @@ class _Names:
             self._mark(key, effect)
 
     def _object(self, effect: Effect, step: Step) -> None:
-        kind = "value" if effect.action.endswith("enum value") else "constraint"
+        action = effect.action
+        is_made = action.startswith("add ")
+        if not is_made and action not in _OF_OBJECTS:
+            return
+        kind = "value" if action.endswith("enum value") else "constraint"
         key = (kind, effect.relation or "", effect.object_name or "")
-        if effect.action.startswith("add "):
+        if is_made:
             self._come(key, step, is_born=True)
-        elif effect.action == "drop constraint":
+        elif action == "drop constraint":
             self._go(key, effect, step)
-        elif effect.action in {"rename constraint", "rename enum value"} and effect.new_name:
+        elif effect.new_name:
             self._rename(key, (kind, effect.relation or "", effect.new_name), effect, step)
 
     def _mark(self, key: Key, effect: Effect) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from queryfit.migrations.model import BEFORE, Born, Database, Index, Name, Relation, Settings, Type
+from queryfit.migrations.model import BEFORE, Born, Database, Index, Name, Relation, Settings, Type, name_in
 from queryfit.migrations.steps import Action, Effect, Step
 from queryfit.migrations.type_names import type_of
 from queryfit.sql.ddl_parts import RangeVar, TypeName
@@ -52,18 +52,19 @@ class Context(Struct):
     def name_of(self, relation: RangeVar) -> Name:
         """The name that the text means: of a relation that is there, else in the first schema of the search path."""
         if relation.schemaname:
-            return Name(relation.schemaname, relation.relname)
+            return name_in(relation.schemaname, relation.relname)
         return self.unqualified(relation.relname)
 
     def unqualified(self, name: str) -> Name:
         path = self.settings.search_path
-        for schema in ("pg_temp", *path):
-            found = Name(schema, name)
-            if found in self.database.relations or found in self.database.indexes:
+        relations, indexes = self.database.relations, self.database.indexes
+        for schema in ("pg_temp", *path) if self.database.has_temporary else path:
+            found = name_in(schema, name)
+            if found in relations or found in indexes:
                 return found
         if name.startswith("pg_"):
             return Name("pg_catalog", name)
-        return Name(path[0] if path else "public", name)
+        return name_in(path[0] if path else "public", name)
 
     def new_name(self, relation: RangeVar) -> Name:
         """The name that a new relation gets."""

@@ -29,6 +29,10 @@ class Name(NamedTuple):
         return qualified(self.schema, self.name)
 
 
+name_in = cache(Name)
+"""Name(schema, name), where most are asked for again."""
+
+
 class Type(NamedTuple):
     """A type with its modifiers, as a column has it: `numeric(10,2)[]` is ('pg_catalog', 'numeric', (10, 2), 1)."""
 
@@ -256,6 +260,7 @@ class Database(Struct):
     indexes_made: int = 0
     statistics: dict[Name, Name] = field(default_factory=dict)  # extended statistics → their table
     temporary: dict[Name, bool] = field(default_factory=dict)  # temporary tables → they go when the transaction ends
+    has_temporary: bool = False  # there was something in pg_temp
 
     def copy(self) -> Database:
         """A deep copy, for a transaction that may roll back. What never changes, such as trees and names, is shared."""
@@ -267,6 +272,8 @@ class Database(Struct):
         name = relation.name
         self.relations[name] = relation
         self.gone.discard(name)
+        if name.schema == "pg_temp":
+            self.has_temporary = True
         for place, _ in relation.depends_on:
             self.dependents.setdefault(place, set()).add(name)
         if relation.owned_by is not None:

@@ -18,7 +18,7 @@ from queryfit.errors import QueryfitError, UsageError
 from queryfit.evidence.store import Store
 from tests.cli.conftest import CommandLine, written
 
-HEAVY = ("duckdb", "pglast", "sqlglot", "psycopg", "rich", "jinja2", "tabulate")
+HEAVY = ("duckdb", "_duckdb", "pglast", "sqlglot", "psycopg", "rich", "jinja2", "tabulate")
 RUN = "from queryfit.cli.main import run; run()"
 
 

@@ -43,9 +43,20 @@ class Block(Struct):
 _QUOTE = "$queryfit{}$"
 
 
+class _Parsed(Struct):
+    """The tree of a body and what does not depend on the values of variables. It is shared, so nobody may change it."""
+
+    action: Any
+    names: dict[int, str]  # of variables, by number
+    single: frozenset[str]  # names that one variable has; the others may hide each other
+    defaults: list[tuple[str, str]]  # name of a variable, and the expression that it starts with
+    lines: list[int]  # where each line of the body begins
+    assigned: dict[int, tuple[int, ...]]  # by the identity of a part of the tree, see _assigned
+
+
 @lru_cache(maxsize=256)  # a migration may call the same function a hundred times
-def _parsed(header: str, body: str) -> Any:
-    """The tree of a body; it is shared, so nobody may change it. Raises ParseError and what a hostile text brings."""
+def _parsed(header: str, body: str) -> _Parsed:
+    """Parse a body. Raises ParseError and what a hostile text brings."""
     number = 0
     while (quote := _QUOTE.format(number or "")) in body:
         number += 1
@@ -55,7 +66,18 @@ def _parsed(header: str, body: str) -> Any:
         if not str(error.args[0]).startswith(_LIMIT):
             raise
         parsed = parse_plpgsql_json(f"{header} {quote}{_plain_types(body)}{quote}")
-    return msgspec.json.decode(parsed)[0]["PLpgSQL_function"]
+    function = msgspec.json.decode(parsed)[0]["PLpgSQL_function"]
+    datums: list[Any] = [next(iter(entry.values()), {}) for entry in function.get("datums", [])]
+    names = {number: str(datum.get("refname", "")) for number, datum in enumerate(datums)}
+    counts = Counter(names.values())
+    return _Parsed(
+        function.get("action", {}),
+        names,
+        frozenset(name for name, count in counts.items() if count == 1),
+        [(str(datum.get("refname", "")), _query(datum["default_val"])) for datum in datums if "default_val" in datum],
+        [0, *(match.end() for match in re.finditer("\n", body))],
+        {},
+    )
 
 
 def read_block(body: str, *, header: str = "DO", variables: Mapping[str, Value] | None = None) -> Block:
@@ -70,16 +92,16 @@ def read_block(body: str, *, header: str = "DO", variables: Mapping[str, Value] 
     if words.count("BEGIN") + words.count("IF") + loops > MOST_NESTED or loops * len(body) > MOST_WORK:
         return _unread("the block is too large")
     try:
-        function = _parsed(header, body)
+        parsed = _parsed(header, body)
     except ParseError as error:
         message = str(error.args[0])
         is_sure = any(words in message for words in _SURE)
         return Block(refusal=message) if is_sure else _unread(f"the block cannot be read: {message}")
     except (RecursionError, MemoryError, ValueError, IndexError, KeyError, UnicodeError):
         return _unread("the block cannot be read")
-    reader = _Reader(body, function, variables or {})
+    reader = _Reader(body, parsed, variables or {})
     try:
-        reader.statements([function.get("action", {})], is_conditional=False)
+        reader.statements([parsed.action], is_conditional=False)
     except RecursionError:
         return _unread("the block nests too deeply")
     return Block(reader.found, reader.unseen)
@@ -117,21 +139,18 @@ def _word(match: re.Match[str]) -> str:
 class _Reader:
     """Walks a block as it runs; variables are followed as long as what they hold is known."""
 
-    def __init__(self, body: str, function: Any, given: Mapping[str, Value]) -> None:
+    def __init__(self, body: str, parsed: _Parsed, given: Mapping[str, Value]) -> None:
         self._body = body
-        self._lines = [0, *(match.end() for match in re.finditer("\n", body))]
+        self._parsed = parsed
+        self._lines = parsed.lines
         self._after: dict[int, int] = {}  # line → where the search for its next statement goes on
-        datums: list[Any] = [next(iter(entry.values()), {}) for entry in function.get("datums", [])]
-        self._names = {number: str(datum.get("refname", "")) for number, datum in enumerate(datums)}
-        counts = Counter(self._names.values())
-        self._single = {name for name, count in counts.items() if count == 1}  # the others may hide each other
+        self._names, self._single = parsed.names, parsed.single
         self._variables: dict[str, Value] = {}
         self._taken = 0  # turns of loops
         self._has_left = False  # a RETURN behind a condition: what follows may not run
         self._has_skipped = False  # an EXIT or CONTINUE of the loop behind a condition
-        for datum in datums:
-            if "default_val" in datum:
-                self._set(str(datum.get("refname", "")), self._value(_query(datum["default_val"])))
+        for name, expression in parsed.defaults:
+            self._set(name, self._value(expression))
         for name, value in given.items():
             if name.startswith("$"):
                 self._variables[name] = value
@@ -312,7 +331,10 @@ class _Reader:
 
     def _forget(self, value: Any) -> None:
         """Whatever the statement, or one in it, assigns to is not known any more."""
-        for number in _assigned(value):
+        numbers = self._parsed.assigned.get(id(value))
+        if numbers is None:
+            numbers = self._parsed.assigned[id(value)] = tuple(_assigned(value))
+        for number in numbers:
             name = self._names.get(number, "")
             for known in [known for known in self._variables if known == name or known.startswith(f"{name}.")]:
                 del self._variables[known]

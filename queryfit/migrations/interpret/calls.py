@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from msgspec.structs import replace
@@ -125,12 +126,21 @@ def hidden(context: Context, body: str, block: Block) -> str | None:
     functions = context.database.functions
     if not functions:
         return None
-    seen = {name for inner in block.statements for name in _CALLED.findall(inner.sql.lower())}
-    wanted = set(_CALLED.findall(body.lower())) - seen
+    wanted = _called(body)
+    seen: set[str] | None = None
     for name, overloads in functions.items():
         if name.name in wanted and any(one.volatility == "volatile" and may_write(context, one) for one in overloads):
-            return f"what {name.name}() does"
+            if seen is None:
+                seen = {called for inner in block.statements for called in _CALLED.findall(inner.sql.lower())}
+            if name.name not in seen:
+                return f"what {name.name}() does"
     return None
+
+
+@lru_cache(maxsize=256)
+def _called(body: str) -> frozenset[str]:
+    """Names in a body that an opening bracket follows; a migration may call the same function a hundred times."""
+    return frozenset(_CALLED.findall(body.lower()))
 
 
 def may_write(context: Context, function: Function) -> bool:

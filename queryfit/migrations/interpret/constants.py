@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -103,7 +104,9 @@ def rows_of(query: str, variables: Mapping[str, Value]) -> list[dict[str, str]] 
         return None
 
 
+@lru_cache(maxsize=1024)  # a function that is called a hundred times has the same expressions each time
 def _select(sql: str) -> Any:
+    """The tree of a SELECT; it is shared, so nobody may change it."""
     statements = msgspec.json.decode(parse_sql_json(sql))["stmts"]
     if len(statements) != 1:
         raise ValueError(sql)
