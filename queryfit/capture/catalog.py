@@ -55,11 +55,11 @@ RELATIONS = f"""
         group by indrelid
     ),
     parent as (
-        select distinct on (i.inhrelid) i.inhrelid, {NAME} as relation
+        select i.inhrelid, array_agg({NAME} order by i.inhseqno) as relations
         from pg_inherits as i
         join pg_class as c on c.oid = i.inhparent
         join pg_namespace as n on n.oid = c.relnamespace
-        order by i.inhrelid, i.inhseqno
+        group by i.inhrelid
     ),
     triggers as (
         select distinct tgrelid from pg_trigger where not tgisinternal
@@ -80,7 +80,8 @@ RELATIONS = f"""
         {_KINDS} as kind,
         case c.relpersistence when 'p' then 'permanent' when 'u' then 'unlogged' else 'temporary' end as persistence,
         pg_get_userbyid(c.relowner)::text as owner,
-        parent.relation as parent,
+        parent.relations[1] as parent,
+        array_to_string(parent.relations, ', ') as parents,
         c.relispartition as is_partition,
         case p.partstrat when 'r' then 'range' when 'l' then 'list' when 'h' then 'hash' end as partition_strategy,
         case
@@ -99,7 +100,12 @@ RELATIONS = f"""
         end as toast_bytes,
         indexes.bytes as index_bytes,
         c.relkind in ('r', 'm') and file.bytes is null as is_size_estimated,
-        c.reloptions::text[] as options,
+        array_to_string(c.reloptions, ', ') as options,
+        c.reloptions::text[] as option_list,
+        ts.spcname::text as tablespace,
+        am.amname::text as table_access_method,
+        case when c.reloftype <> 0 then format_type(c.reloftype, null) end as row_type,
+        fs.srvname::text as foreign_server,
         nullif(age(c.relfrozenxid), 2147483647)::int8 as age_xids,
         case when c.relminmxid <> '0'::xid then mxid_age(c.relminmxid)::int8 end as age_multixacts,
         case
@@ -109,6 +115,7 @@ RELATIONS = f"""
             end
         end as replica_identity,
         c.relrowsecurity as has_row_security,
+        c.relforcerowsecurity as has_forced_row_security,
         triggers.tgrelid is not null as has_triggers,
         e.extname::text as extension,
         case
@@ -125,6 +132,10 @@ RELATIONS = f"""
     left join indexes on indexes.indrelid = c.oid
     left join parent on parent.inhrelid = c.oid
     left join triggers on triggers.tgrelid = c.oid
+    left join pg_tablespace as ts on ts.oid = c.reltablespace
+    left join pg_am as am on am.oid = c.relam
+    left join pg_foreign_table as ft on ft.ftrelid = c.oid
+    left join pg_foreign_server as fs on fs.oid = ft.ftserver
     left join closed_view on closed_view.ev_class = c.oid
     left join pg_depend as d
         on d.classid = 'pg_class'::regclass and d.objid = c.oid and d.objsubid = 0 and d.deptype = 'e'
@@ -152,6 +163,7 @@ COLUMNS = f"""
         tn.nspname::text as type_schema,
         b.typcategory::text as type_category,
         case when a.attcollation <> t.typcollation then co.collname::text end as collation_name,
+        case when a.attcollation <> t.typcollation then con.nspname::text end as collation_schema,
         a.attnotnull as is_not_null,
         case
             when def.adbin is null or c.oid::int8 = any ($3::int8[]) or $4::bool then null
@@ -168,6 +180,7 @@ COLUMNS = f"""
     join bottom on bottom.type = t.oid
     join pg_type as b on b.oid = bottom.base
     left join pg_collation as co on co.oid = a.attcollation
+    left join pg_namespace as con on con.oid = co.collnamespace
     left join pg_attrdef as def on def.adrelid = c.oid and def.adnum = a.attnum
     where c.relkind in ('r', 'p', 'v', 'm', 'f') and a.attnum > 0 and not a.attisdropped and {WANTED}
 """
@@ -249,22 +262,9 @@ CONSTRAINT_COLUMNS = f"""
 
 EXTENSIONS = """
     select current_database()::text as database, e.extname::text as extension, e.extversion::text as version,
-        n.nspname::text as schema
+        n.nspname::text as schema, e.extrelocatable as is_relocatable
     from pg_extension as e
     join pg_namespace as n on n.oid = e.extnamespace
-"""
-
-EXTENDED_STATISTICS = f"""
-    select
-        current_database()::text as database,
-        {NAME} as relation,
-        quote_ident(sn.nspname) || '.' || quote_ident(s.stxname) as statistics_name,
-        pg_get_statisticsobjdef(s.oid) as definition
-    from pg_statistic_ext as s
-    join pg_namespace as sn on sn.oid = s.stxnamespace
-    join pg_class as c on c.oid = s.stxrelid
-    join pg_namespace as n on n.oid = c.relnamespace
-    where c.oid::int8 <> all ($3::int8[]) and not $4::bool and {WANTED}
 """
 
 
@@ -277,7 +277,7 @@ def read_relations(scope: Scope, settings: Mapping[str, str | None]) -> list[Row
     scope.closed_by_locks("relation", estimated, of=len(files))
     for row in rows:
         row["root"] = _root(row["relation"], parents)
-        options = dict(option.partition("=")[::2] for option in row.pop("options") or ())
+        options = dict(option.partition("=")[::2] for option in row.pop("option_list") or ())
         row.update(_storage(row, options, settings))
     return rows
 
@@ -293,6 +293,7 @@ def _storage(row: Row, options: Mapping[str, str], settings: Mapping[str, str | 
     enabled = options.get("autovacuum_enabled")
     found: Row = {
         "fill_factor": int(options["fillfactor"]) if "fillfactor" in options else None,
+        "parallel_workers": int(options["parallel_workers"]) if "parallel_workers" in options else None,
         "is_autovacuum_enabled": None if enabled is None else enabled.lower() in {"true", "on", "yes", "1", "t", "y"},
     }
     if row["kind"] not in {"table", "materialized_view"}:

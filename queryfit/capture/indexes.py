@@ -50,8 +50,11 @@ INDEXES = f"""
             else pg_relation_size(ix.oid)
         end as size_bytes,
         ix.relkind <> 'I' and (ix.oid::int8 = any ($3::int8[]) or $4::bool) as is_size_estimated,
+        ix.relpages::int8 as pages,
         nullif(ix.reltuples, -1)::float8 as tuple_rows,
-        ix.reloptions::text[] as options,
+        array_to_string(ix.reloptions, ', ') as options,
+        ix.reloptions::text[] as option_list,
+        ts.spcname::text as tablespace,
         e.extname::text as extension,
         case
             when c.oid::int8 = any ($3::int8[]) or $4::bool then ''
@@ -65,6 +68,7 @@ INDEXES = f"""
     join pg_namespace as n on n.oid = c.relnamespace
     left join backed on backed.conindid = i.indexrelid
     left join referenced on referenced.conindid = i.indexrelid
+    left join pg_tablespace as ts on ts.oid = ix.reltablespace
     left join pg_inherits as ih on ih.inhrelid = i.indexrelid
     left join pg_class as pix on pix.oid = ih.inhparent
     left join pg_namespace as pixn on pixn.oid = pix.relnamespace
@@ -91,7 +95,8 @@ INDEX_COLUMNS = f"""
         i.indclass[u.position - 1]::int8 as operator_class_oid,
         i.indcollation[u.position - 1]::int8 as collation_oid,
         coalesce(i.indoption[u.position - 1]::int4 & 1, 0) = 1 as is_descending,
-        coalesce(i.indoption[u.position - 1]::int4 & 2, 0) = 2 as is_nulls_first
+        coalesce(i.indoption[u.position - 1]::int4 & 2, 0) = 2 as is_nulls_first,
+        nullif(ia.attstattarget, -1)::int4 as statistics_target
     from pg_index as i
     join pg_class as ix on ix.oid = i.indexrelid
     join pg_namespace as ixn on ixn.oid = ix.relnamespace
@@ -99,6 +104,7 @@ INDEX_COLUMNS = f"""
     join pg_namespace as n on n.oid = c.relnamespace
     cross join lateral unnest(i.indkey::int2[]) with ordinality as u (attnum, position)
     left join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = u.attnum and u.attnum <> 0
+    left join pg_attribute as ia on ia.attrelid = i.indexrelid and ia.attnum = u.position and u.attnum = 0
     left join pg_opclass as oc on oc.oid = i.indclass[u.position - 1] and u.position <= i.indnkeyatts
     where {WANTED}
     order by i.indexrelid, u.position
@@ -126,7 +132,7 @@ def read_indexes(scope: Scope) -> tuple[list[Row], list[Row]]:
     scope.closed_by_locks("relation_index", estimated, of=len(indexes))
     for row in indexes:
         name = row["index"]
-        options = dict(option.partition("=")[::2] for option in row.pop("options") or ())
+        options = dict(option.partition("=")[::2] for option in row.pop("option_list") or ())
         row["fill_factor"] = int(options["fillfactor"]) if "fillfactor" in options else None
         row["key_columns"] = ", ".join(keys.get(name, ()))
         row["included_columns"] = ", ".join(included[name]) if name in included else None

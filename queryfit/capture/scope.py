@@ -120,15 +120,18 @@ class Scope:
         except QueryError as error:
             self.refused(table, error)
 
-    def read_locking(self, table: str, sql: str, *, sequences: bool = False) -> list[Row]:
+    def read_locking(self, table: str, sql: str, *, sequences: bool = False, is_filtered: bool = True) -> list[Row]:
         """Rows of a query that opens relations: $3 lists those to leave alone, $4 says to open none.
+
+        A query that is not over `WANTED` relations has these as $1 and $2.
 
         A lock that comes in between ends in lock_timeout: it is looked for again, then nothing is opened any more.
         """
+        filters = self.filter.params() if is_filtered else []
         for opens_none in (False, False, True):
             closed = sorted(self.busy if sequences else self.locked)
             try:
-                return self.reader.query(sql, [*self.filter.params(), closed, opens_none])
+                return self.reader.query(sql, [*filters, closed, opens_none])
             except QueryError as error:
                 if error.sqlstate != LOCK_NOT_AVAILABLE or opens_none:
                     self.refused(table, error)

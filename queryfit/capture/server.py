@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from psycopg.conninfo import make_conninfo
 
-from queryfit.capture import catalog, column_statistics, counters, data_types, indexes, server_facts, sessions
+from queryfit.capture import catalog, counters, extremes, server_facts, sessions
 from queryfit.capture.connect import QueryError, Reader, ServerGoneError, connect
 from queryfit.capture.generic_plans import choose, plan_statements
 from queryfit.capture.guard import Guard
+from queryfit.capture.schema import Schema, capture_schema
 from queryfit.capture.scope import Filter, Gaps, Scope
 from queryfit.capture.statements import find_store, read_statements, read_store
 from queryfit.capture.watch import Watched, watch
@@ -32,6 +33,8 @@ Row = dict[str, Any]
 
 OLDEST_VERSION = 130000
 MAX_PLANS = 50  # each EXPLAIN may take an entry of pg_stat_statements
+MAX_EXTREMES = 400  # columns whose index is looked into; twenty of them may take an entry of pg_stat_statements
+EXTREMES_MS = 1000.0
 WATCH_EVERY_S = 5.0
 # Databases that providers keep for themselves and let nobody in.
 PROVIDERS_OWN = frozenset({"rdsadmin", "cloudsqladmin", "azure_maintenance", "azure_sys"})
@@ -44,7 +47,8 @@ class CaptureOptions:
 
     `databases` is the connected one, all that the role may connect to, or those named. `schemas` are exact names,
     `excludes` globs over `schema` or `schema.name`. `kind` is full, or sample for counters and activity only.
-    `watch_s` seconds are spent looking every `watch_every_s` seconds before the capture itself.
+    `watch_s` seconds are spent looking every `watch_every_s` seconds before the capture itself. In each database the
+    ends of at most `max_extremes` indexes are read, in at most `extremes_ms` milliseconds.
     """
 
     databases: Literal["one", "all"] | tuple[str, ...] = "one"
@@ -52,6 +56,8 @@ class CaptureOptions:
     excludes: tuple[str, ...] = ()
     kind: Literal["full", "sample"] = "full"
     max_plans: int = MAX_PLANS
+    max_extremes: int = MAX_EXTREMES
+    extremes_ms: float = EXTREMES_MS
     watch_s: float = 0.0
     watch_every_s: float = WATCH_EVERY_S
 
@@ -180,6 +186,7 @@ class _Capture:
         if self.options.kind == "full":
             self.writer.add("setting", settings)
             self.writer.add("role", server_facts.read_roles(scope))
+            self.writer.add("tablespace", server_facts.read_tablespaces(scope))
         databases = server_facts.read_databases(scope, memberships, names)
         self.writer.add("server", [server])
         self.writer.add("database", databases)
@@ -290,62 +297,74 @@ class _Capture:
     def _database(self, reader: Reader) -> None:
         """Capture the catalog and the counters of one database, and understand its statements with it."""
         scope = self._scope(reader)
+        schema = None
         if self.options.kind == "full":
-            names = self._catalog(scope)
+            self.progress(f"{reader.database}: catalog")
+            schema = capture_schema(scope, self.settings, self.writer, self.progress)
+            names = schema.names
         else:
             relations = scope.read_wanted("reference", catalog.NAMES)
             names = Catalog.from_rows(relations, scope.read_wanted("reference", catalog.COLUMN_NAMES))
         self.progress(f"{reader.database}: counters")
-        self.writer.add("relation_counter", counters.read_relation_counters(scope))
+        relation_counters = counters.read_relation_counters(scope)
+        self.writer.add("relation_counter", relation_counters)
         self.writer.add("index_counter", counters.read_index_counters(scope))
         self.writer.add("relation_sequence", counters.read_sequences(scope))
         self.writer.add("vacuum_progress", server_facts.read_vacuums(scope, [reader.database]))
         self.progress(f"{reader.database}: reading what the statements say")
         self.writer.add("reference", self.workload.understand(reader.database, names))
-        if self.options.kind == "full" and self.options.max_plans > 0:
-            self._plans(scope)
+        if schema is not None:
+            self._guarded(scope, schema, relation_counters)
 
-    def _plans(self, scope: Scope) -> None:
-        """Have the server plan the statements that matter in this database, as far as that is safe."""
-        candidates = self.workload.candidates(scope.database)
+    def _guarded(self, scope: Scope, schema: Schema, relation_counters: Sequence[Row]) -> None:
+        """Have the server plan statements, and look into indexes, as far as that runs no user's code."""
+        candidates = self.workload.candidates(scope.database) if self.options.max_plans > 0 else []
         candidates = choose(candidates, limit=len(candidates))  # all of them: those left out are counted as unread
-        if not candidates:
+        looks = self._looks_into_indexes(scope, schema)
+        if not candidates and not looks:
             return
         self.progress(f"{scope.database}: which statements are safe to plan")
         try:
             guard = Guard.build(scope.reader)
         except QueryError as error:
             scope.refused("plan", error)
+            scope.refused("column_extreme", error)
             return
-        planned = plan_statements(scope.reader, candidates, guard, limit=self.options.max_plans, progress=self.progress)
-        self.writer.add("plan", planned.plans)
-        self.writer.add("plan_node", planned.nodes)
-        self.gaps.rows += planned.unread
+        if looks:
+            self.progress(f"{scope.database}: ends of indexes")
+            scans = {
+                row["relation"]: (row["sequential_scans"] or 0) + (row["index_scans"] or 0) for row in relation_counters
+            }
+            found = extremes.read_extremes(
+                scope,
+                guard,
+                relations=schema.relations,
+                scans=scans,
+                histograms=schema.histograms,
+                most=self.options.max_extremes,
+                budget_ms=self.options.extremes_ms,
+            )
+            self.writer.add("column_extreme", found)
+        if candidates:
+            planned = plan_statements(
+                scope.reader, candidates, guard, limit=self.options.max_plans, progress=self.progress
+            )
+            self.writer.add("plan", planned.plans)
+            self.writer.add("plan_node", planned.nodes)
+            self.gaps.rows += planned.unread
 
-    def _catalog(self, scope: Scope) -> Catalog:
-        self.progress(f"{scope.database}: catalog")
-        relations = catalog.read_relations(scope, self.settings)
-        columns = scope.read_locking("relation_column", catalog.COLUMNS)
-        self.writer.add("relation", relations)
-        self.writer.add("relation_column", columns)
-        names = Catalog.from_rows(relations, columns)
-        numeric = {(row["relation"], row["column_name"]) for row in columns if row["type_category"] == "N"}
-        del columns
-        by_name = {row["relation"]: row for row in relations}
-        for table, rows in zip(("relation_index", "index_column"), indexes.read_indexes(scope), strict=True):
-            self.writer.add(table, rows)
-        for table, rows in zip(
-            ("relation_constraint", "constraint_column"), catalog.read_constraints(scope), strict=True
-        ):
-            self.writer.add(table, rows)
-        self.writer.add("data_type", data_types.read_types(scope))
-        self.writer.add("applied_migration", data_types.read_applied(scope, relations))
-        self.writer.add("extension", scope.read("extension", catalog.EXTENSIONS))
-        self.writer.add("extended_statistics", scope.read_locking("extended_statistics", catalog.EXTENDED_STATISTICS))
-        self.progress(f"{scope.database}: column statistics")
-        for rows in column_statistics.read_statistics(scope, by_name, numeric):
-            self.writer.add("column_statistics", rows)
-        return names
+    def _looks_into_indexes(self, scope: Scope, schema: Schema) -> bool:
+        if self.options.max_extremes <= 0 or self.options.extremes_ms <= 0:
+            return False
+        if self.writer.meta["is_redacted"]:
+            scope.gaps.add(
+                "column_extreme",
+                "values of rows are left out by --redact",
+                hint="capture without --redact",
+                database=scope.database,
+            )
+            return False
+        return bool(schema.relations)
 
     def _write_workload(self) -> None:
         self.writer.add("statement", self.workload.statements)

@@ -67,10 +67,21 @@ ROLES = """
     where rolcanlogin
 """
 
+TABLESPACES = """
+    select spcname::text as tablespace, array_to_string(spcoptions, ', ') as options,
+        spcoptions::text[] as option_list
+    from pg_tablespace
+"""
+
 DATABASES = """
     select
         d.datname::text as database,
         d.datistemplate as is_template,
+        pg_encoding_to_char(d.encoding)::text as encoding,
+        {locale}
+        d.datcollate::text as collate_locale,
+        d.datctype::text as character_locale,
+        ts.spcname::text as tablespace,
         d.datallowconn as allows_connections,
         case when d.datconnlimit >= 0 then d.datconnlimit end as connection_limit,
         s.numbackends as connections,
@@ -90,6 +101,11 @@ DATABASES = """
         s.stats_reset at time zone 'UTC' as counters_since
     from pg_database as d
     left join pg_stat_database as s on s.datid = d.oid
+    left join pg_tablespace as ts on ts.oid = d.dattablespace
+"""
+_LOCALE = """
+        case d.datlocprovider when 'c' then 'libc' when 'i' then 'icu' when 'b' then 'builtin' end as locale_provider,
+        d.{column}::text as locale,
 """
 _SESSION_COUNTERS = """
         s.sessions as sessions,
@@ -253,15 +269,28 @@ def read_roles(scope: Scope) -> list[Row]:
     return scope.read("role", ROLES)
 
 
+def read_tablespaces(scope: Scope) -> list[Row]:
+    """Rows of the evidence table `tablespace`."""
+    rows = scope.read("tablespace", TABLESPACES)
+    for row in rows:
+        options = dict(option.partition("=")[::2] for option in row.pop("option_list") or ())
+        row["sequential_page_cost"] = float(options["seq_page_cost"]) if "seq_page_cost" in options else None
+        row["random_page_cost"] = float(options["random_page_cost"]) if "random_page_cost" in options else None
+    return rows
+
+
 def read_databases(scope: Scope, memberships: Collection[str], captured: Collection[str]) -> list[Row]:
     """Rows of the evidence table `database`; `captured` are those whose catalog is read."""
     sessions = _SESSION_COUNTERS if scope.is_at_least(14) else ""
+    locale = _LOCALE.format(column="datlocale" if scope.is_at_least(17) else "daticulocale")
+    if not scope.is_at_least(15):
+        locale = "'libc' as locale_provider,"
     params = ["pg_read_all_stats" in memberships]
     try:
-        rows = scope.reader.query(DATABASES.format(sizes="true", sessions=sessions), params)
+        rows = scope.reader.query(DATABASES.format(sizes="true", sessions=sessions, locale=locale), params)
     except QueryError as error:  # a database may be dropped while its files are counted
         scope.gaps.add("database", f"sizes could not be read: {error.message}", hint="capture again")
-        rows = scope.read("database", DATABASES.format(sizes="false", sessions=sessions), params)
+        rows = scope.read("database", DATABASES.format(sizes="false", sessions=sessions, locale=locale), params)
     for row in rows:
         row["is_captured"] = row["database"] in captured
     return rows

@@ -11,7 +11,19 @@ from collections.abc import Mapping
 from typing import Any
 
 _DROPPED = {
-    "column_statistics": ("common_values", "histogram_bounds", "least_value", "greatest_value"),
+    "column_statistics": (
+        "common_values",
+        "histogram_bounds",
+        "common_elements",
+        "range_length_histogram",
+        "range_bounds_histogram",
+        "least_value",
+        "greatest_value",
+    ),
+    "extended_statistics": ("common_values",),
+    "extended_expression_statistics": ("common_values", "histogram_bounds", "common_elements"),
+    "column_extreme": ("least_value", "greatest_value"),
+    "routine": ("definition",),  # a body is code, which may hold a key or an address
     "reference": ("value",),
 }
 _SQL = {

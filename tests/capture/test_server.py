@@ -344,7 +344,16 @@ def test_a_plain_role_is_told_all_that_it_lacks(cluster: Cluster, shop: str, tmp
         "plan",
         "replica",
     }
-    assert lacking == {"activity", "column_statistics", "relation_sequence", "setting", "statement"}
+    assert lacking == {
+        "activity",
+        "column_extreme",
+        "column_statistics",
+        "extended_expression_statistics",
+        "extended_statistics",
+        "relation_sequence",
+        "setting",
+        "statement",
+    }
     hidden = taken.row("select * from statement_text where kind = 'hidden'")
     assert taken.value(f"select count(*) from statement where fingerprint = '{hidden['fingerprint']}'") > 10
     assert taken.value("select count(*) from activity where text is not null and role <> 'plain'") == 0

@@ -1,7 +1,7 @@
 -- What ANALYZE found in an expression of CREATE STATISTICS (14+). Those of index expressions are in column_statistics,
 -- with the index as relation; what of them cannot be read is told as a gap in this table. Holds sample values:
 -- --redact drops them.
--- source: pg_stats_ext_exprs
+-- source: pg_statistic_ext_data or pg_stats_ext_exprs
 -- capture: full
 create table extended_expression_statistics (
     database varchar not null,                  -- database

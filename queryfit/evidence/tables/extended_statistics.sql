@@ -1,6 +1,6 @@
 -- CREATE STATISTICS objects with what ANALYZE found for them: one row an object, and one more where it has found
 -- something for the table alone and for its inheritance tree. Holds sample values: --redact drops them.
--- source: pg_statistic_ext, pg_stats_ext
+-- source: pg_statistic_ext, pg_statistic_ext_data or pg_stats_ext
 -- capture: full
 create table extended_statistics (
     database varchar not null,                  -- database
