@@ -19,10 +19,14 @@ from typing import Any
 from queryfit.advise.measure_server import Session
 from queryfit.advise.measured import Options, Outcome, Side, Trial
 from queryfit.advise.model import Skipped
-from queryfit.advise.runnable import PREPARED, body, has_parameters, prepare, refusal
+from queryfit.advise.runnable import PREPARED, body, prepare, runnable
 from queryfit.advise.switches import Switch
 from queryfit.capture.connect_errors import QUERY_CANCELED, QueryError
+from queryfit.capture.generic_plans import TYPE_ERRORS
+from queryfit.capture.generic_text import untyped_parameter
+from queryfit.errors import QueryfitError
 from queryfit.lab.planner import Query
+from queryfit.lab.texts import Plannable
 from queryfit.words import duration
 
 _COSTS = frozenset({"Startup Cost", "Total Cost", "Plan Rows", "Plan Width"})
@@ -38,29 +42,65 @@ class Runner:
     options: Options
     deadline: float  # by time.monotonic()
 
+    _texts: dict[Query, Plannable] = field(default_factory=dict)
+    _types: dict[str, Mapping[int, str]] = field(default_factory=dict)
+
+    def runnable(self, trials: Sequence[Trial]) -> tuple[list[Trial], list[Skipped]]:
+        """The statements that may be run, and why the others are not."""
+        kept: list[Trial] = []
+        skipped: list[Skipped] = []
+        for trial in trials:
+            version_number = self.session.connection.info.server_version
+            text, reason = runnable(trial.query, version_number, is_writing=self.options.is_writing)
+            if text is None:
+                skipped.append(Skipped(trial.fingerprint, f"not run: {reason}"))
+            else:
+                self._texts[trial.query] = text
+                kept.append(trial)
+        return kept, skipped
+
     @contextlib.contextmanager
     def side(self, hidden: Collection[str], query: Query) -> Iterator[None]:
-        """A part of a transaction in which the statement is ready to run, and the server warm to plan it."""
-        with self.switch.hiding(hidden), self._prepared(query):
+        """A part of a transaction in which the statement is ready to run."""
+        with self.switch.hiding(hidden), self.prepared(query):
             yield
 
     @contextlib.contextmanager
-    def _prepared(self, query: Query) -> Iterator[None]:
-        if not has_parameters(query):
+    def prepared(self, query: Query) -> Iterator[None]:
+        """Have the statement prepared, if it has parameters."""
+        text = self._texts[query]
+        if not text.parameters:
             yield
             return
         with self.session.savepoint("queryfit_prepare", keep=True):
-            self._resolve(query)
-            self.session.run(prepare(query))
+            self.session.run("select pg_catalog.set_config('search_path', $1, true)", (_path(query.search_path),))
+            self._prepare(text)
         try:
             yield
         finally:
-            # it would outlive a rollback; in a transaction that failed it cannot be removed, but by the next attempt
-            with contextlib.suppress(QueryError):
+            # it would outlive the rollback; the connection that fails here is lost anyhow
+            with contextlib.suppress(QueryfitError):
                 self.session.run(f"deallocate {PREPARED}")
 
-    def _resolve(self, query: Query) -> None:
-        self.session.run("select pg_catalog.set_config('search_path', $1, true)", (_path(query.search_path),))
+    def _prepare(self, text: Plannable) -> None:
+        """PREPARE, the first time with guessed types for parameters where the server cannot tell them."""
+        types = self._types.get(text.text, {})
+        guesses = iter(text.guesses)
+        while True:
+            try:
+                with self.session.savepoint("queryfit_guess", keep=True):
+                    self.session.run(prepare(text, types))
+            except QueryError as error:
+                number = untyped_parameter(error.message)
+                if number is not None and number not in types and number <= text.parameters:
+                    types = {**types, number: "text"}
+                elif error.sqlstate not in TYPE_ERRORS or (guess := next(guesses, None)) is None:
+                    raise
+                else:
+                    types = guess
+            else:
+                self._types[text.text] = types
+                return
 
     def explain(self, query: Query, options: str, *, limit_s: float = 60) -> dict[str, Any]:
         """EXPLAIN of a statement in a part of the transaction that is rolled back. Raises QueryError."""
@@ -75,7 +115,7 @@ class Runner:
                     _path(query.search_path),
                 ),
             )
-            rows = self.session.run(f"explain ({options}, format json) {body(query)}")
+            rows = self.session.run(f"explain ({options}, format json) {body(self._texts[query])}")
             document: dict[str, Any] = rows[0]["QUERY PLAN"][0]
             return document
 
@@ -110,7 +150,7 @@ def plan_both(runner: Runner, trials: Sequence[Trial], *, before: Collection[str
         with runner.switch.hiding(hidden):
             for trial in left:
                 try:
-                    with runner._prepared(trial.query):  # noqa: SLF001
+                    with runner.prepared(trial.query):
                         found[trial] = runner.explain(trial.query, "costs")["Plan"]
                 except QueryError as error:
                     plans.skipped.append(Skipped(trial.fingerprint, f"the server refuses it: {error.message}"))
@@ -192,19 +232,6 @@ def _run(runner: Runner, query: Query, runs: _Runs, *, times: int, is_warm_up: b
         if limit_s < runner.options.run_s:
             raise OutOfTimeError from None
         runs.timed_out_ms = limit_s * _MS
-
-
-def runnable(trials: Sequence[Trial], options: Options) -> tuple[list[Trial], list[Skipped]]:
-    """The statements that may be run, and why the others are not."""
-    kept: list[Trial] = []
-    skipped: list[Skipped] = []
-    for trial in trials:
-        reason = refusal(trial.query, is_writing=options.is_writing)
-        if reason is None:
-            kept.append(trial)
-        else:
-            skipped.append(Skipped(trial.fingerprint, f"not run: {reason}"))
-    return kept, skipped
 
 
 def _path(search_path: Sequence[str]) -> str:

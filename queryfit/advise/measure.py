@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Sequence
 
-from queryfit.advise.alternation import OutOfTimeError, Runner, alternate, plan_both, runnable
+from queryfit.advise.alternation import OutOfTimeError, Runner, alternate, plan_both
 from queryfit.advise.left_overs import clean, drop_left_overs
 from queryfit.advise.measure_server import Session, decide
 from queryfit.advise.measured import Interval, Manner, Measured, Options, Outcome, Side, Trial, trials_of
@@ -53,7 +53,6 @@ def measure(
     options = options or Options()
     start = time.monotonic()
     deadline = start + options.total_s
-    kept, skipped = runnable(trials, options)
     with Session.open(dsn) as session:
         for name in drop_left_overs(session):
             options.tell(f"Dropped {name}, left by a measurement that was killed.")
@@ -63,9 +62,11 @@ def measure(
                 "statements that write are not run beside other sessions, even if they are rolled back",
                 hint="measure without --measure-writes, or on a server of your own",
             )
-        _announce(session, manner, options, indexes=len(indexes), trials=(len(kept), len(trials)))
         notes = _notes(session, {index.relation for _, index in indexes})
         with switch(session, manner, dsn) as made:
+            runner = Runner(session, made, options, deadline)
+            kept, skipped = runner.runnable(trials)
+            _announce(session, manner, options, indexes=len(indexes), trials=(len(kept), len(trials)))
             made.build(indexes, deadline=deadline)
             not_hidden = made.find(removals)
             for built in made.built:
@@ -77,7 +78,7 @@ def measure(
                     f"no index of the set can be measured here: {reason}",
                     hint="is this a copy of the database that the advice is for, and does the role own its tables?",
                 )
-            runs = _Measurement(Runner(session, made, options, deadline), hidden)
+            runs = _Measurement(runner, hidden)
             runs.run(kept)
         notes += made.notes
     if session.archive_mode != "off":

@@ -3,44 +3,44 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
+from queryfit.capture.generic_text import UNKNOWN
 from queryfit.capture.guard_names import mentions
-from queryfit.lab.planner import Query
+from queryfit.lab.planner import NotPlannedError, Query
+from queryfit.lab.texts import Plannable, plannable
 from queryfit.sql.grammar import Node, ast
-from queryfit.sql.parse import parse
 from queryfit.sql.tree import walk
 
 PREPARED = "queryfit_measured"
-_WRITES = (ast.InsertStmt, ast.UpdateStmt, ast.DeleteStmt, ast.MergeStmt)
-_CONSTANT = (ast.A_Const, ast.TypeCast, ast.TypeName, ast.String, ast.Integer, ast.Float, ast.Boolean, ast.BitString,
-             ast.A_ArrayExpr, ast.RowExpr)  # fmt: skip
+_WRITES = (ast.InsertStmt, ast.UpdateStmt, ast.DeleteStmt, ast.MergeStmt, ast.LockingClause)
 # What a rollback does not undo: other sessions, files, replication, other servers, the server itself.
 _OUTSIDE = re.compile(
     r"pg_(terminate|cancel)_backend|pg_sleep.*|pg_(try_)?advisory_.*|dblink.*|lo_(import|export)|pg_reload_conf"
     r"|pg_rotate_logfile.*|pg_promote|pg_switch_wal|pg_create_.*|pg_drop_.*|pg_logical_.*|pg_replication_.*"
     r"|pg_copy_.*|pg_stat_.*reset.*|pg_file_.*|pg_wal_replay_.*|pg_backup_.*|pg_log_.*|pg_import_.*|pg_export_.*"
-    r"|pg_prewarm|pg_sync_.*|hypopg.*"
+    r"|pg_prewarm|pg_sync_.*|hypopg.*|query_to_xml.*"
 )
 
 
-def refusal(query: Query, *, is_writing: bool) -> str | None:
-    """Why a statement is not run, null where it may be; `is_writing`: the person asked to run writing ones too."""
-    parsed = parse(query.text)
-    if parsed.error is not None:
-        return f"it does not parse: {parsed.error}"
-    if len(parsed.statements) != 1:
-        return f"it is {len(parsed.statements)} statements"
-    statement = parsed.statements[0].stmt
-    if not isinstance(statement, (ast.SelectStmt, *_WRITES)):
-        return "it is no SELECT, INSERT, UPDATE, DELETE or MERGE"
-    return _effects_refusal(statement, is_writing=is_writing) or _values_refusal(statement, query)
+def runnable(query: Query, version_number: int, *, is_writing: bool) -> tuple[Plannable | None, str | None]:
+    """A statement as it is run on a server of this version, else (None, reason in words).
+
+    `is_writing`: the person asked to run writing statements too. Only what the text itself calls is looked at: it is a
+    statement of the person's own workload, run because the person asked, inside a transaction that is rolled back.
+    """
+    try:
+        text = plannable(query, version_number)
+    except NotPlannedError as error:
+        return None, error.message
+    if text.parameters and text.values is None:
+        return None, "it has parameters, and no values are known for them"
+    reason = _effect(text.statement, is_writing=is_writing)
+    return (text, None) if reason is None else (None, reason)
 
 
-def _effects_refusal(statement: Node, *, is_writing: bool) -> str | None:
-    nodes = list(walk(statement))
-    if any(isinstance(node, ast.SelectStmt) and node.intoClause for node in nodes):
-        return "it creates a table"
-    if not is_writing and any(isinstance(node, (*_WRITES, ast.LockingClause)) for node in nodes):
+def _effect(statement: Node, *, is_writing: bool) -> str | None:
+    if not is_writing and any(isinstance(node, _WRITES) for node in walk(statement)):
         return "it writes or locks rows, and writing statements were not asked for"
     for _, name in sorted(mentions(statement).functions, key=str):
         if _OUTSIDE.fullmatch(name):
@@ -48,42 +48,12 @@ def _effects_refusal(statement: Node, *, is_writing: bool) -> str | None:
     return None
 
 
-def _values_refusal(statement: Node, query: Query) -> str | None:
-    wanted = max((node.number for node in walk(statement) if isinstance(node, ast.ParamRef)), default=0)
-    if wanted == 0:
-        return None
-    if query.values is None:
-        return "it has parameters and no values are known for them"
-    if len(query.values) < wanted:
-        return f"it has {wanted} parameters and {len(query.values)} values"
-    if not all(value is None or _is_constant(value) for value in query.values):
-        return "a value of its parameters is no constant"
-    return None
+def prepare(text: Plannable, types: Mapping[int, str]) -> str:
+    """The PREPARE of a text with parameters, some of them with types."""
+    declared = ", ".join(types.get(number, UNKNOWN) for number in range(1, text.parameters + 1)) if types else ""
+    return f"prepare {PREPARED}{declared and f'({declared})'} as {text.text}"
 
 
-def _is_constant(value: str) -> bool:
-    parsed = parse(f"select {value}")
-    if parsed.error is not None or len(parsed.statements) != 1:
-        return False
-    statement = parsed.statements[0].stmt
-    if not isinstance(statement, ast.SelectStmt) or statement.fromClause or len(statement.targetList or ()) != 1:
-        return False
-    return all(isinstance(node, _CONSTANT) for node in walk(statement.targetList[0].val))
-
-
-def has_parameters(query: Query) -> bool:
-    """Whether the text has $1, $2 …; a text that does not parse has none."""
-    return any(isinstance(node, ast.ParamRef) for parsed in parse(query.text).statements for node in walk(parsed.stmt))
-
-
-def prepare(query: Query) -> str:
-    """The PREPARE of a text with parameters."""
-    return f"prepare {PREPARED} as {query.text}"
-
-
-def body(query: Query) -> str:
+def body(text: Plannable) -> str:
     """What goes behind EXPLAIN: the text, or the EXECUTE of its prepared statement with the values."""
-    if not has_parameters(query):
-        return query.text
-    values = ", ".join("null" if value is None else value for value in query.values or ())
-    return f"execute {PREPARED} ({values})"
+    return f"execute {PREPARED}({', '.join(text.values)})" if text.values else text.text

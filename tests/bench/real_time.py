@@ -28,7 +28,7 @@ from typing import Any
 from pglast.stream import RawStream
 
 from queryfit.advise.alternation import Runner, shape
-from queryfit.advise.measure import Options
+from queryfit.advise.measure import Options, Trial
 from queryfit.advise.measure_server import Session, decide
 from queryfit.advise.switches import Switch, switch
 from queryfit.lab.planner import Index, Key, Query
@@ -158,7 +158,8 @@ def table(plans: dict[str, list[Plan]], sizes: dict[str, float]) -> list[dict[st
         rows.append({
             "set": name, "mb": round(size_mb), "before_s": round(today / 1000, 2), "after_s": round(seconds / 1000, 2),
             "left_percent": round(100 * seconds / today, 1),
-            "cpu_left_percent": round(100 * cpu / cpu_today, 1) if cpu_today else None, "worst_ratio": round(max(ratios.values()), 2),
+            "cpu_left_percent": round(100 * cpu / cpu_today, 1) if cpu_today else None,
+            "worst_ratio": round(max(ratios.values()), 2),
             "slower": slower,
         })  # fmt: skip
     return sorted(rows, key=lambda row: float(row["after_s"]))
@@ -206,12 +207,19 @@ def main() -> int:
             session.set("maintenance_work_mem", "512MB")
             hidden, sizes = build(made, sets, deadline)
             print(f"built {len(made.built)} indexes for {len(sets) - 1} sets", file=sys.stderr, flush=True)
-            plans = run(Runner(session, made, options, deadline), queries, hidden, arguments.rounds)
+            runner = Runner(session, made, options, deadline)
+            kept, skipped = runner.runnable([Trial(query.key, query) for query in queries])
+            for each in skipped:
+                print(f"{each.fingerprint}: {each.reason}", file=sys.stderr)
+            plans = run(runner, [trial.query for trial in kept], hidden, arguments.rounds)
     rows = table(plans, sizes)
     for row in rows:
         slower = ", ".join(f"{key} {ratio} x" for key, ratio in row["slower"].items()) or "none slower"
-        print(f"{row['set']:40} {row['mb']:6} MB {row['before_s']:8} s -> {row['after_s']:8} s "
-              f"{row['left_percent']:6} % (processor {row['cpu_left_percent']} %)  worst {row['worst_ratio']:5} x  {slower}")  # fmt: skip
+        print(
+            f"{row['set']:40} {row['mb']:6} MB {row['before_s']:8} s -> {row['after_s']:8} s "
+            f"{row['left_percent']:6} % (processor {row['cpu_left_percent']} %)  "
+            f"worst {row['worst_ratio']:5} x  {slower}"
+        )
     if arguments.json:
         detail = {
             key: [{"sets": plan.sets, "times_ms": plan.times_ms, "cpu_ms": plan.cpu_ms} for plan in of]
