@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from queryfit.evidence.session import Session
 
 PAGE_BYTES = 8192
+_TIES_ONLY = 0.999  # one value has nearly all rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class ColumnFacts:
     category: str = ""  # pg_type.typcategory
     is_not_null: bool = False
     is_deterministic: bool = True  # of its collation
+    is_generated: bool = False
     default: str | None = None
     null_fraction: float | None = None
     average_width: float | None = None  # bytes as stored in the table, header included
@@ -55,6 +57,19 @@ class ColumnFacts:
     @property
     def common_elements(self) -> tuple[str, ...]:
         return array_values(self.common_elements_text)
+
+    @property
+    def order(self) -> float:
+        """How much the values follow the order of the rows, -1 to 1.
+
+        PostgreSQL counts equal values in the order of the rows: where each value has a share p of the rows, even no
+        order at all has a correlation of the sum of p², which is taken off here.
+        """
+        held = max(1e-9, 1.0 - (self.null_fraction or 0.0))
+        ties = sum((share / held) ** 2 for share in self.common_frequencies)
+        if self.correlation is None or ties >= _TIES_ONLY:
+            return 0.0
+        return max(-1.0, min(1.0, (self.correlation - ties) / (1.0 - ties)))
 
     def distinct_in(self, rows: float) -> float | None:
         """How many different values it has in a table of `rows` rows, null not counted; null when never analyzed."""
@@ -179,7 +194,7 @@ def _by_relation(session: Session, table: str, database: str, relations: Collect
 
 def _nondeterministic(session: Session, database: str) -> frozenset[str]:
     """Collations under which values that differ may be equal."""
-    query = "select collation_name from collation where database = $database and not is_deterministic"
+    query = "select collation_name from user_collation where database = $database and not is_deterministic"
     return frozenset(name for (name,) in session.query(query, {"database": database}).rows)
 
 
@@ -239,6 +254,7 @@ def _column(row: Mapping[str, Any], statistics: Mapping[str, Any], nondeterminis
         category=row["type_category"],
         is_not_null=row["is_not_null"],
         is_deterministic=not _is_one_of(row, nondeterministic),
+        is_generated=row["generated"] is not None,
         default=row["default_expression"],
         null_fraction=statistics.get("null_fraction"),
         average_width=statistics.get("average_width_bytes"),

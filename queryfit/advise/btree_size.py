@@ -1,0 +1,131 @@
+"""Pages of a freshly built B-tree, as src/backend/access/nbtree/nbtsort.c fills them.
+
+Leaves are filled to the fill factor (90), pages above to 70 %. Where equal keys may share a tuple, each takes a list of
+up to a tenth of a page of row addresses, six bytes each (_bt_dedup_save_htid).
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from queryfit.advise.groups import Profile
+from queryfit.advise.layout import aligned
+
+PAGE_BYTES = 8192
+LINE_BYTES = 4  # ItemIdData
+ADDRESS_BYTES = 6  # ItemPointerData
+FREE_BYTES = PAGE_BYTES - 24 - 16 - LINE_BYTES - LINE_BYTES  # headers, the high key's line pointer, the next one's
+POSTING_MOST_BYTES = PAGE_BYTES * 10 // 100 // 8 * 8 - LINE_BYTES
+INNER_SLACK_BYTES = PAGE_BYTES * 30 // 100
+DEFAULT_FILL_FACTOR = 90
+_MANY = 60.0  # rows of a group from which their spread does not matter
+_PAGES_TRIED = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """Pages with the metapage, and levels above the leaves."""
+
+    pages: int
+    height: int
+
+
+def tree(
+    sizes: Mapping[int, float],
+    rows: float,
+    *,
+    pivot_bytes: float,
+    profile: Profile | None = None,
+    fill_factor: int = DEFAULT_FILL_FACTOR,
+) -> Tree:
+    """The tree of `rows` tuples of these sizes (share of the rows by bytes).
+
+    `profile` says how equal keys are grouped; without it every row has a tuple of its own. `pivot_bytes` is the mean
+    size of a tuple above the leaves.
+    """
+    if rows < 1:
+        return Tree(1, 0)
+    slack = PAGE_BYTES * (100 - fill_factor) // 100
+    leaves = max(1, math.ceil(_leaf_pages(sizes, rows, profile, slack) - 1e-6))
+    pages, level, height = leaves, leaves, 0
+    fanout = max(2, math.floor((FREE_BYTES - INNER_SLACK_BYTES) / (pivot_bytes + LINE_BYTES)) + 1)
+    while level > 1:
+        level = math.ceil(level / fanout)
+        pages += level
+        height += 1
+    return Tree(pages + 1, height)
+
+
+def _leaf_pages(sizes: Mapping[int, float], rows: float, profile: Profile | None, slack: int) -> float:
+    if profile is None:
+        return rows / _mixed_per_page(sizes, slack)
+    pages = 0.0
+    for item in profile:
+        mean = item.share * rows
+        for size, share in sizes.items():
+            pages += share * item.count * mean / _rows_per_page(size, _rounded(mean), slack)
+    return pages
+
+
+def _mixed_per_page(sizes: Mapping[int, float], slack: int) -> float:
+    """Tuples on a leaf that are filled until one more would pass the limit; sizes in no order."""
+    room = FREE_BYTES - slack
+    mean = sum((size + LINE_BYTES) * share for size, share in sizes.items())
+    if len(sizes) == 1:
+        return max(1.0, float(room // mean))
+    square = sum((size + LINE_BYTES) ** 2 * share for size, share in sizes.items())
+    # what a renewal process leaves of its last interval, on a lattice of eight bytes
+    return max(1.0, (room - square / mean / 2 + 4) / mean)
+
+
+def _rounded(number: float) -> float:
+    """Three digits: nothing that matters changes within them, and results are kept by it."""
+    return float(f"{number:.3g}")
+
+
+@lru_cache(maxsize=16384)
+def _rows_per_page(size: int, mean: float, slack: int) -> float:
+    """Rows on a leaf of groups with `mean` rows each (Poisson, groups without rows left out), by filling some."""
+    if mean < 0.001:  # noqa: PLR2004 -- no two rows are in one group
+        return float((FREE_BYTES - slack) // (size + LINE_BYTES))
+    most = max(1, (POSTING_MOST_BYTES // 8 * 8 - size) // ADDRESS_BYTES)
+    numbers = random.Random(7)  # noqa: S311 -- the same answer every time
+    pages = rows_done = 0
+    used = last = last_rows = rows_on_page = 0
+    is_done = False
+    while not is_done:
+        left = _group_rows(numbers, mean)
+        while left:
+            count = min(left, most)
+            left -= count
+            bytes_ = (aligned(size + ADDRESS_BYTES * count) if count > 1 else size) + LINE_BYTES
+            free, spare = FREE_BYTES - used, last - LINE_BYTES - size if last_rows > 1 else 0
+            if used and (free < bytes_ - LINE_BYTES + 8 or (free + spare < slack and used > last)):
+                pages += 1  # its last tuple goes to the next page, a high key is left
+                rows_done += rows_on_page - last_rows
+                used, rows_on_page = last, last_rows
+                if pages >= _PAGES_TRIED:
+                    is_done = True
+                    break
+            used, last, last_rows = used + bytes_, bytes_, count
+            rows_on_page += count
+    return max(1.0, rows_done / pages)
+
+
+def _group_rows(numbers: random.Random, mean: float) -> int:
+    """Rows of a group that has any."""
+    if mean > _MANY:
+        return max(1, round(numbers.gauss(mean, math.sqrt(mean)))) if mean < 1e6 else round(mean)  # noqa: PLR2004
+    # the inverse of the distribution function, from one row up
+    point = numbers.random() * -math.expm1(-mean) + math.exp(-mean)
+    count, term = 0, math.exp(-mean)
+    below = term
+    while below < point and count < _MANY * 4:
+        count += 1
+        term *= mean / count
+        below += term
+    return max(1, count)
