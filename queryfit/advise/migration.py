@@ -88,7 +88,7 @@ class _Build:
 
 def migration(advice: Advice, standing: Standing, *, runner: str = "psql", today: date | None = None) -> Migration:
     """The set as one file. Raises QueryfitError for a runner that cannot run it."""
-    _check_runner(runner, advice)
+    check_runner(runner, has_removals=bool(advice.removals))
     writer = _Writer(standing, runner)
     builds = [_Build(chosen.candidate.index, chosen.name, tuple(_notes(chosen, advice))) for chosen in advice.chosen]
     up = writer.script(builds, [_Drop(entry.existing.name, _removal_note(entry, advice)) for entry in advice.removals])
@@ -115,7 +115,8 @@ def migration(advice: Advice, standing: Standing, *, runner: str = "psql", today
     )
 
 
-def _check_runner(runner: str, advice: Advice) -> None:
+def check_runner(runner: str, *, has_removals: bool) -> None:
+    """Raises QueryfitError for a runner that cannot run such a migration."""
     if runner in _REFUSING:
         raise QueryfitError(
             f"no migration for {runner}: {_REFUSING[runner]}",
@@ -123,7 +124,7 @@ def _check_runner(runner: str, advice: Advice) -> None:
         )
     if runner not in RUNNERS:
         raise QueryfitError(f"there is no runner {runner!r}", hint=f"one of {', '.join(RUNNERS)}")
-    if runner == "prisma" and advice.removals:
+    if runner == "prisma" and has_removals:
         raise QueryfitError(
             "no migration for prisma: it refuses a file with DROP INDEX CONCURRENTLY",
             hint="take --no-removals, or --runner psql",

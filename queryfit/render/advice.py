@@ -86,7 +86,7 @@ def _chosen(advice: Advice, look: Look) -> str:
     rows: list[Sequence[Cell]] = []
     for number, chosen in enumerate(advice.chosen, 1):
         candidate = chosen.candidate
-        what = Text(line(candidate.index.subject, _MOST_SUBJECT), "bold")
+        what = Text.assemble((line(candidate.index.subject, _MOST_SUBJECT), "bold"))
         if candidate.why:
             what.append(Text.assemble("\n  ", (line(candidate.why, _MOST_SUBJECT), "dim")))
         rows.append([

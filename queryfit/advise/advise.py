@@ -1,0 +1,336 @@
+"""The whole way of `queryfit advise`: capture, workload, candidates with sizes, planner, the best set, its proof.
+
+What is said here is only what follows what; each step is a room of its own.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from queryfit import words
+from queryfit.advise.build_cost import build_ms, disk_bytes
+from queryfit.advise.migration_facts import Standing, standing
+from queryfit.advise.model import Advice, Candidate, Chosen, Existing, Rejected, Skipped, Workload
+from queryfit.advise.summary import TIME
+from queryfit.audit import find_capture, take_capture
+from queryfit.errors import QueryfitError
+from queryfit.evidence.session import Session, open_session
+from queryfit.evidence.store import Capture, Store
+
+if TYPE_CHECKING:
+    from queryfit.advise.candidate_facts import Statement
+    from queryfit.advise.measured import Measured
+    from queryfit.advise.select import Progress as Searched
+    from queryfit.lab.build import Lab
+    from queryfit.lab.jobs import BatchPlanner
+
+Say = Callable[[str], None]
+_MB = 1 << 20
+_STEPS = (1, 2, 5)
+_MOST_BUDGETS = 8  # on the curve, beside the one that is asked for
+_LEAST_SHARE = 1 / 200  # of the tables: a budget below that buys hardly anything
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked for. Sizes in bytes, times in seconds; null: no limit, or not given."""
+
+    target: str | None  # a DSN, or a capture
+    store: Path
+    database: str | None = None
+    query: str | None = None  # one statement's SQL, or its fingerprint
+    workload: str | None = None  # statements with weights, as SQL
+    workload_name: str | None = None
+    budget_bytes: int | None = None
+    max_indexes: int | None = None
+    max_width: int = 3
+    tolerance: float = 0.1
+    with_removals: bool = True
+    in_lab: bool = True
+    max_plans: int = 200_000
+    time_limit_s: float = 300.0
+    measure_dsn: str | None = None
+    measures_writes: bool = False
+    measures_anyway: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The advice, with what its migration has to know, and its measurement where there was one."""
+
+    advice: Advice
+    standing: Standing
+    measured: Measured | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """All that is taken from the evidence, so that the session can be closed while the planner works."""
+
+    workload: Workload
+    candidates: tuple[Candidate, ...]
+    rejected: tuple[Rejected, ...]
+    existing: tuple[Existing, ...]
+    standing: Standing
+    server: str
+
+
+def advise(request: Request, say: Say = lambda _: None) -> Outcome:
+    """The best set for the request. Raises QueryfitError; nothing is changed on the server that is asked about."""
+    with _capture(request, say) as capture:
+        say("reading the workload")
+        asked = _asked(capture, request)
+        with _planner(capture, asked.standing.database, request, say) as (planner, lab):
+            workload = _without_doubts(asked.workload, planner, lab) if lab is not None else asked.workload
+            advice = _selected(asked, workload, planner, request, say)
+        if lab is not None:
+            advice = replace(advice, notes=(*advice.notes, *_lab_notes(lab)))
+    measured = _measured(advice, request, say) if request.measure_dsn is not None else None
+    if measured is not None:
+        advice = replace(advice, measured=measured.ratios)
+    return Outcome(advice, asked.standing, measured)
+
+
+@contextmanager
+def _capture(request: Request, say: Say) -> Iterator[Capture]:
+    """The capture that is named, or one of the server: kept in the store, or for now where that is not writable."""
+    from queryfit.capture.server import CaptureOptions  # noqa: PLC0415 -- psycopg loads only where a server is asked
+
+    store = Store(request.store)
+    found = find_capture(request.target, store)
+    if found is not None:
+        yield found
+        return
+    wanted = CaptureOptions(databases=(request.database,) if request.database else "one", max_plans=0)
+    try:
+        store.prepare()
+    except QueryfitError:
+        with tempfile.TemporaryDirectory(prefix="queryfit-") as folder:
+            yield take_capture(request.target, wanted, Store(Path(folder)), progress=say)
+        return
+    yield take_capture(request.target, wanted, store, progress=say)
+
+
+def _asked(capture: Capture, request: Request) -> _Asked:
+    from queryfit.advise.candidate_evidence import (  # noqa: PLC0415 -- pglast loads with it
+        relations_of,
+        schema_of_session,
+    )
+    from queryfit.advise.candidate_facts import Options  # noqa: PLC0415
+    from queryfit.advise.candidates import propose  # noqa: PLC0415
+    from queryfit.advise.existing import existing_indexes  # noqa: PLC0415
+
+    with open_session(capture) as session:
+        database = _database(session, capture, request.database)
+        workload, statements = _workload(session, database, request)
+        relations = relations_of(statements)
+        schema = schema_of_session(session, database, relations)
+        proposal = propose(statements, schema, Options(max_width=request.max_width))
+        existing = tuple(existing_indexes(session, database)) if request.with_removals else ()
+        candidates = proposal.candidates if request.max_indexes != 0 else ()
+        candidates, existing = _priced(session, database, candidates, existing, workload)
+        if not request.with_removals:
+            candidates = tuple(replace(candidate, replaces=()) for candidate in candidates)
+        return _Asked(
+            workload,
+            candidates,
+            proposal.rejected,
+            existing,
+            standing(session, database),
+            _server(session, database),
+        )
+
+
+def _workload(session: Session, database: str, request: Request) -> tuple[Workload, list[Statement]]:
+    """The workload, and its statements as candidates are made for them."""
+    raise QueryfitError(
+        f"the statements of {database} cannot be read yet: queryfit/advise/workload.py is not there",
+        hint="this is work in progress",
+    )
+
+
+def _database(session: Session, capture: Capture, wanted: str | None) -> str:
+    """The database that is asked for, or the only one that the capture holds. Raises QueryfitError."""
+    names = [name for (name,) in session.query("select distinct database from relation order by 1").rows]
+    if wanted is not None and wanted in names:
+        return wanted
+    if wanted is None and len(names) == 1:
+        return str(names[0])
+    if not names:
+        raise QueryfitError(
+            f"capture {capture.name} holds no table", hint="take a full one of a database with tables: queryfit capture"
+        )
+    held = f"capture {capture.name} holds {', '.join(names)}"
+    raise QueryfitError(f"{held}, no {wanted}" if wanted else held, hint="name one of them with --database")
+
+
+def _server(session: Session, database: str) -> str:
+    row = next(iter(session.query("select version, provider from server").mappings()), None)
+    number = str(row["version"]).partition(" ")[0] if row else ""
+    return f"PostgreSQL {number} ({row['provider']}) · {database}" if row else database
+
+
+def _priced(
+    session: Session,
+    database: str,
+    candidates: Sequence[Candidate],
+    existing: Sequence[Existing],
+    workload: Workload,
+) -> tuple[tuple[Candidate, ...], tuple[Existing, ...]]:
+    """Candidates with their sizes (null where a formula will not do) and all indexes with their upkeep."""
+    from queryfit.advise.sizes import size_of  # noqa: PLC0415
+    from queryfit.advise.upkeep import Writes, upkeep_of, writes_of  # noqa: PLC0415
+    from queryfit.lab.table_facts import tables_of  # noqa: PLC0415
+
+    relations = {candidate.index.relation for candidate in candidates} | {one.index.relation for one in existing}
+    tables = tables_of(session, database, relations)
+    # counters are of time; statements of a file bring their own writes
+    writes = writes_of(session, database) if workload.unit == TIME else {}
+    sized = []
+    for candidate in candidates:
+        table = tables.get(candidate.index.relation)
+        if table is None:
+            sized.append(candidate)
+            continue
+        size = candidate.size or size_of(candidate.index, table)
+        upkeep = upkeep_of(candidate.index, table, writes.get(table.relation, Writes()))
+        sized.append(replace(candidate, size=size, upkeep=upkeep))
+    kept = [
+        replace(one, upkeep=upkeep_of(one.index, tables[one.index.relation], writes[one.index.relation]))
+        if one.index.relation in tables and one.index.relation in writes
+        else one
+        for one in existing
+    ]
+    return tuple(sized), tuple(kept)
+
+
+@contextmanager
+def _planner(capture: Capture, database: str, request: Request, say: Say) -> Iterator[tuple[BatchPlanner, Lab | None]]:
+    """Who plans: the lab, with the lab itself, or HypoPG on the server."""
+    if request.in_lab:
+        from queryfit.lab.build import build  # noqa: PLC0415
+        from queryfit.lab.whatif import LabPlanner  # noqa: PLC0415
+
+        with build(capture, database, say) as lab, LabPlanner(lab) as planner:
+            yield planner, lab
+        return
+    from queryfit.lab.hypopg import HypoPlanner  # noqa: PLC0415
+
+    with HypoPlanner(request.target) as planner:
+        yield planner, None
+
+
+def _without_doubts(workload: Workload, planner: BatchPlanner, lab: Lab) -> Workload:
+    """Statements whose plans may be others for what the lab does not have are not judged."""
+    from queryfit.lab.planner import NotPlannedError  # noqa: PLC0415
+
+    kept, skipped = [], list(workload.skipped)
+    for statement in workload.statements:
+        reached: set[str] = set()
+        for query in statement.queries:
+            try:
+                reached |= planner.relations(query) or frozenset()
+            except NotPlannedError:
+                continue  # the search says why
+        doubts = lab.doubts(reached)
+        if doubts:
+            more = f" and {len(doubts) - 1} more" if len(doubts) > 1 else ""
+            reason = f"the lab lacks what its plan may rest on: {doubts[0].sentence}{more}"
+            skipped.append(Skipped(statement.fingerprint, reason, "plan on the server with --hypopg"))
+        else:
+            kept.append(statement)
+    return replace(workload, statements=tuple(kept), skipped=tuple(skipped))
+
+
+def _lab_notes(lab: Lab) -> Iterator[str]:
+    if lab.version != lab.captured_version:
+        yield (
+            f"planned by PostgreSQL {lab.version}, the server is {lab.captured_version}: plans may differ; "
+            f"install PostgreSQL {lab.captured_version} to have its own planner"
+        )
+    if lab.not_carried:
+        number = len(lab.not_carried)
+        yield f"the lab lacks {number} {'thing' if number == 1 else 'things'} of the server: `queryfit lab` names them"
+
+
+def _selected(asked: _Asked, workload: Workload, planner: BatchPlanner, request: Request, say: Say) -> Advice:
+    from queryfit.advise.select import Limits, select  # noqa: PLC0415
+
+    advice = select(
+        workload,
+        asked.candidates,
+        asked.existing,
+        planner,
+        budgets=(request.budget_bytes, *_other_budgets(asked.standing, request)),
+        limits=Limits(
+            planner_calls=request.max_plans,
+            seconds=request.time_limit_s,
+            indexes=request.max_indexes,
+            tolerance=request.tolerance,
+        ),
+        taken=asked.standing.taken,
+        progress=lambda step: say(_told(step)),
+    )
+    return replace(
+        advice,
+        chosen=tuple(_costed(chosen, asked.standing) for chosen in advice.chosen),
+        rejected=(*advice.rejected, *asked.rejected),
+        server=asked.server,
+        planner="lab" if request.in_lab else "hypopg",
+    )
+
+
+def _other_budgets(there: Standing, request: Request) -> list[int | None]:
+    """Round budgets for the curve, from what hardly buys anything to all; none for a single statement."""
+    if request.query is not None or request.max_indexes == 0:
+        return []
+    tables = sum(table.size_bytes for table in there.tables.values() if not table.is_partitioned)
+    most = request.budget_bytes * 4 if request.budget_bytes is not None else tables
+    sizes = [step * 10**power * _MB for power in range(7) for step in _STEPS]
+    within = [size for size in sizes if tables * _LEAST_SHARE <= size <= min(most, tables)]
+    return [*within[-_MOST_BUDGETS:], None]
+
+
+def _costed(chosen: Chosen, there: Standing) -> Chosen:
+    size, index = chosen.candidate.size, chosen.candidate.index
+    table_bytes = there.size_bytes(index.relation)
+    if size is None or table_bytes is None:
+        return chosen
+    return replace(
+        chosen,
+        build_ms=build_ms(table_bytes, size, index.access_method),
+        disk_bytes=disk_bytes(size, index.access_method),
+    )
+
+
+def _told(step: Searched) -> str:
+    text = f"{step.stage}: {step.planner_calls:,} plans in {words.duration(step.seconds * 1000)}"
+    if step.cost and step.bound:
+        text += f", {words.percent(max(step.cost / step.bound - 1, 0.0))} from the best possible"
+    return text
+
+
+def _measured(advice: Advice, request: Request, say: Say) -> Measured:
+    """Run the workload without and with the set where the person said. Raises QueryfitError."""
+    from queryfit.advise.measure import measure  # noqa: PLC0415
+    from queryfit.advise.measured import Options, trials_of  # noqa: PLC0415
+
+    if not advice.chosen and not advice.removals:
+        raise QueryfitError("there is nothing to measure: no index was chosen", hint="leave out --measure")
+    return measure(
+        request.measure_dsn,
+        [(chosen.name, chosen.candidate.index) for chosen in advice.chosen],
+        [entry.existing.name for entry in advice.removals],
+        trials_of(advice),
+        Options(
+            size_bytes=advice.size_bytes,
+            is_anyway=request.measures_anyway,
+            is_writing=request.measures_writes,
+            tell=say,
+        ),
+    )
