@@ -94,6 +94,7 @@ class _Replayer:
         self._with_columns = with_columns
         self._transactions = 0
         self._trees: dict[tuple[str, str], tuple[Any, int]] = {}
+        self._met: set[int] = set()  # hashes of the statements that came once: most do not come again
         self._depth = 0  # of blocks within blocks
         self._taken = 0  # statements inside the one that runs
         self._copied = 0  # relations, for transactions that roll back
@@ -297,14 +298,18 @@ class _Replayer:
         return step
 
     def _tree(self, context: Context, entry: Entry) -> Any:
-        """The typed tree; identical statements are decoded once, and only their locations differ."""
+        """The typed tree; of a statement that comes again and again it is kept, and only the locations differ."""
         if entry.end - entry.start > _LONGEST_KEPT:
             context.shift = entry.location
             return ddl.decode(entry.kind, entry.raw)
         key = (entry.kind, context.sql[entry.start : entry.end])
         known = self._trees.get(key)
         if known is None:
-            known = self._trees[key] = (ddl.decode(entry.kind, entry.raw), entry.location)
+            known = (ddl.decode(entry.kind, entry.raw), entry.location)
+            if (place := hash(key)) in self._met:
+                self._trees[key] = known
+            else:
+                self._met.add(place)
         node, location = known
         context.shift = entry.location - location
         return node
