@@ -19,6 +19,7 @@ _MOST_PARTIAL = 4  # key sequences under one predicate
 _MOST_CONDITIONS = 3
 _FEW_ROWS = 20  # rows that are fetched as fast from the table
 _COVERED_SHARE = 0.65  # of a row: an index that holds more is the table again
+_HARDLY_A_CONDITION = 0.9  # of the rows meet it
 _ENOUGH_SHARE = 0.3  # a lone condition that leaves more than that is no use for an index that does not cover
 
 
@@ -62,7 +63,7 @@ def _sequences(use: Use, width: int) -> Iterator[tuple[Term, ...]]:
 
 def _wanted(use: Use, width: int) -> Iterator[Sequence[Term]]:
     """What could be a key, in the order of promise: the best lookup, then what is small, then what joins and sorts."""
-    equal = [*use.equalities, *use.nulls][:_MOST_TERMS]
+    equal = _telling([*use.equalities, *use.nulls])[:_MOST_TERMS]
     ranges, joins = use.ranges[:_MOST_TERMS], use.joins[:_MOST_TERMS]
     head = equal[: max(width - 1, 1)]
     if use.order:
@@ -89,6 +90,11 @@ def _wanted(use: Use, width: int) -> Iterator[Sequence[Term]]:
     for bound in ranges:
         yield [*head, bound]
         yield [bound, *[term for term in ranges if term is not bound]]
+
+
+def _telling(terms: list[Term]) -> list[Term]:
+    """Conditions without those that nearly every row meets, such as not being deleted; all of them where all are so."""
+    return [term for term in terms if term.share is None or term.share < _HARDLY_A_CONDITION] or terms
 
 
 def _joined(
@@ -159,7 +165,12 @@ def _covering(use: Use, keys: Sequence[Term], options: Options, condition: Condi
     needed = use.read if condition is None else condition.read
     rest = sorted(name for name in needed if frozenset({name}) not in held)
     width = sum(columns[name].width for name in rest) + sum(term.width for term in keys)
-    if not rest or len(rest) > options.max_included or width > min(_COVERED_SHARE * use.table.row_bytes, 900):
+    if (
+        not rest
+        or use.wide & needed
+        or len(rest) > options.max_included
+        or width > min(_COVERED_SHARE * use.table.row_bytes, 900)
+    ):
         return None
     sql = tuple(columns[name].sql for name in rest)
     why = f"{', '.join(term.label for term in keys)}, holds all that is read"

@@ -43,7 +43,7 @@ _WORKLOAD = """
 """
 _EXTENSIONS = "select extension, schema from extension where database = $database order by extension"
 _ROUTINES = """
-    select routine, name, kind, volatility, is_set_returning
+    select routine, name, kind, volatility, is_set_returning, result
     from routine
     where database = $database
     order by routine, name, kind, volatility
@@ -306,14 +306,15 @@ def _there(row: Mapping[str, Any], keys: list[dict[str, Any]]) -> There:
     )
 
 
-def _immutable(session: Session, database: str) -> frozenset[str]:
-    """Names whose every routine is an immutable function."""
-    good: dict[str, bool] = {}
+def _immutable(session: Session, database: str) -> dict[str, str]:
+    """Names whose every routine is an immutable function of one type, with that type."""
+    good: dict[str, str | None] = {}
     for row in _rows(session, _ROUTINES, database):
         is_good = row["kind"] == "function" and row["volatility"] == "immutable" and not row["is_set_returning"]
         for name in (row["routine"], row["name"]):
-            good[name] = good.get(name, True) and is_good
-    return frozenset(name for name, is_good in good.items() if is_good)
+            result = row["result"] if is_good else None
+            good[name] = result if good.get(name, result) == result else None
+    return {name: result for name, result in good.items() if result is not None}
 
 
 def _is_c(session: Session, database: str) -> bool:

@@ -30,6 +30,12 @@ _NUMBER_FUNCTIONS = frozenset({
 _JSON_FUNCTIONS = {"jsonb_extract_path_text": "text", "json_extract_path_text": "text", "jsonb_extract_path": "jsonb",
     "jsonb_array_length": "int4", "jsonb_typeof": "text"}  # fmt: skip
 _JSON_OPERATORS = {"->": "", "->>": "text", "#>": "", "#>>": "text"}  # empty: the same type again
+_TYPE_NAMES = {
+    "smallint": "int2", "integer": "int4", "bigint": "int8", "real": "float4", "double precision": "float8",
+    "boolean": "bool", "character varying": "varchar", "character": "bpchar",
+    "timestamp without time zone": "timestamp", "timestamp with time zone": "timestamptz",
+    "time without time zone": "time",
+}  # fmt: skip
 _COMPARISONS = frozenset({"=", "<>", "<", ">", "<=", ">="})
 _EXTRACT = re.compile(r"\bextract\((?=')")
 _WHOLE_EXTRACT = re.compile(r"extract\('(\w+)', (.*)\)")
@@ -169,7 +175,8 @@ class _Types:
                 return result
         qualified = ".".join([*schemas, name])
         if qualified in self._schema.immutable_routines:
-            return _UNKNOWN
+            result = self._schema.immutable_routines[qualified]
+            return _TYPE_NAMES.get(result, result)
         raise NotIndexableError(f"{name}() is not immutable for these types, or not known to be")
 
     def _operator(self, node: Node) -> str:  # noqa: PLR0911 -- one rule a line

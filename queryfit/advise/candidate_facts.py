@@ -113,7 +113,7 @@ class Schema:
     roots: Mapping[str, str] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)  # relations without indexes of their own, and why
     extensions: Mapping[str, str] = field(default_factory=dict)  # name: schema it lives in, as SQL writes it
-    immutable_routines: frozenset[str] = frozenset()  # the schema's own, schema.name and name alone
+    immutable_routines: Mapping[str, str] = field(default_factory=dict)  # schema.name, name alone: type of the result
     is_c_collation: bool = False  # the database orders texts by bytes
     has_values: bool = True  # statistics with values: not redacted
 

@@ -15,8 +15,11 @@ from queryfit.lab.planner import Key
 from queryfit.sql.model import Reference
 from queryfit.sql.names import quote_literal
 
-_MOST_SHARE = 0.5  # of the rows: a predicate that keeps more saves too little
+_MOST_SHARE = 0.8  # of the rows: a predicate that keeps more saves too little
+_MOST_NULLS = 0.5  # from here on an index without them is worth the thought
 _MOST_VALUES = 5
+_MOST_DISTINCT = 64  # values of a column of states; one value of many is asked for once and never again
+_SKEW = 10.0  # times the mean share: a value that stands out
 # Types whose literals mean the same at any time and under any setting.
 _TIMELESS = frozenset({
     "int2", "int4", "int8", "numeric", "text", "varchar", "bpchar", "citext", "bool", "uuid", "float4", "float8",
@@ -72,7 +75,7 @@ def _stated(use: Use) -> Iterator[Condition]:
                 columns=frozenset({column.name}),
                 share=_share(column, reference),
                 read=_read_besides(use, reference),
-                term=_own(column, reference),
+                term=_own(column, reference, is_ordered=column.is_ordered and column.name not in use.wide),
             )
         elif _implies_not_null(column, reference):
             yield Condition(
@@ -99,10 +102,23 @@ def predicate(column: Column, reference: Reference) -> str | None:  # noqa: PLR0
     if column.base_type == "bool":
         template = _BOOLEAN.get((operator, values[0]))
         return None if template is None else template.format(column.sql)
+    if not _is_state(column, values):
+        return None
     literals = [_literal(value, column) for value in values]
     if operator in ("=", "<>") and len(literals) == 1:
         return f"{column.sql} {operator} {literals[0]}"
     return f"{column.sql} in ({', '.join(literals)})" if operator in ("in", "= any") else None
+
+
+def _is_state(column: Column, values: tuple[str, ...]) -> bool:
+    """The column has few values, or these stand out: statements will ask for them again."""
+    if column.category == "E":
+        return True
+    if column.distinct_rows is None or column.mean_share is None:
+        return False
+    if column.distinct_rows <= _MOST_DISTINCT:
+        return True
+    return all((column.share_of(value) or 0) >= _SKEW * column.mean_share for value in values)
 
 
 def _literal(value: str, column: Column) -> str:
@@ -125,7 +141,7 @@ def _implies_not_null(column: Column, reference: Reference) -> bool:
     return (
         is_condition
         and not column.is_not_null
-        and (column.null_fraction or 0) >= _MOST_SHARE
+        and (column.null_fraction or 0) >= _MOST_NULLS
         and reference.operator in _STRICT
     )
 
@@ -137,13 +153,13 @@ def _read_besides(use: Use, condition: Reference) -> frozenset[str]:
     )
 
 
-def _own(column: Column, reference: Reference) -> Term:
+def _own(column: Column, reference: Reference, *, is_ordered: bool) -> Term:
     return Term(
         key=Key(column.sql),
         columns=frozenset({column.name}),
         label=f"all rows with {column.sql}",
         type=column.base_type,
-        is_ordered=column.is_ordered,
+        is_ordered=is_ordered,
         width=column.width,
         references=(reference,),
     )

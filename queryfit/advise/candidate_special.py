@@ -33,6 +33,7 @@ _BLOCK_TYPES = frozenset({
     "int2", "int4", "int8", "float4", "float8", "numeric", "date", "timestamp", "timestamptz", "uuid", "text",
 })  # fmt: skip
 _BLOCK_CORRELATION = 0.9  # below that a block range holds values from everywhere
+_MANY_VALUES = 100
 _WIDE_KEY = 48  # bytes: a hash of 4 is much less
 _MOST_HASHED_ROWS = 1000  # of one value: a hash index has no order to make up for long chains
 _CASELESS = frozenset({"~~*", "~*"})
@@ -209,7 +210,9 @@ class Maker:
             column = use.table.columns.get(next(iter(term.columns))) if term.key.is_column else None
             if column is None or column.base_type not in _BLOCK_TYPES or column.correlation is None:
                 continue
-            if abs(column.correlation) >= _BLOCK_CORRELATION:
+            # of few values one that nearly all rows have makes for order everywhere
+            has_many = (column.distinct_rows or 0) >= _MANY_VALUES
+            if has_many and abs(column.correlation) >= _BLOCK_CORRELATION:
                 index = Index(use.table.name, (Key(column.sql),), access_method="brin")
                 yield Draft(index, f"{term.label}, whose order is the table's")
 

@@ -54,6 +54,7 @@ class Use:
     extremes: tuple[Term, ...] = ()
     disjuncts: tuple[Term, ...] = ()  # arms of an OR
     read: frozenset[str] | None = None  # columns; None where an index alone can never answer
+    wide: frozenset[str] = frozenset()  # columns whose values may not fit into an index
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,9 @@ class Reader:
             extremes=tuple(terms["extreme"]),
             disjuncts=tuple(terms["disjunct"]),
             read=None if is_closed else columns,
+            wide=frozenset(
+                name for name in columns & table.columns.keys() if looks_too_wide(table.columns[name], self._schema)
+            ),
         )
 
     def _terms(self, statement: Statement, table: Table, references: Iterable[Reference]) -> list[Term]:
@@ -151,12 +155,18 @@ class Reader:
             return self._column_term(column, reference)
         known = self.understood(reference.expression, table)
         if isinstance(known, str):
-            self.refuse(statement.fingerprint, table, reference.expression, known)
+            # a distance is no news: no B-tree knows its order
+            self.refuse(
+                statement.fingerprint, table, reference.expression, "" if " <-> " in reference.expression else known
+            )
             return None
         if known.column is not None:
             return self._column_term(known.column, reference)
-        if reference.column_name not in known.columns:
-            return None  # the name stands for a column of a subquery around it
+        # otherwise the name stands for a column of a subquery around it
+        return self._expression_term(known, table, reference) if reference.column_name in known.columns else None
+
+    @staticmethod
+    def _expression_term(known: Understood, table: Table, reference: Reference) -> Term:
         return Term(
             key=Key(known.sql, is_column=False),
             columns=known.columns,

@@ -133,7 +133,8 @@ def _both(parts: Iterable[_Entry], why: str) -> _Entry:
 def _uniqueness(table: Table, index: Index) -> str:
     """A note where the statistics say that the first key is different in every row."""
     column = next((one for one in table.columns.values() if Key(one.sql).expression == index.keys[0].expression), None)
-    if index.access_method != "btree" or column is None or not table.rows or column.distinct_rows is None:
+    is_plain = index.access_method == "btree" and len(index.keys) == 1 and index.predicate is None
+    if not is_plain or column is None or not table.rows or column.distinct_rows is None:
         return ""
     is_unique = column.distinct_rows >= table.rows * (1 - (column.null_fraction or 0)) * 0.999
     return f"; {column.sql} looks unique" if is_unique and table.rows > 1 else ""

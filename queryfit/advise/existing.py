@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -50,7 +50,7 @@ class _Known:
     size_bytes: int
     scans: int | None  # over all parts and captured standbys; null where a counter is not readable
     anchor: str | None  # what but plans rests on it
-    serves: tuple[str, ...]
+    serves: tuple[str, ...] = ()  # foreign keys that it has to stay for
 
 
 def existing_indexes(session: Session, database: str, *, standbys: Sequence[Session] = ()) -> list[Existing]:
@@ -61,7 +61,6 @@ def existing_indexes(session: Session, database: str, *, standbys: Sequence[Sess
     keys: dict[str, list[dict[str, Any]]] = {}
     for row in session.query(_KEYS, {"database": database}).mappings():
         keys.setdefault(row["index"], []).append(row)
-    served = _served(session, database)
     counters = _counters(session, database)
     elsewhere: dict[str, int] = {}
     for standby in standbys:
@@ -74,13 +73,13 @@ def existing_indexes(session: Session, database: str, *, standbys: Sequence[Sess
             size_bytes=int(row["family_bytes"] or 0),
             scans=None if row["scans"] is None else int(row["scans"]) + elsewhere.get(row["index"], 0),
             anchor=_anchor(row),
-            serves=served.get(row["index"], ()),
         )
         for row in session.query(_INDEXES, {"database": database}).mappings()
         if row["index"] in keys
     ]
     doubt = counters.doubt(len(standbys))
-    return _judged(known, counters, doubt)
+    kept = _kept_for_foreign_keys(session, database, known, doubt)
+    return _judged([replace(one, serves=kept.get(one.row["index"], ())) for one in known], counters, doubt)
 
 
 def _judged(known: Sequence[_Known], counters: Counters, doubt: str | None) -> list[Existing]:
@@ -186,12 +185,21 @@ def _counters(session: Session, database: str) -> Counters:
     return Counters(since, days, is_standby=bool(is_standby), standbys=standbys)
 
 
-def _served(session: Session, database: str) -> dict[str, tuple[str, ...]]:
-    """Foreign keys by the one index that looks their rows up; those with several of them need none of them."""
-    found: dict[str, list[str]] = {}
-    for index, name in session.query(_ONLY, {"database": database}).rows:
-        found.setdefault(index, []).append(name)
-    return {index: tuple(names) for index, names in found.items()}
+def _kept_for_foreign_keys(
+    session: Session, database: str, known: Sequence[_Known], doubt: str | None
+) -> dict[str, tuple[str, ...]]:
+    """Foreign keys by the index that has to stay for them: the only one behind them, or one of several unused ones."""
+    by_name = {one.row["index"]: one for one in known}
+    behind: dict[tuple[str, str], list[_Known]] = {}
+    for relation, name, index in session.query(_BEHIND, {"database": database}).rows:
+        if index in by_name:
+            behind.setdefault((relation, name), []).append(by_name[index])
+    kept: dict[str, list[str]] = {}
+    for (_, name), indexes in behind.items():
+        if len(indexes) == 1 or all(_is_unused(one, doubt) for one in indexes):
+            least = min(indexes, key=lambda one: (len(one.index.keys), one.row["index_oid"], one.row["index"]))
+            kept.setdefault(least.row["index"], []).append(name)
+    return {index: tuple(names) for index, names in kept.items()}
 
 
 _KEYS = """
@@ -243,12 +251,10 @@ _WINDOW = """
     cross join server
     where counter_window.database = $database
 """
-_ONLY = """
-    select min(family.top_index), support.constraint_name
+_BEHIND = """
+    select distinct support.relation, support.constraint_name, family.top_index
     from foreign_key_index as support
     join index_family as family on family.database = support.database and family.index = support.index
     where support.database = $database
-    group by support.relation, support.constraint_name
-    having count(distinct family.top_index) = 1
-    order by support.constraint_name
+    order by all
 """
