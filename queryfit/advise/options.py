@@ -1,0 +1,131 @@
+"""What the planner would choose for one query, as far as it has been asked: options, and what is still open.
+
+A plan made while the indexes V could be seen that uses U of them has the same cost under every set S with U ⊆ S ⊆ V.
+So the sets are divided: those that hold U are answered, the others lack some u of U and are no cheaper. Each of these
+parts is a `Leaf`, with the parent's cost as its floor and with the indexes that its sets must hold as clauses (at least
+one of each). Sets of indexes are bit masks over the elements of a problem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+# a leaf is not worth a plan when it can make its query cheaper by no more than this part of its cost
+NEGLIGIBLE = 1e-4
+ROUNDING = 1e-9
+
+
+def members(mask: int) -> Iterator[int]:
+    """The elements of a mask, in order."""
+    while mask:
+        lowest = mask & -mask
+        yield lowest.bit_length() - 1
+        mask ^= lowest
+
+
+def mask_of(elements: Iterable[int]) -> int:
+    mask = 0
+    for element in elements:
+        mask |= 1 << element
+    return mask
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """Sets that lack `hidden` and hold one of each clause: no plan of theirs is cheaper than `floor`."""
+
+    floor: float
+    hidden: int
+    clauses: frozenset[int]
+
+    @property
+    def required(self) -> int:
+        """The elements that every set of the leaf holds."""
+        return mask_of(clause.bit_length() - 1 for clause in self.clauses if clause & (clause - 1) == 0)
+
+
+@dataclass(slots=True)
+class Tree:
+    """What is known of one query. Costs are those of one call.
+
+    `groups` are masks that divide the elements by what they do for a query (the same table and leading key): where an
+    index is missing, either its whole group is, or another of the group is there.
+    """
+
+    relevant: int
+    base: float  # cost of today
+    limit: float  # no plan may cost more: what the guard lets through
+    groups: Sequence[int]  # by element
+    sizes: Sequence[float]  # by element, bytes
+    negligible: float = 0.0  # what is not worth a plan, in cost
+    options: dict[int, float] = field(default_factory=dict)  # by what they use: the least cost seen
+    leaves: set[Leaf] = field(default_factory=set)
+    plans: list[tuple[int, int, float]] = field(default_factory=list)  # visible, used, cost
+
+    def known(self, visible: int) -> tuple[int, float] | None:
+        """What is used under these indexes and the cost, where a plan made before tells."""
+        for seen, used, cost in self.plans:
+            if used & ~visible == 0 and visible & ~seen == 0:
+                return used, cost
+        return None
+
+    def learn(self, visible: int, used: int, cost: float) -> bool:
+        """Note a plan; true when it is a new option."""
+        self.plans.append((visible, used, cost))
+        if cost > self.limit or cost >= self.options.get(used, float("inf")):
+            return False
+        self.options[used] = cost
+        return True
+
+    def best(self, chosen: int) -> float:
+        """The least cost of the options that these indexes allow; infinite when none is known."""
+        return min((cost for used, cost in self.options.items() if used & ~chosen == 0), default=float("inf"))
+
+    def begin(self) -> None:
+        """Everything is open."""
+        self.leaves.add(Leaf(0.0, 0, frozenset()))
+
+    def expand(self, leaf: Leaf, used: int, cost: float) -> None:
+        """Replace a leaf by its parts, now that the planner has answered for it."""
+        self.leaves.discard(leaf)
+        floor = max(cost, leaf.floor)
+        required: list[int] = []
+        # the large ones first: all later parts must hold them
+        for element in sorted(members(used), key=lambda element: (-self.sizes[element], element)):
+            bit = 1 << element
+            others = self.groups[element] & self.relevant & ~leaf.hidden & ~bit
+            clauses = [*leaf.clauses, *required]
+            if others:
+                self._add(floor, leaf.hidden | bit, [*clauses, others])
+            self._add(floor, leaf.hidden | bit | others, clauses)
+            required.append(bit)
+
+    def _add(self, floor: float, hidden: int, clauses: Iterable[int]) -> None:
+        rest = {clause & ~hidden for clause in clauses}
+        if 0 in rest or floor > self.limit:
+            return
+        # a clause within another says all of it
+        kept = frozenset(clause for clause in rest if not any(other != clause and other & ~clause == 0 for other in rest))
+        leaf = Leaf(floor, hidden, kept)
+        if not self.is_settled(leaf):
+            self.leaves.add(leaf)
+
+    def is_settled(self, leaf: Leaf) -> bool:
+        """True when an option known is as good as anything that the leaf can hold."""
+        return self.best(leaf.required) <= leaf.floor * (1 + ROUNDING) + self.negligible
+
+    def open_at(self, chosen: int) -> Leaf | None:
+        """The leaf that this set lies in, where its cost could be less than what the options known say."""
+        best = self.best(chosen)
+        for leaf in self.leaves:
+            if leaf.hidden & chosen == 0 and leaf.floor < best - self.negligible:
+                if all(clause & chosen for clause in leaf.clauses):
+                    return leaf
+        return None
+
+    def prune(self) -> list[Leaf]:
+        """Drop the leaves that newer options have settled."""
+        settled = [leaf for leaf in self.leaves if self.is_settled(leaf)]
+        self.leaves.difference_update(settled)
+        return settled

@@ -1,0 +1,365 @@
+"""What is to be decided: the indexes as elements of bit masks, the queries with their trees, and the planner's answers.
+
+Statements that plan alike (the same text, values and search path) are one query here, with their weights added up. A
+query sees only candidates on its tables whose leading key it names; where these are many, they are screened first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from queryfit.advise.model import Candidate, Existing, Rejected, Skipped, Weighted, Workload
+from queryfit.advise.options import NEGLIGIBLE, Tree, mask_of, members
+from queryfit.advise.program import Element
+from queryfit.lab.jobs import Job
+from queryfit.lab.planner import Index, NotPlannedError, Planned, Query
+
+if TYPE_CHECKING:
+    from queryfit.lab.jobs import Answer, BatchPlanner
+
+# What a query may see at once: planning time grows faster than the number of indexes on its tables.
+VISIBLE = 48
+LAYERS = 12  # how often the indexes that a screening plan uses are hidden to see which come next
+LEAST_SHARE = 2e-6  # of the workload's cost: what an index must save at least beside its upkeep
+MANY = 50
+SLACK = NEGLIGIBLE + MANY * LEAST_SHARE  # of the workload's cost: what bounds give away by not asking
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(slots=True)
+class Asked:
+    """A query of the workload; `plans` are the names of the statements that it stands for."""
+
+    query: Query
+    weight: float
+    statements: list[int]
+    tree: Tree
+
+
+@dataclass(slots=True)
+class Problem:
+    """`elements` are the candidates that the planner takes, then the existing indexes that may go."""
+
+    workload: Workload
+    candidates: list[Candidate]
+    removable: list[Existing]
+    elements: list[Element]
+    queries: list[Asked]
+    rejected: list[Rejected]
+    cost_before: float
+    least: float  # what an index must save, in the workload's unit
+    shares: list[list[tuple[int, float]]]  # of each statement: its queries and their parts of it
+    planner: BatchPlanner
+    kept: int = 0  # mask of the removable ones: today's set
+    notes: list[str] = field(default_factory=list)
+
+    def ask(self, wanted: Sequence[tuple[int, int]]) -> list[tuple[int, float] | None]:
+        """What each query uses under these elements, and its cost; None where the planner refuses.
+
+        `wanted` are pairs of a query and a mask of what it can see. Nothing is asked that follows from earlier plans.
+        """
+        answers: dict[int, tuple[int, float] | None] = {}
+        jobs: dict[tuple[int, int], list[int]] = {}
+        for at, (number, visible) in enumerate(wanted):
+            tree = self.queries[number].tree
+            seen = visible & tree.relevant
+            known = tree.known(seen)
+            if known is None:
+                jobs.setdefault((number, seen), []).append(at)
+            else:
+                answers[at] = known
+        planned = self.planner.plan_each([self._job(number, seen) for number, seen in jobs]) if jobs else []
+        for ((number, seen), places), plan in zip(jobs.items(), planned, strict=True):
+            answer = self._learn(number, seen, plan)
+            answers.update(dict.fromkeys(places, answer))
+        return [answers[at] for at in range(len(wanted))]
+
+    def _job(self, number: int, seen: int) -> Job:
+        asked = self.queries[number]
+        first = len(self.candidates)
+        visible = frozenset(self.candidates[one].index for one in members(seen & ((1 << first) - 1)))
+        gone = asked.tree.relevant & self.kept & ~seen
+        return Job(asked.query, visible, frozenset(self.removable[one - first].name for one in members(gone)))
+
+    def _learn(self, number: int, seen: int, plan: Answer) -> tuple[int, float] | None:
+        if not isinstance(plan, Planned):
+            return None
+        used = self.mask(plan)
+        self.queries[number].tree.learn(seen, used, plan.cost)
+        return used, plan.cost
+
+    def mask(self, plan: Planned) -> int:
+        """The elements that a plan uses."""
+        return mask_of(self._places[index] for index in plan.candidates) | mask_of(
+            self._names[name] for name in plan.existing if name in self._names
+        )
+
+    _places: dict[Index, int] = field(default_factory=dict)
+    _names: dict[str, int] = field(default_factory=dict)
+
+    def charges(self, chosen: int) -> float:
+        """Upkeep of what is chosen and kept."""
+        first = len(self.candidates)
+        return sum(
+            self.candidates[one].upkeep if one < first else self.removable[one - first].upkeep
+            for one in members(chosen)
+        )
+
+    def size(self, chosen: int) -> float:
+        """Bytes of the indexes that would be made."""
+        return sum(self.elements[one].size_bytes for one in members(chosen) if self.elements[one].counts)
+
+
+def build(
+    workload: Workload,
+    candidates: Sequence[Candidate],
+    existing: Sequence[Existing],
+    planner: BatchPlanner,
+    tolerance: float,
+) -> Problem:
+    """Plan everything as it is today, and leave out what the planner refuses."""
+    taken, rejected = _accepted(candidates, planner)
+    folded: dict[tuple[object, ...], tuple[Query, list[tuple[int, int]]]] = {}
+    for number, statement in enumerate(workload.statements):
+        for query in statement.queries:
+            same = (query.text, query.values, query.search_path)
+            folded.setdefault(same, (query, []))[1].append((number, len(statement.queries)))
+    plans = planner.plan_each([Job(query) for query, _ in folded.values()])
+    planned = [
+        (query, uses, plan) for (query, uses), plan in zip(folded.values(), plans, strict=True) if isinstance(plan, Planned)
+    ]
+    kept, skipped = _kept(workload.statements, folded.values(), plans)
+    places = {old: new for new, old in enumerate(kept)}
+    counts = {number: 0 for number in kept}
+    for _, uses, _ in planned:
+        for number, _ in uses:
+            counts[number] += 1
+    removable, notes = _removable(existing, taken, planner, planned)
+    elements, groups = _elements(taken, removable)
+    shares: list[list[tuple[int, float]]] = [[] for _ in kept]
+    queries: list[Asked] = []
+    total = 0.0
+    for query, uses, plan in planned:
+        parts: dict[int, float] = {}
+        for number, _ in uses:
+            parts[number] = parts.get(number, 0.0) + 1 / counts[number]
+        weight = sum(workload.statements[number].weight * part for number, part in parts.items())
+        total += weight * plan.cost
+        for number, part in parts.items():
+            shares[places[number]].append((len(queries), part))
+        limit = plan.cost * (1 + tolerance) if weight > 0 else float("inf")
+        tree = Tree(0, plan.cost, limit, groups, [element.size_bytes for element in elements])
+        queries.append(Asked(query, weight, [places[number] for number in parts], tree))
+    before = total + sum(one.upkeep for one in removable)
+    least = LEAST_SHARE * before
+    first = len(taken)
+    problem = Problem(
+        workload=replace(
+            workload,
+            statements=tuple(workload.statements[number] for number in kept),
+            skipped=(*workload.skipped, *skipped),
+        ),
+        candidates=taken,
+        removable=removable,
+        elements=[replace(element, charge=element.charge + least) for element in elements],
+        queries=queries,
+        rejected=rejected,
+        cost_before=before,
+        least=least,
+        shares=shares,
+        planner=planner,
+        kept=mask_of(range(first, len(elements))),
+        notes=notes,
+    )
+    problem._places.update((candidate.index, number) for number, candidate in enumerate(taken))
+    problem._names.update((one.name, first + number) for number, one in enumerate(removable))
+    _relate(problem, [plan for _, _, plan in planned])
+    return problem
+
+
+def _accepted(candidates: Sequence[Candidate], planner: BatchPlanner) -> tuple[list[Candidate], list[Rejected]]:
+    """The candidates that PostgreSQL takes, each once, with the sizes that count."""
+    by_index: dict[Index, Candidate] = {}
+    for candidate in candidates:
+        by_index.setdefault(candidate.index, candidate)
+    sizes = planner.add({index: candidate.size for index, candidate in by_index.items()})
+    taken, rejected = [], []
+    for index, candidate in by_index.items():
+        size = sizes[index]
+        if isinstance(size, NotPlannedError):
+            rejected.append(Rejected(candidate, str(size)))
+        else:
+            taken.append(replace(candidate, size=size))
+    return taken, rejected
+
+
+def _kept(
+    statements: Sequence[Weighted],
+    folded: Iterable[tuple[Query, list[tuple[int, int]]]],
+    plans: Sequence[Answer],
+) -> tuple[list[int], list[Skipped]]:
+    """Statements of which at least one variant is planned; the others with the reason."""
+    good: set[int] = set()
+    bad: dict[int, NotPlannedError] = {}
+    for (_, uses), plan in zip(folded, plans, strict=True):
+        for number, _ in uses:
+            if isinstance(plan, NotPlannedError):
+                bad.setdefault(number, plan)
+            else:
+                good.add(number)
+    skipped = []
+    for number, statement in enumerate(statements):
+        if number not in good:
+            error = bad.get(number)
+            reason = str(error) if error else "there is no text of it to be planned"
+            skipped.append(Skipped(statement.fingerprint, reason, error.hint if error else None))
+    return sorted(good), skipped
+
+
+def _removable(
+    existing: Sequence[Existing],
+    candidates: Sequence[Candidate],
+    planner: BatchPlanner,
+    planned: Sequence[tuple[Query, list[tuple[int, int]], Planned]],
+) -> tuple[list[Existing], list[str]]:
+    """The existing indexes that may go, or may be replaced; none where the planner cannot hide them."""
+    replaced = {name for candidate in candidates for name in candidate.replaces}
+    found = [one for one in sorted(existing, key=lambda one: one.name) if one.is_removable or one.name in replaced]
+    if not found or not planned:
+        return found, []
+    answers = planner.plan_each([Job(planned[0][0], frozenset(), frozenset({one.name})) for one in found])
+    refusals = {one.name: answer for one, answer in zip(found, answers, strict=True) if not isinstance(answer, Planned)}
+    notes = []
+    if refusals:
+        name, error = next(iter(refusals.items()))
+        more = f" and {len(refusals) - 1} more" if len(refusals) > 1 else ""
+        notes.append(f"removal of {name}{more} not checked: {error}")
+    return [one for one in found if one.name not in refusals], notes
+
+
+def _elements(candidates: Sequence[Candidate], removable: Sequence[Existing]) -> tuple[list[Element], list[int]]:
+    """Elements, and for each the mask of those on the same table with the same leading key and predicate."""
+    first = len(candidates)
+    instead: dict[str, int] = {}
+    for number, candidate in enumerate(candidates):
+        for name in candidate.replaces:
+            instead[name] = instead.get(name, 0) | 1 << number
+    elements = [Element(candidate.size.size_bytes if candidate.size else 0.0, candidate.upkeep) for candidate in candidates]
+    for one in removable:
+        unless = 0 if one.is_removable else instead.get(one.name, 0)
+        elements.append(Element(0.0, one.upkeep, counts=False, unless=unless))
+    by_lead: dict[tuple[str, str, str, str | None], int] = {}
+    indexes = [*(candidate.index for candidate in candidates), *(one.index for one in removable)]
+    leads = [(index.relation, index.access_method, index.keys[0].expression, index.predicate) for index in indexes]
+    for number, lead in enumerate(leads):
+        by_lead[lead] = by_lead.get(lead, 0) | 1 << number
+    assert len(elements) == first + len(removable)
+    return elements, [by_lead[lead] for lead in leads]
+
+
+def _relate(problem: Problem, plans: Sequence[Planned]) -> None:
+    """Say which elements matter to which query, and note today's plans."""
+    by_relation: dict[str, list[tuple[int, frozenset[str]]]] = {}
+    indexes = [candidate.index for candidate in problem.candidates] + [one.index for one in problem.removable]
+    for number, index in enumerate(indexes):
+        words = frozenset(_words(index.keys[0].expression))
+        by_relation.setdefault(index.relation, []).append((number, words))
+    first = len(problem.candidates)
+    for asked, plan in zip(problem.queries, plans, strict=True):
+        relations = problem.planner.relations(asked.query)
+        named: set[str] | None = None
+        relevant = 0
+        for relation in by_relation if relations is None else sorted(relations & by_relation.keys()):
+            if named is None:
+                named = {*_words(asked.query.text), *_spoken(plan.document)}
+            for number, words in by_relation[relation]:
+                if number >= first or not words or words & named:
+                    relevant |= 1 << number
+        tree = asked.tree
+        tree.relevant = relevant
+        # left unasked, all leaves together cost the workload no more than SLACK
+        part = problem.least * min(1.0, MANY / len(problem.queries))
+        tree.negligible = NEGLIGIBLE * tree.base + (part / asked.weight if asked.weight > 0 else float("inf"))
+        tree.learn(problem.kept & relevant, problem.mask(plan) & relevant, plan.cost)
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.lower())
+
+
+def _spoken(node: Mapping[str, Any]) -> Iterator[str]:
+    """The words of a plan: columns behind views are named there alone."""
+    for value in node.values():
+        for part in value if isinstance(value, list) else (value,):
+            if isinstance(part, Mapping):
+                yield from _spoken(part)
+            elif isinstance(part, str):
+                yield from _words(part)
+
+
+def screen(problem: Problem, ask: Callable[[Sequence[tuple[int, int]]], list[tuple[int, float] | None]]) -> None:
+    """Leave each query the candidates that help it, where it has too many to be shown at once.
+
+    They are shown by parts, the smallest of each table and leading key first, so that small ones need not compete with
+    larger ones that do more of the same. What a plan uses is kept and hidden, until a part helps no more. A bound found
+    afterwards holds for what is left.
+    """
+    parts: list[_Part] = []
+    gains: dict[int, dict[int, float]] = {}
+    for number, asked in enumerate(problem.queries):
+        candidates = asked.tree.relevant & ~problem.kept
+        if candidates.bit_count() > VISIBLE:
+            gains[number] = {}
+            parts += [_Part(number, part) for part in _parts(problem, asked, candidates)]
+    for _ in range(LAYERS):
+        shown = [(part.number, part.left | problem.kept) for part in parts]
+        if not shown:
+            break
+        left: list[_Part] = []
+        for part, answer in zip(parts, ask(shown), strict=True):
+            tree = problem.queries[part.number].tree
+            used = answer[0] & part.left if answer else 0
+            if answer is None or not used or answer[1] > tree.base - 10 * tree.negligible:
+                continue
+            for element in members(used):
+                gains[part.number].setdefault(element, tree.base - answer[1])
+            part.left &= ~used
+            if part.left:
+                left.append(part)
+        parts = left
+    for number, gained in gains.items():
+        tree = problem.queries[number].tree
+        tree.relevant &= problem.kept | _best(gained, tree.sizes)
+        # plans that could see more say nothing about what is left, unless they used nothing else
+        tree.plans = [(seen & tree.relevant, used, cost) for seen, used, cost in tree.plans if used & ~tree.relevant == 0]
+        tree.options = {used: cost for used, cost in tree.options.items() if used & ~tree.relevant == 0}
+
+
+def _best(gained: Mapping[int, float], sizes: Sequence[float]) -> int:
+    """Those that help most, and those that help most for their size."""
+    most = sorted(gained, key=lambda element: (-gained[element], element))
+    dense = sorted(gained, key=lambda element: (-gained[element] / max(sizes[element], 1.0), element))
+    return mask_of([*most[: VISIBLE * 2 // 3], *dense[: VISIBLE * 2 // 3]])
+
+
+@dataclass(slots=True)
+class _Part:
+    number: int
+    left: int
+
+
+def _parts(problem: Problem, asked: Asked, candidates: int) -> list[int]:
+    """Masks of at most VISIBLE candidates; the smallest of each group first, those made for the query before others."""
+    names = {problem.workload.statements[number].fingerprint for number in asked.statements}
+    foreign = {one: problem.candidates[one].fingerprints.isdisjoint(names) for one in members(candidates)}
+    turns: dict[int, int] = {}
+    ranked = []
+    for element in sorted(members(candidates), key=lambda one: (asked.tree.sizes[one], foreign[one], one)):
+        group = asked.tree.groups[element]
+        turn = turns[group] = turns.get(group, -1) + 1
+        ranked.append((turn, foreign[element], element))
+    order = [element for _, _, element in sorted(ranked)]
+    return [mask_of(order[start : start + VISIBLE]) for start in range(0, len(order), VISIBLE)]

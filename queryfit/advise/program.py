@@ -1,0 +1,191 @@
+"""The integer program: which indexes, so that the options that they allow cost least.
+
+A column for each element (an index to be made, or one to be kept), and for each query one for every option and for
+every open leaf of its tree; each query takes exactly one. What an option uses must be there: for each clause of a
+query, the options that need it together count no more than the elements that meet it. Leaves make the program a
+relaxation: its value is a lower bound. Without them its answer is a set whose cost is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import highspy
+import numpy
+
+from queryfit.advise.options import Leaf, Tree, members
+
+INFINITY = highspy.kHighsInf
+PRESENT = 1e-6  # less than this of a column is rounding
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """An index to be chosen. `charge` is what having it costs; `unless`: it must be kept unless one of these is made."""
+
+    size_bytes: float
+    charge: float
+    counts: bool = True  # among the indexes that are made
+    is_kept: bool = False  # there already and not removable by itself
+    unless: int = 0  # mask of the elements that replace it
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """`bound`: no solution of this program is cheaper. `leaves`: (query, leaf, part of it) that it leans on."""
+
+    value: float
+    bound: float
+    chosen: int
+    leaves: tuple[tuple[int, Leaf, float], ...]
+    is_optimal: bool
+
+
+@dataclass(slots=True)
+class _Query:
+    row: int
+    columns: dict[int, int] = field(default_factory=dict)  # options by what they use
+    open: dict[Leaf, int] = field(default_factory=dict)
+    links: dict[int, int] = field(default_factory=dict)  # rows by clause
+    needs: dict[int, frozenset[int]] = field(default_factory=dict)  # clauses by column
+
+
+class Program:
+    """A program that grows with the trees. `weights` turn the cost of a query into the workload's unit."""
+
+    def __init__(self, elements: Sequence[Element], weights: Sequence[float], scale: float) -> None:
+        self._elements = elements
+        self._weights = weights
+        self._scale = scale  # the objective in numbers that a solver likes
+        self._highs = highspy.Highs()
+        self._highs.silent()
+        self._highs.setOptionValue("threads", 1)
+        self._highs.setOptionValue("random_seed", 1)
+        self._empty = (numpy.array([], dtype=numpy.int32), numpy.array([], dtype=numpy.float64))
+        for element in elements:
+            self._highs.addCol(element.charge * scale, 1.0 if element.is_kept else 0.0, 1.0, 0, *self._empty)
+        self._budget = self._row(
+            -INFINITY, INFINITY, [(i, e.size_bytes / 1e6) for i, e in enumerate(elements) if e.counts and e.size_bytes]
+        )
+        self._number = self._row(-INFINITY, INFINITY, [(i, 1.0) for i, e in enumerate(elements) if e.counts])
+        for number, element in enumerate(elements):
+            if element.unless:
+                self._row(1.0, INFINITY, [(number, 1.0), *((other, 1.0) for other in members(element.unless))])
+        self._cuts: list[tuple[int, float]] = []  # rows of sets that are known to hurt, with their lower bounds
+        self._queries = [_Query(self._row(1.0, 1.0, [])) for _ in weights]
+
+    def _row(self, lower: float, upper: float, entries: Sequence[tuple[int, float]]) -> int:
+        self._highs.addRow(
+            lower,
+            upper,
+            len(entries),
+            numpy.array([column for column, _ in entries], dtype=numpy.int32),
+            numpy.array([value for _, value in entries], dtype=numpy.float64),
+        )
+        return int(self._highs.getNumRow()) - 1
+
+    def update(self, number: int, tree: Tree) -> None:
+        """Take over what has been learnt of a query."""
+        query = self._queries[number]
+        for used, cost in tree.options.items():
+            column = query.columns.get(used)
+            price = cost * self._weights[number] * self._scale
+            if column is None:
+                clauses = frozenset(1 << element for element in members(used))
+                query.columns[used] = self._column(query, price, clauses)
+            else:
+                self._highs.changeColCost(column, price)
+        for leaf in [leaf for leaf in query.open if leaf not in tree.leaves]:
+            column = query.open.pop(leaf)
+            self._highs.changeColBounds(column, 0.0, 0.0)
+            del query.needs[column]
+        for leaf in tree.leaves:
+            if leaf not in query.open:
+                price = leaf.floor * self._weights[number] * self._scale
+                query.open[leaf] = self._column(query, price, leaf.clauses)
+
+    def _column(self, query: _Query, price: float, clauses: frozenset[int]) -> int:
+        for clause in clauses:
+            if clause not in query.links:
+                entries = [(element, -1.0) for element in members(clause)]
+                entries += [
+                    (column, 1.0)
+                    for column, others in query.needs.items()
+                    if any(other & ~clause == 0 for other in others)
+                ]
+                query.links[clause] = self._row(-INFINITY, 0.0, entries)
+        rows = [query.row]
+        rows += [row for link, row in query.links.items() if any(clause & ~link == 0 for clause in clauses)]
+        self._highs.addCol(
+            price, 0.0, 1.0, len(rows), numpy.array(rows, dtype=numpy.int32), numpy.ones(len(rows), numpy.float64)
+        )
+        column = int(self._highs.getNumCol()) - 1
+        query.needs[column] = clauses
+        return column
+
+    def limit(self, budget_bytes: float | None, number: int | None) -> None:
+        """The storage that may be used, and how many indexes may be made."""
+        self._highs.changeRowBounds(self._budget, -INFINITY, INFINITY if budget_bytes is None else budget_bytes / 1e6)
+        self._highs.changeRowBounds(self._number, -INFINITY, INFINITY if number is None else float(number))
+        for column, element in enumerate(self._elements):
+            if element.counts:
+                fits = budget_bytes is None or element.size_bytes <= budget_bytes
+                self._highs.changeColBounds(column, 0.0, 1.0 if fits else 0.0)
+
+    def forbid(self, present: int, absent: int) -> None:
+        """No more sets that hold all of `present` and none of `absent`; bounds do not know of it."""
+        entries = [(element, -1.0) for element in members(present)] + [(element, 1.0) for element in members(absent)]
+        self._cuts.append((self._row(-INFINITY, INFINITY, entries), 1.0 - present.bit_count()))
+
+    def relax(self) -> Solution:
+        """The linear relaxation, leaves included: its value is a lower bound."""
+        self._highs.run()
+        return self._solution(is_integer=False)
+
+    def solve(self, *, with_leaves: bool, seconds: float, gap: float) -> Solution:
+        """The integer program; `gap` is the relative gap that ends it.
+
+        No start is handed over: with one, HiGHS 1.16 has returned bounds that leave columns out of the objective.
+        """
+        highs = self._highs
+        integer = numpy.arange(len(self._elements), dtype=numpy.int32)
+        kinds = numpy.full(len(self._elements), int(highspy.HighsVarType.kInteger), dtype=numpy.uint8)
+        highs.changeColsIntegrality(len(integer), integer, kinds)
+        closed = [] if with_leaves else [column for query in self._queries for column in query.open.values()]
+        for column in closed:
+            highs.changeColBounds(column, 0.0, 0.0)
+        for row, lower in self._cuts:
+            highs.changeRowBounds(row, -INFINITY if with_leaves else lower, INFINITY)
+        highs.setOptionValue("mip_rel_gap", gap)
+        highs.setOptionValue("time_limit", highs.getRunTime() + max(seconds, 0.1))
+        try:
+            highs.clearSolver()
+            highs.run()
+            return self._solution(is_integer=True)
+        finally:
+            highs.setOptionValue("time_limit", INFINITY)
+            for column in closed:
+                highs.changeColBounds(column, 0.0, 1.0)
+            for row, _ in self._cuts:
+                highs.changeRowBounds(row, -INFINITY, INFINITY)
+            kinds[:] = int(highspy.HighsVarType.kContinuous)
+            highs.changeColsIntegrality(len(integer), integer, kinds)
+
+    def _solution(self, *, is_integer: bool) -> Solution:
+        info = self._highs.getInfo()
+        status = self._highs.getModelStatus()
+        values = self._highs.getSolution().col_value
+        chosen = 0
+        for element in range(len(self._elements)):
+            if values and values[element] > 0.5:
+                chosen |= 1 << element
+        leaves = tuple(
+            (number, leaf, values[column])
+            for number, query in enumerate(self._queries)
+            for leaf, column in query.open.items()
+            if values and values[column] > PRESENT
+        )
+        value = info.objective_function_value / self._scale
+        bound = info.mip_dual_bound / self._scale if is_integer else value
+        return Solution(value, bound, chosen, leaves, status == highspy.HighsModelStatus.kOptimal)

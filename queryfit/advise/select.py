@@ -1,0 +1,379 @@
+"""The best set of indexes for a workload: explore what the planner would choose, decide by an integer program, verify.
+
+One exploration serves all budgets. Per query a tree of options (`options`) grows where the linear relaxation of the
+program (`program`) leans on parts that have not been planned yet; its value is a lower bound for every set of these
+candidates. The integer program over the options known then gives a set, every query is planned under exactly that
+set, and what this teaches goes back into the program, until nothing changes and the gap is small.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from queryfit.advise import guards
+from queryfit.advise.model import Advice, Candidate, Existing, Point, Rejected, Workload
+from queryfit.advise.naming import named
+from queryfit.advise.options import Leaf, members
+from queryfit.advise.problem import SLACK, Problem, build, screen
+from queryfit.advise.program import Program
+
+if TYPE_CHECKING:
+    from queryfit.lab.jobs import BatchPlanner
+
+BATCH = 200  # plans between two looks at the clock
+STALL = 3e-4  # rounds that lift no bound by this part of it do not go on
+STALLED_ROUNDS = 2
+ATTEMPTS = 8  # sets tried for a budget, each after what the last has taught
+ROUNDS = 40  # integer solutions of the relaxation for a budget
+SOLVER_S = 10.0
+SCALE = 1e4  # what the workload costs today, in the program's objective
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When to stop. `gap`: how far from the bound is near enough; `tolerance`: how much slower a statement may get."""
+
+    planner_calls: int = 50_000
+    seconds: float = 240.0
+    indexes: int | None = None
+    tolerance: float = 0.1
+    gap: float = 0.002
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """`cost` is the best so far and `bound` its lower bound for the first budget, in the workload's unit."""
+
+    stage: str  # planning, screening, exploring, choosing, closing, verifying
+    planner_calls: int
+    seconds: float
+    cost: float | None = None
+    bound: float | None = None
+
+
+def select(
+    workload: Workload,
+    candidates: Sequence[Candidate],
+    existing: Sequence[Existing],
+    planner: BatchPlanner,
+    *,
+    budgets: Sequence[int | None] = (None,),
+    limits: Limits = Limits(),  # noqa: B008 - frozen
+    taken: Collection[str] = (),
+    progress: Callable[[Progress], None] | None = None,
+) -> Advice:
+    """The set for the first of the budgets (bytes; null: any), and a curve over all of them.
+
+    `taken` are names (schema.name) that new indexes cannot have. Statements that the planner refuses are skipped with
+    its reason. The same input gives the same advice, unless a limit of time was hit.
+    """
+    search = _Search(planner, limits, progress)
+    search.say("planning")
+    problem = build(workload, candidates, existing, planner, limits.tolerance)
+    search.run(problem, list(dict.fromkeys(budgets)))
+    return search.advice(problem, budgets[0], taken)
+
+
+@dataclass(slots=True)
+class _Best:
+    """For one budget: the best set so far, and the bound on all sets."""
+
+    verified: guards.Verified
+    bound: float = 0.0
+
+
+@dataclass(slots=True)
+class _Search:
+    planner: BatchPlanner
+    limits: Limits
+    progress: Callable[[Progress], None] | None
+    started: float = field(default_factory=time.monotonic)
+    is_complete: bool = True
+    best: dict[int | None, _Best] = field(default_factory=dict)
+    _calls: int = 0
+
+    def __post_init__(self) -> None:
+        self._calls = self.planner.calls
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    @property
+    def calls(self) -> int:
+        return self.planner.calls - self._calls
+
+    def say(self, stage: str, budget: int | None = None) -> None:
+        if self.progress is not None:
+            best = self.best.get(budget)
+            self.progress(
+                Progress(
+                    stage,
+                    self.calls,
+                    self.seconds,
+                    best.verified.cost if best else None,
+                    best.bound if best and best.bound > 0 else None,
+                )
+            )
+
+    def is_over(self, part: float = 1.0) -> bool:
+        return self.calls >= self.limits.planner_calls * part or self.seconds >= self.limits.seconds * part
+
+    # -- the search
+
+    def run(self, problem: Problem, budgets: Sequence[int | None]) -> None:
+        ask = problem.ask
+        today = guards.verify(problem, ask, problem.kept)
+        assert today is not None, "today's plans are known"
+        self.best = {budget: _Best(today) for budget in budgets}
+        if not problem.elements or not problem.queries:
+            for best in self.best.values():
+                best.bound = today.cost
+            return
+        self.say("screening", budgets[0])
+        screen(problem, self._bounded(problem, 0.4))
+        program = Program(
+            problem.elements,
+            [asked.weight for asked in problem.queries],
+            SCALE / max(problem.cost_before, 1e-9),
+        )
+        self._begin(problem, program)
+        self._explore(problem, program, budgets)
+        for budget in budgets:
+            self._choose(problem, program, budget)
+        for budget in budgets:
+            self._close(problem, program, budget)
+        self._share(problem, budgets)
+        if self.is_over():
+            self.is_complete = False
+
+    def _bounded(self, problem: Problem, part: float = 1.0) -> guards.Ask:
+        """Asks as long as the limits allow; what comes later has no answer."""
+
+        def ask(wanted: Sequence[tuple[int, int]]) -> list[tuple[int, float] | None]:
+            answers: list[tuple[int, float] | None] = []
+            for start in range(0, len(wanted), BATCH):
+                if self.is_over(part):
+                    break
+                answers += problem.ask(wanted[start : start + BATCH])
+            return answers + [None] * (len(wanted) - len(answers))
+
+        return ask
+
+    def _begin(self, problem: Problem, program: Program) -> None:
+        """Plan every query with all that it may see."""
+        for asked in problem.queries:
+            asked.tree.begin()
+        roots = [(number, leaf) for number, asked in enumerate(problem.queries) for leaf in asked.tree.leaves]
+        self._expand(problem, program, roots, 0.7)
+        for number, asked in enumerate(problem.queries):
+            program.update(number, asked.tree)
+
+    def _expand(
+        self, problem: Problem, program: Program, leaves: Sequence[tuple[int, Leaf]], part: float = 1.0
+    ) -> bool:
+        """Plan leaves and put their parts in their places; false when nothing came of it."""
+        wanted = [(number, problem.queries[number].tree.relevant & ~leaf.hidden) for number, leaf in leaves]
+        touched: dict[int, None] = {}
+        for (number, leaf), answer in zip(leaves, self._bounded(problem, part)(wanted), strict=True):
+            if answer is not None:
+                problem.queries[number].tree.expand(leaf, *answer)
+                touched[number] = None
+        for number in touched:
+            problem.queries[number].tree.prune()
+            program.update(number, problem.queries[number].tree)
+        return bool(touched)
+
+    def _explore(self, problem: Problem, program: Program, budgets: Sequence[int | None]) -> None:
+        """Expand what the relaxations lean on, until they stand on plans alone or their bounds move no more."""
+        values: list[float] = []
+        stalled = 0
+        while not self.is_over(0.7) and stalled < STALLED_ROUNDS:
+            leaning: dict[tuple[int, Leaf], float] = {}
+            last, values = values, []
+            for budget in budgets:
+                program.limit(budget, self.limits.indexes)
+                solution = program.relax()
+                values.append(solution.value)
+                self._raise_bound(problem, budget, solution.bound)
+                for number, leaf, share in solution.leaves:
+                    leaning[number, leaf] = max(leaning.get((number, leaf), 0.0), share)
+            self.say("exploring", budgets[0])
+            if not leaning or not self._expand(problem, program, _in_order(leaning), 0.7):
+                break
+            moved = any(new > old * (1 + STALL) for new, old in zip(values, last or [0.0] * len(values), strict=True))
+            stalled = 0 if moved else stalled + 1
+
+    def _raise_bound(self, problem: Problem, budget: int | None, bound: float) -> None:
+        best = self.best[budget]
+        best.bound = max(best.bound, bound - SLACK * problem.cost_before)
+
+    def _choose(self, problem: Problem, program: Program, budget: int | None) -> None:
+        """Solve over the options known, plan under the answer, and again with what that teaches."""
+        program.limit(budget, self.limits.indexes)
+        for _ in range(ATTEMPTS):
+            best = self.best[budget]
+            solution = program.solve(with_leaves=False, seconds=self._solver_s(), gap=self.limits.gap / 10)
+            if not solution.chosen and not best.verified.chosen:
+                break
+            verified = guards.verify(problem, self._bounded(problem), solution.chosen)
+            if verified is None:
+                break
+            self._learnt(problem, program)
+            for number in verified.hurt:
+                program.forbid(*guards.blamed(problem, verified, number))
+            is_better = not verified.hurt and self._accept(budget, verified)
+            self.say("choosing", budget)
+            # what the program promised is what the planner says, so another answer would be no better
+            if not verified.hurt and verified.value >= solution.value - 1e-5 * problem.cost_before and not (
+                is_better and verified.value > solution.value + 1e-4 * problem.cost_before
+            ):
+                break
+
+    def _accept(self, budget: int | None, verified: guards.Verified) -> bool:
+        best = self.best[budget]
+        if verified.value >= best.verified.value:
+            return False
+        best.verified = verified
+        return True
+
+    def _learnt(self, problem: Problem, program: Program) -> None:
+        for number, asked in enumerate(problem.queries):
+            asked.tree.prune()
+            program.update(number, asked.tree)
+
+    def _close(self, problem: Problem, program: Program, budget: int | None) -> None:
+        """Lift the bound by integer solutions of the relaxation; each is planned until nothing about it is open."""
+        learnt = False
+        for _ in range(ROUNDS):
+            if self.is_over(0.9) or self._gap(problem, budget) <= self.limits.gap:
+                break
+            program.limit(budget, self.limits.indexes)
+            solution = program.solve(with_leaves=True, seconds=self._solver_s(), gap=self.limits.gap / 4)
+            self._raise_bound(problem, budget, solution.bound)
+            self.say("closing", budget)
+            verified = guards.verify(problem, self._bounded(problem), solution.chosen)
+            if verified is None:
+                break
+            learnt = (not verified.hurt and self._accept(budget, verified)) or learnt
+            if not self._dive(problem, program, solution.chosen):
+                break
+        if learnt:
+            self._choose(problem, program, budget)
+
+    def _dive(self, problem: Problem, program: Program, chosen: int) -> bool:
+        """Expand until every query's cost under this set is known by plans alone; false when it was already."""
+        is_new = False
+        while not self.is_over(0.95):
+            leaves = []
+            for number, asked in enumerate(problem.queries):
+                leaf = asked.tree.open_at(chosen)
+                if leaf is not None:
+                    leaves.append((number, leaf))
+            if not leaves or not self._expand(problem, program, leaves, 0.95):
+                break
+            is_new = True
+        return is_new
+
+    def _gap(self, problem: Problem, budget: int | None) -> float:
+        best = self.best[budget]
+        return (best.verified.value - best.bound) / max(problem.cost_before, 1e-9)
+
+    def _solver_s(self) -> float:
+        return max(0.5, min(SOLVER_S, (self.limits.seconds - self.seconds) / 4))
+
+    def _share(self, problem: Problem, budgets: Sequence[int | None]) -> None:
+        """A set that another budget found may be better here, too."""
+        for budget in budgets:
+            for other in budgets:
+                verified = self.best[other].verified
+                if budget is None or problem.size(verified.chosen) <= budget:
+                    self._accept(budget, verified)
+
+    # -- the answer
+
+    def advice(self, problem: Problem, budget: int | None, taken: Collection[str]) -> Advice:
+        self.say("verifying", budget)
+        verified, savings = self._worthwhile(problem, self.best[budget].verified)
+        self.best[budget].verified = verified
+        made = sorted(savings)
+        names = named([problem.candidates[element].index for element in made], taken)
+        by_element = {element: names[problem.candidates[element].index] for element in made}
+        found = guards.effects(problem, verified, by_element)
+        slower = guards.worst(found)
+        notes = [*problem.notes, *([slower] if slower else [])]
+        return Advice(
+            workload=problem.workload,
+            cost_before=problem.cost_before,
+            cost_after=verified.cost,
+            bound=self._bound_of(problem, budget),
+            size_bytes=int(problem.size(verified.chosen)),
+            upkeep=problem.charges(verified.chosen),
+            chosen=guards.chosen_indexes(problem, verified, savings, by_element),
+            removals=guards.removals(problem, problem.ask, verified),
+            effects=found,
+            rejected=(*problem.rejected, *self._unused(problem, verified)),
+            curve=tuple(self._point(problem, one) for one in sorted(self.best, key=_by_size)),
+            planner_calls=self.calls,
+            seconds=self.seconds,
+            is_complete=self.is_complete,
+            notes=tuple(notes),
+            budget_bytes=budget,
+            tolerance=self.limits.tolerance,
+        )
+
+    def _worthwhile(
+        self, problem: Problem, verified: guards.Verified
+    ) -> tuple[guards.Verified, dict[int, float]]:
+        """Drop what the set would not lose by, the least valuable first."""
+        savings = guards.worth(problem, problem.ask, verified)
+        while savings:
+            element = min(savings, key=lambda one: (savings[one], one))
+            if savings[element] > 0:
+                break
+            less = guards.verify(problem, problem.ask, verified.chosen & ~(1 << element))
+            if less is None or less.hurt or less.value > verified.value:
+                break
+            verified = less
+            savings = guards.worth(problem, problem.ask, verified)
+        return verified, savings
+
+    def _bound_of(self, problem: Problem, budget: int | None) -> float:
+        """Without the least savings, which are no costs."""
+        best = self.best[budget]
+        free = best.bound - problem.least * best.verified.chosen.bit_count()
+        return max(0.0, min(free, best.verified.cost))
+
+    def _point(self, problem: Problem, budget: int | None) -> Point:
+        verified = self.best[budget].verified
+        return Point(
+            budget_bytes=budget,
+            size_bytes=int(problem.size(verified.chosen)),
+            cost_after=verified.cost,
+            bound=self._bound_of(problem, budget),
+            indexes=tuple(problem.candidates[one].index for one in members(verified.chosen & ~problem.kept)),
+        )
+
+    def _unused(self, problem: Problem, verified: guards.Verified) -> list[Rejected]:
+        used = 0
+        for asked in problem.queries:
+            for option in asked.tree.options:
+                used |= option
+        found = []
+        for number, candidate in enumerate(problem.candidates):
+            if not verified.chosen >> number & 1:
+                reason = "others give more for their size" if used >> number & 1 else "no plan uses it"
+                found.append(Rejected(candidate, reason))
+        return found
+
+
+def _by_size(budget: int | None) -> float:
+    return float("inf") if budget is None else float(budget)
+
+
+def _in_order(leaning: dict[tuple[int, Leaf], float]) -> list[tuple[int, Leaf]]:
+    """In a fixed order: those of one query together, what hides least first."""
+    return sorted(leaning, key=lambda one: (one[0], one[1].hidden, sorted(one[1].clauses)))
