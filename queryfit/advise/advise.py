@@ -16,7 +16,7 @@ from queryfit import words
 from queryfit.advise.build_cost import build_ms, disk_bytes
 from queryfit.advise.migration_facts import Standing, standing
 from queryfit.advise.model import Advice, Candidate, Chosen, Existing, Rejected, Skipped, Workload
-from queryfit.advise.summary import TIME
+from queryfit.advise.summary import TIME, distance
 from queryfit.audit import find_capture, take_capture
 from queryfit.errors import QueryfitError
 from queryfit.evidence.session import Session, open_session
@@ -310,9 +310,8 @@ def _costed(chosen: Chosen, there: Standing) -> Chosen:
 
 def _told(step: Searched) -> str:
     text = f"{step.stage}: {step.planner_calls:,} plans in {words.duration(step.seconds * 1000)}"
-    if step.cost and step.bound:
-        text += f", {words.percent(max(step.cost / step.bound - 1, 0.0))} from the best possible"
-    return text
+    gap = distance(step.cost, step.bound) if step.cost and step.bound else 1.0
+    return f"{text}, {words.percent(gap)} from the best possible" if gap < 1 else text
 
 
 def _measured(advice: Advice, request: Request, say: Say) -> Measured:

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from queryfit import words
-from queryfit.advise.model import Advice, Weighted
+from queryfit.advise.model import Advice, Point, Weighted
 
 TIME = "ms per day"
 """The unit of a workload whose weights turn planner cost into the time that its statements take."""
+_FINE = 0.001
 _SAME = 1e-6  # costs nearer to each other than that are one cost
 
 
@@ -63,7 +64,12 @@ def amount(value: float, advice: Advice) -> str:
     """A part of the workload: time a day where it has one, else its share of the cost today."""
     if is_timed(advice):
         return f"{words.duration(value)} a day"
-    return f"{words.percent(share(value, advice))} of the cost"
+    return f"{percent(share(value, advice))} of the cost"
+
+
+def percent(part: float) -> str:
+    """A share of planner costs, which are no finer than a thousandth."""
+    return "<0.1 %" if 0 < part < _FINE else words.percent(part)
 
 
 def changes(advice: Advice) -> list[Change]:
@@ -85,6 +91,17 @@ def changes(advice: Advice) -> list[Change]:
 
 def _text(statement: Weighted | None, fingerprint: str) -> str:
     return statement.text if statement is not None else fingerprint
+
+
+def curve(advice: Advice) -> list[Point]:
+    """The points that say something: of those with one set the cheapest, the one asked for, and that without limit."""
+    kept: list[Point] = []
+    for number, point in enumerate(advice.curve):
+        before = advice.curve[number - 1] if number else None
+        is_same = before is not None and (before.size_bytes, before.cost_after) == (point.size_bytes, point.cost_after)
+        if not is_same or point.budget_bytes in {None, advice.budget_bytes}:
+            kept.append(point)
+    return kept
 
 
 def helped(entries: Sequence[Change]) -> list[Change]:

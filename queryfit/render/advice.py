@@ -169,14 +169,15 @@ def _measured(measured: Measured, look: Look) -> str:
 
 def _curve(advice: Advice, look: Look) -> str:
     """What each budget buys: a bar of what is saved, and behind it what the best possible could add."""
-    if len(advice.curve) < 2:  # noqa: PLR2004 -- one point is no curve
+    points = summary.curve(advice)
+    if len(points) < 2:  # noqa: PLR2004 -- one point is no curve
         return ""
     width = max(8, min(_BAR, look.width - 44))
-    best = max((advice.cost_before - point.bound for point in advice.curve), default=0.0)
+    best = max((advice.cost_before - point.bound for point in points), default=0.0)
     columns = [Column("budget", is_number=True), Column("size", is_number=True), Column("indexes", is_number=True),
                Column("saves", is_number=True), Column("")]  # fmt: skip
     rows: list[Sequence[Cell]] = []
-    for point in advice.curve:
+    for point in points:
         is_this = point.budget_bytes == advice.budget_bytes
         saved = advice.cost_before - point.cost_after
         bar = _bar(saved, advice.cost_before - point.bound, best, width)

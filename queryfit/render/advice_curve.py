@@ -20,7 +20,9 @@ from queryfit.render.phrases import counted
 WIDTH, HEIGHT = 680, 360
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 24, 34, 58
 _TICKS = 5
+_TITLE_END = 300  # where the title of the axis has ended, on a telephone too
 _PNG_SCALE = 2
+_NEAR = 1.5  # times the largest set
 _SEEN = 0.008  # of the whole: a gap below that could not be seen
 _LIGHT = {
     "page": "#ffffff",
@@ -120,7 +122,10 @@ class _Chart:
             ),
             key=lambda dot: (dot.point.size_bytes, dot.saved),
         )  # fmt: skip
-        widest = max([dot.point.size_bytes for dot in dots] + [dot.point.budget_bytes or 0 for dot in dots])
+        # as wide as what is used, and as the budgets that are near to that
+        used = max(dot.point.size_bytes for dot in dots)
+        near = [dot.point.budget_bytes for dot in dots if dot.point.budget_bytes is not None]
+        widest = max([used, *(budget for budget in near if budget <= used * _NEAR)])
         x_step = _nice_bytes(max(widest, 1) / _TICKS)
         y_step = _nice(max([dot.possible for dot in dots] + [dot.saved for dot in dots] + [0.01]) / _TICKS)
         x_end = math.ceil(max(widest, 1) / x_step) * x_step
@@ -175,7 +180,9 @@ class _Chart:
             x, y = self.x(dot.point.size_bytes), self.y(dot.possible)
             yield f'<line class="bound" x1="{x - 9:.1f}" x2="{x + 9:.1f}" y1="{y}" y2="{y}"/>'
         if below:
-            yield self._text(WIDTH - _RIGHT, _TOP - 14, "— the best possible, where it is more", "end", "soft legend")
+            yield self._text(
+                WIDTH - _RIGHT, HEIGHT - _BOTTOM - 10, "— the best possible, where it is more", "end", "legend halo"
+            )
 
     def _this(self) -> Iterator[str]:
         """The set that was chosen, and its budget."""
@@ -185,7 +192,7 @@ class _Chart:
             at = self.x(self.advice.budget_bytes)
             yield f'<line class="guide" x1="{at}" x2="{at}" y1="{self.y(0)}" y2="{_TOP}"/>'
             is_left = at > (_LEFT + WIDTH) / 2
-            yield self._text(at + (-6 if is_left else 6), _TOP + 12, f"budget {words.size(self.advice.budget_bytes)}",
+            yield self._text(at + (-6 if is_left else 6), _TOP - 14, f"budget {words.size(self.advice.budget_bytes)}",
                              "end" if is_left else "start", "halo")  # fmt: skip
         number = counted(len(self.advice.chosen), "index", "indexes")
         label = f"{number}, {words.size(self.advice.size_bytes)}: {phrases.signed_percent(-saved)}"

@@ -62,7 +62,7 @@ def _facts(advice: Advice, migration: Migration | None, measured: Measured | Non
         "certainty": phrases.certainty(advice),
         "effort": f"{phrases.load(advice)} · {phrases.effort(advice)}",
         # our own markup, whose texts are escaped where it is made
-        "curve": Markup(svg(advice, is_alone=False)) if len(advice.curve) > 1 else None,  # noqa: S704
+        "curve": Markup(svg(advice, is_alone=False)) if len(summary.curve(advice)) > 1 else None,  # noqa: S704
         "saves_head": phrases.per_day("saves", advice),
         "costs_head": phrases.per_day("costs", advice),
         "upkeep_head": phrases.per_day("upkeep", advice),
@@ -93,7 +93,7 @@ def _facts(advice: Advice, migration: Migration | None, measured: Measured | Non
                 "saves": words.percent(summary.share(advice.cost_before - point.cost_after, advice)),
                 "most": words.percent(summary.share(advice.cost_before - point.bound, advice)),
             }
-            for point in advice.curve
+            for point in summary.curve(advice)
         ],
         "rejected_head": f"{counted(len(advice.rejected), 'candidate')} left out",
         "rejected": [

@@ -111,7 +111,8 @@ def _measured(measured: Measured) -> str:
 
 
 def _curve(advice: Advice) -> str:
-    if len(advice.curve) < 2:  # noqa: PLR2004 -- one point is no curve
+    points = summary.curve(advice)
+    if len(points) < 2:  # noqa: PLR2004 -- one point is no curve
         return ""
     rows = [
         [
@@ -119,7 +120,7 @@ def _curve(advice: Advice) -> str:
             words.percent(summary.share(advice.cost_before - point.cost_after, advice)),
             words.percent(summary.share(advice.cost_before - point.bound, advice)),
         ]
-        for point in advice.curve
+        for point in points
     ]  # fmt: skip
     return f"## What a budget buys\n\n{_table(['>budget', '>size', '>indexes', '>saves', '>at most possible'], rows)}"
 

@@ -12,7 +12,6 @@ from queryfit.render.phrases import counted
 
 PLANNERS = {"lab": "in the lab", "hypopg": "by HypoPG on the server"}
 MOST_TEXT = 120
-_FINE = 0.001  # finer than planner costs are
 _NEAR = 0.0005  # nearer to the best than that is the best: the solver's own tolerance
 
 
@@ -67,8 +66,7 @@ def amount(value: float, advice: Advice) -> str:
     """A part of the workload in a table: `88 min`, or `12 %` where there is no time."""
     if summary.is_timed(advice):
         return words.duration(value)
-    share = summary.share(value, advice)
-    return "<0.1 %" if 0 < share < _FINE else words.percent(share)
+    return summary.percent(summary.share(value, advice))
 
 
 def per_day(name: str, advice: Advice) -> str:
