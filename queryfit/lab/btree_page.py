@@ -25,15 +25,24 @@ _INNER_FILL = 0.7  # BTREE_NONLEAF_FILLFACTOR
 _MOST_HEIGHT = 12
 
 
-def height(pages: float, pivot_bytes: float) -> int:
-    """Levels above the leaves of a B-tree with so many pages, with keys of so many bytes in its inner pages."""
+def height(pages: float, pivot_bytes: float, *, is_built: bool = True) -> int:
+    """Levels above the leaves of a B-tree with so many pages, with keys of so many bytes in its inner pages.
+
+    One built at once leaves room on every inner page; one grown by inserts fills its root before that is split.
+    """
     entry = -(-(_TUPLE_BYTES + pivot_bytes) // 8) * 8 + 4
-    fan_out = max(2.0, (PAGE_BYTES - _HEADER_BYTES - _SPECIAL_BYTES) * _INNER_FILL / entry)
+    full = max(2.0, (PAGE_BYTES - _HEADER_BYTES - _SPECIAL_BYTES) / entry)
     level, remaining = 0, max(1.0, pages - 1)  # all but the metapage
     while remaining > 1 and level < _MOST_HEIGHT:
-        remaining = -(-remaining // fan_out)
+        fits_root = not is_built and remaining <= full
+        remaining = 1 if fits_root else -(-remaining // max(2.0, full * _INNER_FILL))
         level += 1
     return level
+
+
+def rows_per_page(key_bytes: float) -> float:
+    """Rows on a leaf that has just been built, none of them duplicates: 90 % full."""
+    return (PAGE_BYTES - _HEADER_BYTES - _SPECIAL_BYTES) * 0.9 / (-(-(_TUPLE_BYTES + key_bytes) // 8) * 8 + 4)
 
 
 def is_empty(metapage: bytes) -> bool:

@@ -11,9 +11,11 @@ import psycopg
 
 from queryfit.errors import QueryfitError
 from queryfit.lab import database as databases
-from queryfit.lab import files, schema as ddl, settings, sizes, statistics
+from queryfit.lab import files, settings, sizes, statistics, stubs
+from queryfit.lab import schema as ddl
 from queryfit.lab.carried import NotCarried
 from queryfit.lab.database import DATABASE, OWNER
+from queryfit.lab.extended import Extended
 from queryfit.lab.facts import Facts
 from queryfit.lab.maker import Maker
 from queryfit.lab.schema import Schema
@@ -28,7 +30,6 @@ READS = frozenset({
     "extension", "extended_statistics", "extended_expression_statistics", "column_statistics", "column_extreme",
     "custom_object", "unread",
 })  # fmt: skip
-_RESTORE_SINCE = 18
 
 
 def fill(
@@ -68,8 +69,11 @@ def fill(
         def tell(number: int) -> None:
             progress(f"statistics: {number:,} of {len(rows):,} columns")
 
-        if version >= _RESTORE_SINCE:
-            missing += statistics.restore(owner, rows, names, tell)
+        writer = statistics.Writer(owner, superuser, version)
+        missing += writer.write(rows, names, tell)
+        missing += Extended(superuser, owner, version, writer.write_row).write(
+            schema.extended, facts.rows("extended_expression_statistics"), schema.columns
+        )
         files.remember(superuser, sizes.extents(schema, facts))
         missing += maker.not_carried
         missing += _gaps(facts)
@@ -93,8 +97,12 @@ def _make_schema(
     def tell(what: str) -> Callable[[int, int], None]:
         return lambda done, total: progress(f"{what}: {done:,} of {total:,}")
 
-    maker.run([*ddl.types(schema)], tell("types"))
-    maker.run([*ddl.tables(schema), *ddl.views(schema)], tell("tables and views"))
+    # functions may take row types, tables may call functions: all are tried until nothing more succeeds
+    maker.run(
+        [*ddl.types(schema), *stubs.steps(schema.routines), *ddl.tables(schema), *ddl.views(schema)],
+        tell("types, functions, tables, views"),
+    )
+    stubs.leakproof(maker, superuser, schema.routines)
     maker.run([*ddl.ties(schema)], tell("partitions"))
     maker.run([*ddl.keys(schema)], tell("keys"))
     maker.run([*ddl.indexes(schema), *ddl.index_ties(schema)], tell("indexes"))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _GOOD = {pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK}
 _LONGEST_REASON = 300
+_DUPLICATE_FUNCTION = b"42723"
 
 
 class FailedError(Exception):
@@ -89,6 +90,9 @@ class Maker:
             result: PGresult = self.connection.pgconn.exec_params(sql.encode(), None)
         except (psycopg.Error, UnicodeError) as error:
             raise FailedError(_short(str(error))) from error
+        state = result.error_field(pq.DiagnosticField.SQLSTATE)
+        if state == _DUPLICATE_FUNCTION:
+            return  # a type brings functions of its own, which the capture lists too
         if result.status not in _GOOD:
             raise FailedError(_short(result.error_message.decode(errors="replace")))
 

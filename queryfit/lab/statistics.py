@@ -1,23 +1,21 @@
 """Column statistics of a capture, written into the lab.
 
-From PostgreSQL 18 `pg_restore_attribute_stats` takes what the view pg_stats shows. Before, the rows of pg_statistic
-are written: see `old_statistics`. Values are read as the role that owns the tables: their input functions may be the
-capture's own.
+From PostgreSQL 18 `pg_restore_attribute_stats` takes what the view pg_stats shows, as the role that owns the tables:
+the input functions of values may be the capture's own. Before, rows of pg_statistic are written: see `old_statistics`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import psycopg
 
 from queryfit.lab.carried import NotCarried
 from queryfit.lab.facts import Row
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from queryfit.lab.old_statistics import OldWriter
 
 # evidence column, argument of pg_restore_attribute_stats, its type
 ARGUMENTS = (
@@ -40,48 +38,57 @@ _RESTORE = (
     " 'inherited', %s::boolean, {})"
 )
 _BATCH = 500
+_LONGEST_REASON = 300
+_RESTORE_SINCE = 18
 
 
-def restore(
-    connection: psycopg.Connection[Any],
-    rows: Iterable[Row],
-    names: Mapping[str, tuple[str, str]],
-    progress: Callable[[int], None],
-) -> list[NotCarried]:
-    """Write rows of `column_statistics` into a server from 18 on, over the owner's autocommit connection.
+@dataclass(slots=True)
+class Writer:
+    """Writes rows of `column_statistics` over the owner's autocommit connection; `superuser` looks on, or stores."""
 
-    `names` gives schema and name, unquoted, of each relation and index. Returns what the server did not take.
-    """
-    missing: list[NotCarried] = []
-    said: list[str] = []
-    connection.add_notice_handler(lambda notice: said.append(notice.message_primary or ""))
-    for number, row in enumerate(rows):
-        if number % _BATCH == 0:
-            progress(number)
-        relation = row["relation"]
-        if relation not in names:
-            continue
-        said.clear()
-        error = _restore_row(connection, row, names[relation])
-        problem = error or (said[0] if said else None)
-        if problem:
-            missing.append(
-                NotCarried("statistics", f"{relation}.{row['column_name']}", problem.partition("\n")[0][:300], (relation,))
-            )
-    return missing
+    owner: psycopg.Connection[Any]
+    superuser: psycopg.Connection[Any]
+    version: int
+    _said: list[str] = field(default_factory=list)
+    _old: OldWriter | None = None
 
+    def __post_init__(self) -> None:
+        self.owner.add_notice_handler(lambda notice: self._said.append(notice.message_primary or ""))
+        if self.version < _RESTORE_SINCE:
+            self._old = OldWriter(self.superuser)
 
-def _restore_row(connection: psycopg.Connection[Any], row: Row, name: tuple[str, str]) -> str | None:
-    given = [(argument, kind, row.get(column)) for column, argument, kind in ARGUMENTS if row.get(column) is not None]
-    if not given:
-        return None
-    pairs = ", ".join(f"'{argument}', %s::{kind}" for argument, kind, _ in given)
-    values = [name[0], name[1], row["column_name"], row["is_inherited"], *(value for _, _, value in given)]
-    try:
-        connection.execute(_RESTORE.format(pairs).encode(), values)
-    except psycopg.Error as error:
-        return str(error) or type(error).__name__
-    return None
+    def write(
+        self, rows: Iterable[Row], names: Mapping[str, tuple[str, str]], progress: Callable[[int], None]
+    ) -> list[NotCarried]:
+        """`names` gives schema and name, unquoted, of each relation and index. Returns what the server did not take."""
+        missing: list[NotCarried] = []
+        for number, row in enumerate(rows):
+            if number % _BATCH == 0:
+                progress(number)
+            relation = row["relation"]
+            if relation in names and (problem := self.write_row(row, names[relation])):
+                reason = problem.partition("\n")[0][:_LONGEST_REASON]
+                missing.append(NotCarried("statistics", f"{relation}.{row['column_name']}", reason, (relation,)))
+        return missing
+
+    def write_row(self, row: Row, name: tuple[str, str]) -> str | None:
+        """Write one row for the relation of that schema and name; a problem in words, or null."""
+        self._said.clear()
+        try:
+            if self._old is not None:
+                return self._old.write_row(row, name)
+            self._restore(row, name)
+        except psycopg.Error as error:
+            return str(error) or type(error).__name__
+        return self._said[0] if self._said else None
+
+    def _restore(self, row: Row, name: tuple[str, str]) -> None:
+        given = [(argument, kind, row.get(column)) for column, argument, kind in ARGUMENTS if row.get(column) is not None]
+        if not given:
+            return
+        pairs = ", ".join(f"'{argument}', %s::{kind}" for argument, kind, _ in given)
+        values = [name[0], name[1], row["column_name"], row["is_inherited"], *(value for _, _, value in given)]
+        self.owner.execute(_RESTORE.format(pairs).encode(), values)
 
 
 def with_extremes(rows: Iterable[Row], extremes: Iterable[Row]) -> Iterator[Row]:
