@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from queryfit.lab.planner import NotPlannedError
 from queryfit.sql.names import quote_identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from queryfit.lab.planner import Query
     from queryfit.lab.session import Session
@@ -36,72 +37,90 @@ class Plan:
 
 @dataclass(slots=True)
 class Explainer:
-    """Explains in the open transaction of a session; `begin` is called at the start of each.
+    """Explains in the open transaction of a session; `begin` is called in each.
 
-    Remembers how the parameters of a text are to be declared, so that it is found out once.
+    Each statement runs behind a savepoint that it is led back to, so an error costs nothing of what was done before,
+    and the locks that a statement takes to be planned are given back. Remembers how the parameters of a text are to be
+    declared, so that it is found out once.
     """
 
     session: Session
-    is_verbose: bool = True
     _types: dict[str, Mapping[int, str]] = field(default_factory=dict)
     _settings: dict[str, str] = field(default_factory=dict)
 
     def begin(self) -> None:
-        """Note where a refused statement leads back to: behind whatever made the indexes appear."""
+        """Set the savepoint, in a transaction or savepoint that has just begun."""
         self._settings = {}
+        self.session.run(f"savepoint {SAVEPOINT}")
+
+    @contextmanager
+    def before(self) -> Iterator[None]:
+        """Inside, statements run before the savepoint: they last. After an error the transaction is to be ended."""
+        self.session.run(f"release savepoint {SAVEPOINT}")
+        yield
         self.session.run(f"savepoint {SAVEPOINT}")
 
     def explain(self, query: Query, text: Plannable) -> Plan:
         """The plan of one statement. Raises NotPlannedError; the transaction stays usable."""
         try:
-            # pg_temp last: behind a pooler the backend may hold another client's temporary tables
-            path = ", ".join(quote_identifier(schema) for schema in (*query.search_path, "pg_temp"))
-            self._set("search_path", path)
+            self._set(query, text)
             answer = self._prepared(text) if text.parameters else self._explain(text.text)
             cost, used = read(answer)
         except QueryError as error:
-            self.recover()
             raise NotPlannedError(reason(error), hint=hint(error)) from error
         except msgspec.DecodeError as error:
             raise NotPlannedError(f"the server's answer is no plan: {error}") from error
+        finally:
+            self.recover()
         return Plan(cost, used, Document(answer))
 
-    def _set(self, name: str, value: str) -> None:
-        if self._settings.get(name) != value:
-            self.session.set_local({name: value})
-            self._settings[name] = value
-
     def recover(self) -> None:
-        """Make the transaction usable again after an error, as it was at `begin`."""
-        self.session.run(f"rollback to savepoint {SAVEPOINT}")
-        self._settings = {}
+        """Lead back to the savepoint, whatever happened behind it."""
+        if self.session.is_in_transaction:
+            self.session.run(f"rollback to savepoint {SAVEPOINT}")
+
+    def _set(self, query: Query, text: Plannable) -> None:
+        # pg_temp last: behind a pooler the backend may hold another client's temporary tables
+        path = ", ".join(quote_identifier(schema) for schema in (*query.search_path, "pg_temp"))
+        wanted = {"search_path": path}
+        if text.parameters:
+            wanted["plan_cache_mode"] = "force_generic_plan" if text.values is None else "force_custom_plan"
+        changed = {name: value for name, value in wanted.items() if self._settings.get(name) != value}
+        if changed:
+            with self.before():
+                self.session.set_local(changed)
+            self._settings |= changed
 
     def _explain(self, statement: str) -> bytes:
-        options = "verbose, format json" if self.is_verbose else "format json"
-        rows = self.session.run(f"explain ({options}) {statement}")
+        rows = self.session.run(f"explain (verbose, format json) {statement}")
         return b"" if not rows or rows[0][0] is None else rows[0][0]
 
     def _prepared(self, text: Plannable) -> bytes:
-        self._set("plan_cache_mode", "force_generic_plan" if text.values is None else "force_custom_plan")
-        self._prepare(text)
+        known = self._types.get(text.text)
+        if known is None:
+            self._types[text.text] = self._find_types(text)
+        else:
+            self._prepare(text, known)
         try:
             values = text.values or ("null",) * text.parameters
             return self._explain(f"execute {NAME}({', '.join(values)})")
-        except QueryError:
-            self.recover()
-            raise
         finally:
-            # prepared statements outlive transactions: behind a pooler the next client would meet it
-            self.session.run(f"deallocate {NAME}")
+            self.recover()
+            if self.session.is_in_transaction:
+                # prepared statements outlive transactions: behind a pooler the next client would meet it
+                self.session.run(f"deallocate {NAME}")
 
-    def _prepare(self, text: Plannable) -> None:
-        """Prepare a text, with guessed types for its parameters where the server cannot tell them."""
-        types = self._types.get(text.text, {})
+    def _prepare(self, text: Plannable, types: Mapping[int, str]) -> None:
+        declared = ", ".join(types.get(number, UNKNOWN) for number in range(1, text.parameters + 1)) if types else ""
+        self.session.run(f"prepare {NAME}{declared and f'({declared})'} as {text.text}")
+
+    def _find_types(self, text: Plannable) -> Mapping[int, str]:
+        """Prepare a text for the first time, with guessed types for parameters where the server cannot tell them."""
+        types: Mapping[int, str] = {}
         guesses = iter(text.guesses)
-        settings = dict(self._settings)
         while True:
             try:
-                self.session.run(f"prepare {NAME}{_declared(types, text.parameters)} as {text.text}")
+                self._prepare(text, types)
             except QueryError as error:
                 self.recover()
                 number = untyped_parameter(error.message)
@@ -111,17 +130,8 @@ class Explainer:
                     raise
                 else:
                     types = guess
-                for name, value in settings.items():
-                    self._set(name, value)
             else:
-                self._types[text.text] = types
-                return
-
-
-def _declared(types: Mapping[int, str], count: int) -> str:
-    if not types:
-        return ""
-    return f"({', '.join(types.get(number, UNKNOWN) for number in range(1, count + 1))})"
+                return types
 
 
 def reason(error: QueryError) -> str:

@@ -44,13 +44,6 @@ from pg_catalog.unnest($1::text[]) with ordinality as t(statement, number),
     lateral {schema}.hypopg_create_index(t.statement) as h
 order by t.number
 """
-# The partitions that an index of a partitioned table would have to be built on.
-LEAVES = """
-select c.oid::regclass::text from pg_catalog.pg_partition_tree(pg_catalog.to_regclass($1)) as t
-join pg_catalog.pg_class as c on c.oid = t.relid
-where t.isleaf and c.relkind <> 'f' order by c.oid
-"""
-KIND = "select c.relkind from pg_catalog.pg_class as c where c.oid = pg_catalog.to_regclass($1)"
 EXISTING = """
 select i.indexrelid, exists (
     select from pg_catalog.pg_constraint as c where c.conindid = i.indexrelid and c.contype in ('p', 'u', 'x'))
@@ -97,7 +90,6 @@ class HypoPlanner:
         self._texts: dict[Query, Plannable] = {}
         self._reach: dict[Query, frozenset[str] | None] = {}
         self._statements: dict[Index, tuple[str, ...]] = {}
-        self._leaves: dict[str, tuple[str, ...] | None] = {}
         self._calls = 0
         self._workers: list[_Worker] = []
         self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
@@ -184,24 +176,8 @@ class HypoPlanner:
         self._judged(Query("index", f"select {keys} from {index.relation}{where}"))
 
     def _creations(self, index: Index) -> Iterator[str]:
-        leaves = self._leaves_of(index.relation)
-        if leaves is None:
-            yield index.create()
-            return
-        for leaf in leaves:
-            yield replace(index, relation=leaf).create()
-
-    def _leaves_of(self, relation: str) -> tuple[str, ...] | None:
-        """Partitions of a partitioned table; None for any other relation."""
-        if relation not in self._leaves:
-            with self._transaction(self._first):
-                kind = self._first.session.run(KIND, [relation])
-                if not kind:
-                    raise NotPlannedError(f"there is no table {relation}")
-                is_partitioned = kind[0][0] == b"p"
-                rows = self._first.session.run(LEAVES, [relation]) if is_partitioned else []
-            self._leaves[relation] = tuple(str(row[0] or b"", "utf-8") for row in rows) if is_partitioned else None
-        return self._leaves[relation]
+        for table in self._relations.tables(index.relation):
+            yield replace(index, relation=table).create()
 
     def _sized(self, indexes: Sequence[Index]) -> dict[Index, int | NotPlannedError]:
         """Bytes of each index by HypoPG's estimate; halves what it refuses until those at fault stand alone."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from queryfit.lab.session import Session
 
 RELATIONS = """
-select c.oid, c.relname, pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname)
+select c.oid, c.relname, pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname), c.relkind
 from pg_catalog.pg_class as c join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
 where c.relkind in ('r', 'p', 'v', 'm', 'f') and n.nspname !~ '^pg_(toast|temp)'
 """
@@ -55,14 +55,18 @@ class Relations:
         rows = session.run(RELATIONS)
         self._names = {row[0]: str(row[2] or b"", "utf-8") for row in rows}
         self._oids: dict[str, set[bytes | None]] = defaultdict(set)
-        for oid, name, _ in rows:
+        self._kinds = {row[0]: row[3] for row in rows}
+        self._by_name = {name: oid for oid, name in self._names.items()}
+        for oid, name, _, _ in rows:
             self._oids[str(name or b"", "utf-8")].add(oid)
         self._links: dict[bytes | None, set[bytes | None]] = defaultdict(set)
         for start, end in session.run(LINKS):
             self._links[start].add(end)
         self._parents: dict[bytes | None, set[bytes | None]] = defaultdict(set)
+        self._children: dict[bytes | None, set[bytes | None]] = defaultdict(set)
         for child, parent in session.run(PARENTS):
             self._parents[child].add(parent)
+            self._children[parent].add(child)
         self._inlined = {str(row[0] or b"", "utf-8") for row in session.run(INLINED)}
         self._opaque = {row[0] for row in session.run(OPAQUE)}
 
@@ -82,6 +86,14 @@ class Relations:
             return None
         # an index of a partitioned table is one of each partition
         return frozenset(self._names[oid] for oid in _closure(found, self._parents) if oid in self._names)
+
+    def tables(self, relation: str) -> tuple[str, ...]:
+        """The tables that an index of this one is built on: the partitions of a partitioned table, else itself."""
+        oid = self._by_name.get(relation)
+        if self._kinds.get(oid) != b"p":
+            return (relation,)
+        below = _closure(self._children[oid], self._children)
+        return tuple(sorted(self._names[one] for one in below if self._kinds.get(one) in {b"r", b"m"}))
 
 
 def _closure(start: Iterable[bytes | None], links: dict[bytes | None, set[bytes | None]]) -> set[bytes | None]:

@@ -1,0 +1,251 @@
+"""What-if in a lab built from a real capture: costs, what is used, what can be hidden, and that nothing is left."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from queryfit.capture.server import CaptureOptions, capture_server
+from queryfit.evidence.store import Store
+from queryfit.lab.build import Lab, build
+from queryfit.lab.jobs import Job
+from queryfit.lab.plan_cache import PlanCache
+from queryfit.lab.planner import Index, Key, NotPlannedError, Planned, Query, Size
+from queryfit.lab.whatif import LabPlanner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.servers import Cluster
+
+TABLES = """
+    create table big (id int primary key, g int, t text, at timestamptz, doc jsonb, tenant int);
+    insert into big select i, i % 1000, md5(i::text), timestamptz '2025-01-01' + i * interval '1 min',
+        jsonb_build_object('k', i % 50), i % 10 from generate_series(1, 20000) as i;
+    create index big_g on big (g);
+    create table small (id int primary key, big_id int references big (id));
+    insert into small select i, i * 7 from generate_series(1, 2000) as i;
+    create schema "Two";
+    create table "Two".big (id int, "G" int);
+    insert into "Two".big select i, i % 500 from generate_series(1, 5000) as i;
+    create table event (id int, at date, note text) partition by range (at);
+    create table event_1 partition of event for values from ('2024-01-01') to ('2025-01-01');
+    create table event_2 partition of event for values from ('2025-01-01') to ('2026-01-01');
+    create index event_note on event (note);
+    insert into event select i, date '2024-01-01' + i % 700, md5(i::text) from generate_series(1, 20000) as i;
+    create view recent as select * from big where at > '2025-01-10';
+    create table secret (id int, tenant int, body text);
+    insert into secret select i, i % 100, 'x' from generate_series(1, 10000) as i;
+    alter table secret enable row level security;
+    create policy own on secret using (tenant = 7);
+    vacuum analyze;
+"""
+ON_T = Index("public.big", (Key("t"),))
+ON_AT = Index("public.big", (Key("at", is_descending=True, is_nulls_first=True),), included=("g",))
+ON_TENANT = Index("public.big", (Key("tenant"), Key("at")))
+ON_DOC = Index("public.big", (Key("doc", operator_class="jsonb_path_ops"),), access_method="gin")
+ON_LOWER = Index("public.big", (Key("lower(t)", is_column=False),), predicate="g < 10")
+ON_TWO = Index('"Two".big', (Key('"G"'),))
+ON_EVENT = Index("public.event", (Key("id"),))
+ON_SMALL = Index("public.small", (Key("big_id"),))
+ON_SECRET = Index("public.secret", (Key("tenant"),))
+ALL = (ON_T, ON_AT, ON_TENANT, ON_DOC, ON_LOWER, ON_TWO, ON_EVENT, ON_SMALL, ON_SECRET)
+BY_T = Query("by_t", "select * from big where t = 'abc'")
+BY_G = Query("by_g", "select * from big where g = 7")
+
+
+@pytest.fixture(scope="module")
+def source(cluster_of: Callable[[int], Cluster]) -> Iterator[tuple[Cluster, str]]:
+    cluster = cluster_of(18)
+    cluster.create_database("whatif")
+    cluster.run(TABLES.replace("vacuum analyze;", ""), database="whatif")
+    cluster.run("vacuum analyze", database="whatif")
+    yield cluster, "whatif"
+    cluster.drop_database("whatif")
+
+
+@pytest.fixture(scope="module")
+def lab(source: tuple[Cluster, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    cluster, database = source
+    place = Path(tempfile.mkdtemp(prefix="qfl", dir="/tmp"))  # a socket's path is short, and the server's user passes
+    place.chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(place))
+        with Store(tmp_path_factory.mktemp("store")).write("full") as writer:
+            capture_server(cluster.dsn(database), CaptureOptions(), writer, lambda _: None)
+        assert writer.committed is not None
+        with build(writer.committed, database) as lab:
+            yield lab
+    shutil.rmtree(place, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def planner(lab: Lab) -> Iterator[LabPlanner]:
+    with LabPlanner(lab) as planner:
+        refused = [answer for answer in planner.add(dict.fromkeys(ALL)).values() if isinstance(answer, NotPlannedError)]
+        assert refused == []
+        yield planner
+
+
+def cost(planner: LabPlanner, query: Query, *visible: Index, hidden: tuple[str, ...] = ()) -> float:
+    return planner.plan(query, visible, hidden).cost
+
+
+class TestPlans:
+    def test_a_candidate_costs_what_the_real_index_does(self, planner: LabPlanner, source: tuple[Cluster, str]) -> None:
+        cluster, database = source
+        texts = [
+            "select * from big where t = 'abc'", "select g from big where at > '2025-01-14' order by at desc limit 5",
+            "select * from big where tenant = 3 and at < '2025-01-02'", """select * from big where doc @> '{"k": 3}'""",
+            "select * from big where lower(t) = 'a' and g < 10", 'select * from "Two".big where "G" = 3',
+            "select * from event where id = 9", "select * from recent where t = 'x'",
+        ]  # fmt: skip
+        with cluster.connect(database) as connection:
+            connection.execute("begin")
+            sizes: dict[Index, Size | None] = {}
+            for number, index in enumerate(ALL):
+                connection.execute(index.create(f"real_{number}").encode())
+            for number, index in enumerate(ALL):
+                found = connection.execute(
+                    "select sum(pg_relation_size(c.oid))::int8 as size, sum(c.reltuples) as rows from pg_class as c"
+                    " where c.oid = to_regclass(%(name)s) and c.relkind = 'i' or c.oid in"
+                    " (select inhrelid from pg_inherits where inhparent = to_regclass(%(name)s))",
+                    {"name": f"{index.relation.rpartition('.')[0]}.real_{number}"},
+                ).fetchone()
+                assert found is not None
+                sizes[index] = Size(found["size"], found["rows"], 0 if index.access_method != "btree" else 1, "real")
+            real = {}
+            for text in texts:
+                row = connection.execute(f"explain (format json) {text}".encode()).fetchone()
+                assert row is not None
+                real[text] = row["QUERY PLAN"][0]["Plan"]["Total Cost"]
+            connection.execute("rollback")
+        planner.add(sizes)
+        for text in texts:
+            answer = planner.plan(Query(text, text), ALL)
+            assert answer.candidates, text
+            assert answer.cost == pytest.approx(real[text], rel=0.02), text
+
+    def test_only_what_is_visible_is_used(self, planner: LabPlanner) -> None:
+        bare = planner.plan(BY_T)
+        assert not bare.candidates
+        assert bare.document["Node Type"] == "Seq Scan"
+        assert planner.plan(BY_T, [ON_T, ON_AT]).candidates == {ON_T}
+        assert planner.plan(BY_T, [ON_AT]).cost == bare.cost
+        assert planner.plan(BY_T, ALL).cost == planner.plan(BY_T, [ON_T]).cost
+
+    def test_an_existing_index_is_named_and_can_be_hidden(self, planner: LabPlanner) -> None:
+        there = planner.plan(BY_G)
+        assert there.existing == {"public.big_g"}
+        gone = planner.plan(BY_G, hidden=["public.big_g"])
+        assert gone.existing == frozenset()
+        assert gone.cost > there.cost
+        assert planner.plan(BY_G).cost == there.cost
+
+    def test_a_partitioned_index_is_hidden_on_every_partition(self, planner: LabPlanner) -> None:
+        query = Query("note", "select * from event where note = 'x'")
+        assert planner.plan(query).existing == {"public.event_note"}
+        assert planner.plan(query, hidden=["public.event_note"]).existing == frozenset()
+
+    def test_one_behind_a_constraint_stays(self, planner: LabPlanner) -> None:
+        with pytest.raises(NotPlannedError, match="behind a constraint"):
+            planner.plan(BY_G, hidden=["public.big_pkey"])
+        with pytest.raises(NotPlannedError, match=r"no index public\.nothing"):
+            planner.plan(BY_G, hidden=["public.nothing"])
+        query = Query("upsert", "insert into big (id, g) values (1, 2) on conflict (id) do update set g = 3")
+        assert planner.plan(query, hidden=["public.big_g"]).cost > 0
+
+    def test_each_job_has_its_own_set_whatever_was_planned_before(self, planner: LabPlanner) -> None:
+        queries = [BY_T, BY_G, Query("at", "select g from big where at > '2025-01-14'"), Query("one", "select 1")]
+        queries += [Query("join", "select * from small join big on big.id = small.big_id where small.id = 3")]
+        sets = [frozenset(), frozenset(ALL), frozenset([ON_T]), frozenset([ON_AT, ON_TWO]), frozenset([ON_SMALL])]
+        hides = [frozenset(), frozenset(["public.big_g"])]
+        jobs = [Job(query, shown, gone) for shown in sets for gone in hides for query in queries]
+        apart = {job: planner.plan(job.query, job.visible, job.hidden) for job in jobs}
+        for job, answer in zip(jobs * 3, planner.plan_each(jobs * 3), strict=True):
+            assert isinstance(answer, Planned)
+            assert (answer.cost, answer.candidates) == (apart[job].cost, apart[job].candidates)
+            assert answer.candidates <= job.visible
+            assert answer.existing.isdisjoint(job.hidden)
+
+    def test_policies_bind(self, planner: LabPlanner) -> None:
+        answer = planner.plan(Query("secret", "select * from secret"), ALL)
+        assert answer.candidates == {ON_SECRET}
+
+    def test_values_common_and_rare_are_costed_apart(self, planner: LabPlanner) -> None:
+        text = "select * from big where at between $1 and $2 and t = any($3)"
+        wide = Query("wide", text, values=("'2025-01-01'", "'2025-02-01'", "'{a,b}'"))
+        narrow = Query("narrow", text, values=("'2025-01-01'", "'2025-01-01 01:00'", "'{a,b}'"))
+        answers = planner.plan_all([Query("generic", text), wide, narrow], [ON_AT])
+        costs = {key: answer.cost for key, answer in answers.items() if isinstance(answer, Planned)}
+        assert costs["narrow"] < costs["generic"] < costs["wide"]
+
+
+class TestRefusals:
+    def test_what_postgresql_does_not_take_is_told_and_the_rest_stands(self, planner: LabPlanner) -> None:
+        wrong = [
+            Index("public.big", (Key("nothing"),)),
+            Index("public.absent", (Key("id"),)),
+            Index("public.big", (Key("doc", operator_class="text_pattern_ops"),)),
+            Index("public.big", (Key("random()", is_column=False),)),
+            Index("public.recent", (Key("id"),)),
+        ]
+        good = Index("public.big", (Key("doc"), Key("g")))
+        answers = planner.add(dict.fromkeys([*wrong[:3], good, *wrong[3:]]))
+        assert {index for index, answer in answers.items() if isinstance(answer, NotPlannedError)} == set(wrong)
+        assert planner.plan(BY_T, [good, ON_T]).candidates == {ON_T}
+        with pytest.raises(NotPlannedError, match="not known"):
+            planner.plan(BY_T, [wrong[0]])
+
+    def test_a_bad_text_between_others_changes_nothing(self, planner: LabPlanner) -> None:
+        texts = [
+            BY_T.text, "select * from nowhere", BY_T.text + " and g = 1 / 0", "select 'a'::int", "broken (", "vacuum",
+            "select * from big where t = $1", "select $1 + now() + $2 + $3 from big", BY_T.text + " limit 3",
+        ]  # fmt: skip
+        answers = planner.plan_all([Query(text, text) for text in texts], [ON_T])
+        planned = {text for text, answer in answers.items() if isinstance(answer, Planned)}
+        assert planned >= {texts[0], texts[6], texts[8]}
+        assert not planned & {texts[1], texts[2], texts[3], texts[4], texts[5]}
+        for text in (texts[0], texts[6], texts[8]):
+            answer = answers[text]
+            assert isinstance(answer, Planned)
+            assert answer.candidates == {ON_T}
+
+
+def test_a_cache_asks_only_what_does_not_follow(planner: LabPlanner) -> None:
+    cache = PlanCache(planner)
+    before = planner.calls
+    full = cache.plan(BY_T, ALL)
+    assert cache.plan(BY_T, [ON_T]).cost == full.cost  # it used no more
+    assert cache.plan(BY_T, [ON_T, ON_TWO, ON_SMALL]).cost == full.cost  # of other tables
+    assert cache.plan(BY_T, [ON_T, ON_AT], ["public.big_g"]).cost == full.cost
+    assert (planner.calls - before, cache.hits) == (1, 3)
+    bare = cache.plan(BY_T)
+    assert bare.cost == cost(planner, BY_T) > full.cost
+    answers = cache.plan_all([BY_T, BY_G, Query("bad", "select")], [ON_AT, ON_T])
+    assert answers["by_t"] is full
+    calls = planner.calls
+    cache.add({ON_T: Size(10_000_000_000, 20_000, 5)})
+    assert cache.plan(BY_T, [ON_T]).cost > full.cost
+    assert cache.plan(BY_T, []).cost == bare.cost
+    assert planner.calls == calls + 1
+
+
+def test_nothing_is_left_in_the_lab(lab: Lab) -> None:
+    listings = (
+        b"select count(*), count(*) filter (where indisvalid) from pg_index",
+        b"select count(*) from queryfit_lab.extent",
+        b"select count(*) from pg_locks where mode = 'RowExclusiveLock' and relation = 'public.big'::regclass",
+    )
+    with lab.connect_superuser() as connection:
+        before = [connection.execute(listing).fetchone() for listing in listings]
+        with LabPlanner(lab) as planner:
+            planner.add({ON_T: None, ON_EVENT: None})
+            planner.plan(BY_T, [ON_T], ["public.big_g"])
+            planner.plan(Query("write", "update big set g = 1 where t = 'x'"), [ON_T])
+            assert connection.execute(listings[2]).fetchone() == (0,)
+        assert [connection.execute(listing).fetchone() for listing in listings] == before
