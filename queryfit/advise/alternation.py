@@ -31,6 +31,11 @@ from queryfit.words import duration
 
 _COSTS = frozenset({"Startup Cost", "Total Cost", "Plan Rows", "Plan Width"})
 _MS = 1000
+_LATE = "the time limit of the measurement was reached before it"
+_WAITING = """
+select exists (select from pg_locks where not granted and pg_backend_pid() = any(pg_blocking_pids(pid)))
+    as is_waited_for
+"""
 
 
 @dataclass(slots=True)
@@ -126,6 +131,13 @@ class Runner:
     def warm_up(self, query: Query) -> dict[str, Any]:
         return self.explain(query, "analyze, timing off, buffers, summary", limit_s=self.limit_s)
 
+    def check(self) -> None:
+        """Raise StopError when the time is up, or when others want the tables that this transaction holds."""
+        if time.monotonic() > self.deadline:
+            raise StopError(_LATE)
+        if self.session.run(_WAITING)[0]["is_waited_for"]:
+            raise StopError("another session waited for a table of this measurement, which let it go on")
+
     @property
     def limit_s(self) -> float:
         return max(0.001, min(self.options.run_s, self.deadline - time.monotonic()))
@@ -183,14 +195,14 @@ class _Runs:
         )  # fmt: skip
 
 
-class OutOfTimeError(Exception):
-    """The time limit of the whole measurement was reached in the middle of a statement."""
+class StopError(Exception):
+    """The measurement must end in the middle of a statement; its words say why."""
 
 
 def alternate(
     runner: Runner, trial: Trial, *, before: Collection[str], after: Collection[str], is_control: bool = False
 ) -> Outcome | Skipped:
-    """Run one statement with `before` hidden and with `after` hidden in turn; raises OutOfTimeError."""
+    """Run one statement with `before` hidden and with `after` hidden in turn; raises StopError."""
     options = runner.options
     sides = [_Runs(before), _Runs(after)]
     start = time.monotonic()
@@ -205,8 +217,7 @@ def alternate(
             is_over = spent > options.statement_s or time.monotonic() > runner.deadline
             if (number >= options.rounds and spent > options.quick_s) or (number >= options.least_rounds and is_over):
                 break
-            if time.monotonic() > runner.deadline:
-                raise OutOfTimeError
+            runner.check()
             for runs in reversed(sides) if number % 2 == 0 else sides:
                 _run(runner, trial.query, runs, times=1)
     except QueryError as error:
@@ -230,7 +241,7 @@ def _run(runner: Runner, query: Query, runs: _Runs, *, times: int, is_warm_up: b
         if error.sqlstate != QUERY_CANCELED:
             raise
         if limit_s < runner.options.run_s:
-            raise OutOfTimeError from None
+            raise StopError(_LATE) from None
         runs.timed_out_ms = limit_s * _MS
 
 

@@ -67,9 +67,8 @@ def drop_left_overs(session: Session, *, run: str | None = None) -> list[str]:
         if found is None or run not in {None, found[1]}:
             continue
         # waits for transactions that may be using it, instead of making everybody wait behind it
-        session.set("lock_timeout", "0")
-        session.set("statement_timeout", f"{_TRY_FOR_S}s")
-        session.run(f"drop index concurrently if exists {row['name']}")
+        with session.patient(_TRY_FOR_S):
+            session.run(f"drop index concurrently if exists {row['name']}")
         dropped.append(row["name"])
     return dropped
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Sequence
 
-from queryfit.advise.alternation import OutOfTimeError, Runner, alternate, plan_both
+from queryfit.advise.alternation import Runner, StopError, alternate, plan_both
 from queryfit.advise.left_overs import clean, drop_left_overs
 from queryfit.advise.measure_server import Session, decide
 from queryfit.advise.measured import Interval, Manner, Measured, Options, Outcome, Side, Trial, trials_of
@@ -81,6 +81,8 @@ def measure(
             runs = _Measurement(runner, hidden)
             runs.run(kept)
         notes += made.notes
+    if session.standbys:
+        notes.append(f"The WAL of the index builds went to {session.standbys} standby or subscriber.")
     if session.archive_mode != "off":
         notes.append("This server archives its WAL, that of the index builds too.")
     return Measured(
@@ -94,7 +96,7 @@ def measure(
         not_hidden=tuple(not_hidden.items()),
         notes=tuple(notes),
         seconds=time.monotonic() - start,
-        is_complete=runs.is_complete,
+        is_complete=runs.stopped is None,
     )
 
 
@@ -108,7 +110,7 @@ class _Measurement:
         self.outcomes: list[Outcome] = []
         self.unchanged: list[Trial] = []
         self.skipped: list[Skipped] = []
-        self.is_complete = True
+        self.stopped: str | None = None  # why not all could be run
 
     def run(self, trials: Sequence[Trial]) -> None:
         """Plan all, run those whose plans the set changes, the heaviest first, and the controls."""
@@ -126,31 +128,31 @@ class _Measurement:
             self._one(trial, is_control=number >= len(plans.changed))
 
     def _one(self, trial: Trial, *, is_control: bool) -> None:
+        if self.stopped is not None:
+            self.skipped.append(Skipped(trial.fingerprint, self.stopped))
+            return
         runner = self.runner
-        if time.monotonic() > runner.deadline:
-            return self._late(trial)
         try:
+            runner.check()
             found = alternate(runner, trial, before=self.before, after=self.after, is_control=is_control)
-        except OutOfTimeError:
-            return self._late(trial)
+        except StopError as stop:
+            self.stopped = str(stop)
+            runner.options.tell(f"Stopped: {self.stopped}.")
+            self.skipped.append(Skipped(trial.fingerprint, self.stopped))
+            return
         if isinstance(found, Skipped):
             self.skipped.append(found)
-            return None
+            return
         self.outcomes.append(found)
         runner.options.tell(
             f"{trial.fingerprint}: {duration(found.before.median_ms)} → {duration(found.after.median_ms)}"
         )
-        return None
-
-    def _late(self, trial: Trial) -> None:
-        self.is_complete = False
-        self.skipped.append(Skipped(trial.fingerprint, "the time limit of the measurement was reached before it"))
 
 
 def _announce(session: Session, manner: Manner, options: Options, *, indexes: int, trials: tuple[int, int]) -> None:
     how = (
-        "in one transaction that is rolled back: nothing stays, also if this process is killed; until then the tables "
-        "cannot be written"
+        "in one transaction that is rolled back: nothing stays, also if this process is killed; other sessions cannot "
+        "use these tables meanwhile, and when one wants to, the measurement ends"
         if manner == "transaction"
         else "concurrently, since other sessions work there, and drops them at the end; if this process is killed, "
         "another one drops them"

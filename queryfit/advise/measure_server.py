@@ -27,6 +27,7 @@ ADVISORY_KEY = 0x71666D65  # one measurement a database at a time: two would tim
 RECENT_S = 60  # a session that did something so lately is at work
 LONG_S = 60  # CREATE INDEX CONCURRENTLY waits for transactions, and these are not about to end
 LOCK_MS = 5_000
+OWN_TIMEOUT = "60s"  # of what is not a statement of the workload
 OWN_PATH = "pg_catalog, pg_temp"
 LOOPBACK = ("127.0.0.1", "::1", "localhost", "")
 ROOM = 2.0  # the disk that a build takes, of the index's size: its sort spills up to as much again
@@ -35,7 +36,7 @@ ROOM = 2.0  # the disk that a build takes, of the index's size: its sort spills 
 SESSION_SETTINGS = (
     ("application_name", APPLICATION),
     ("lock_timeout", f"{LOCK_MS}ms"),
-    ("statement_timeout", "60s"),
+    ("statement_timeout", OWN_TIMEOUT),
     ("idle_in_transaction_session_timeout", "60s"),
     ("idle_session_timeout", "0"),
     ("transaction_timeout", "0"),
@@ -150,6 +151,18 @@ class Session:
     def _roll_back(self, name: str) -> None:
         if not self.connection.closed and self.is_in_transaction:
             self.run(f"rollback to savepoint {name}")
+
+    @contextlib.contextmanager
+    def patient(self, limit_s: float) -> Iterator[None]:
+        """For CONCURRENTLY, outside a transaction: a lock timeout in it would leave an invalid index."""
+        self.set("lock_timeout", "0")
+        self.set("statement_timeout", f"{max(1, int(limit_s * 1000))}ms")
+        try:
+            yield
+        finally:
+            if not self.connection.closed:
+                self.set("lock_timeout", f"{LOCK_MS}ms")
+                self.set("statement_timeout", OWN_TIMEOUT)
 
     def set(self, name: str, value: str, *, is_local: bool = False) -> None:
         self.run("select set_config($1, $2, $3)", (name, value, is_local))

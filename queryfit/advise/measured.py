@@ -175,7 +175,7 @@ class Measured:
     not_hidden: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
     seconds: float
-    is_complete: bool  # false: the time limit ended it, `skipped` says for which statements
+    is_complete: bool  # false: a limit or another session ended it, `skipped` says for which statements
 
     @property
     def before_ms(self) -> float:

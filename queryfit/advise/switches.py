@@ -3,7 +3,8 @@
 Alone on a server everything happens in **one transaction that is rolled back**: the indexes are created in it, a set
 is hidden by dropping it behind a savepoint, and comes back, files and all, by rolling back to that savepoint. It costs
 under a millisecond, any owner of the tables may do it, it hides existing indexes as well, and whatever becomes of this
-process, the server undoes it. The price: the tables cannot be written by others meanwhile.
+process, the server undoes it. The price: others cannot use the tables meanwhile, so the measurement ends when one of
+them waits (`Runner.check`).
 
 Beside other sessions the indexes are built CONCURRENTLY, hence committed, under a guardian (`left_overs`); hiding is
 `indisvalid = false` in a transaction that is rolled back, which only this session sees and only a superuser may.
@@ -18,7 +19,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from queryfit.advise.left_overs import Guardian, comment, drop_left_overs, guarded, index_name
-from queryfit.advise.measure_server import Session
+from queryfit.advise.measure_server import OWN_PATH, OWN_TIMEOUT, Session
 from queryfit.advise.measured import Built, Manner
 from queryfit.capture.connect_errors import QueryError
 from queryfit.lab.planner import Index
@@ -109,30 +110,31 @@ class Switch:
             if left_s <= 0:
                 self.refused.append((name, "the time limit was reached before it was built"))
                 continue
-            self.session.set("statement_timeout", f"{max(1, int(left_s * 1000))}ms")
             made = index_name(self.run, number)
             start = time.perf_counter()
             try:
-                self._create(made, index)
+                self._create(made, index, left_s)
             except QueryError as error:
                 self.refused.append((name, error.message))
                 continue
             self._add(name, made, index, time.perf_counter() - start)
         self._analyze({index for name, index in indexes if name in self._there})
 
-    def _create(self, made: str, index: Index) -> None:
+    def _create(self, made: str, index: Index, limit_s: float) -> None:
         if self.manner == "transaction":
             with self.session.savepoint("queryfit_build", keep=True):
+                self.session.set("statement_timeout", f"{max(1, int(limit_s * 1000))}ms", is_local=True)
                 self.session.set("search_path", self.session.search_path, is_local=True)
                 self.session.run(index.create(made))
-                self.session.set("search_path", "pg_catalog, pg_temp", is_local=True)
+                self.session.set("search_path", OWN_PATH, is_local=True)
+                self.session.set("statement_timeout", OWN_TIMEOUT, is_local=True)
             return
-        self.session.set("lock_timeout", "0")  # a lock timeout in CONCURRENTLY leaves an invalid index
         self.session.set("search_path", self.session.search_path)
         try:
-            self.session.run(index.create(made, is_concurrent=True))
+            with self.session.patient(limit_s):
+                self.session.run(index.create(made, is_concurrent=True))
         finally:
-            self.session.set("search_path", "pg_catalog, pg_temp")
+            self.session.set("search_path", OWN_PATH)
         sql = self.session.run(_NAMED, (made,))[0]["name"]
         words = comment(self.run)
         self.session.run(f"comment on index {sql} is '{words}'")

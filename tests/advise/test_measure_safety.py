@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -241,3 +242,46 @@ def test_a_lock_that_somebody_holds_ends_the_build_soon(newest: Cluster, databas
         holder.execute("lock table orders in row exclusive mode")
         with pytest.raises(QueryfitError, match="lock timeout"):
             measure(dsn, [("mine", Index("public.orders", (Key("customer"),)))], [], [], QUICK)
+
+
+def test_who_wants_the_tables_gets_them_and_the_measurement_ends(newest: Cluster, database: str) -> None:
+    dsn = shop(newest, database)
+    waited: list[float] = []
+
+    def write() -> None:
+        start = time.monotonic()
+        newest.run("update orders set state = 'sent' where id = 1", database=database)
+        waited.append(time.monotonic() - start)
+
+    writer = threading.Thread(target=write)
+
+    def tell(line: str) -> None:
+        if "plan differently" in line:
+            writer.start()
+            wait_until(lambda: bool(newest.run("select from pg_locks where not granted")))
+
+    trials = [trial(f"select count(*) from orders where customer = {number}") for number in range(30)]
+    measured = measure(dsn, SET, [], trials, replace(QUICK, tell=tell))
+    writer.join(PATIENCE_S)
+    assert len(waited) == 1
+    assert not measured.is_complete
+    assert measured.outcomes == ()
+    assert {skipped.reason for skipped in measured.skipped} == {
+        "another session waited for a table of this measurement, which let it go on"
+    }
+
+
+def test_an_index_that_its_own_transaction_may_not_use_is_not_measured(newest: Cluster, database: str) -> None:
+    dsn = shop(newest, database)
+    newest.run("create table loose (id int, n int) with (fillfactor = 50)", database=database)
+    newest.run("insert into loose select i, i from generate_series(1, 1000) as i", database=database)
+    newest.run("alter table loose owner to keeper", database=database)
+    with psycopg.connect(newest.dsn(database, application_name="queryfit")) as old:
+        old.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        old.execute("select 1 from pg_class")  # may still want rows as they were
+        newest.run("update loose set n = -n where id < 9", database=database)
+        measured = measure(dsn, [*SET, ("late", Index("public.loose", (Key("n"),)))], [], [], QUICK)
+    assert [built.name for built in measured.built] == ["mine"]
+    ((name, reason),) = measured.not_built
+    assert name == "late"
+    assert "while old transactions were open" in reason

@@ -93,13 +93,21 @@ def index_of(statement: Node) -> Index:
     )
 
 
+def _index_nodes(text: str) -> list[Node]:
+    parsed = parse(text)
+    if parsed.error is not None:
+        raise SystemExit(f"no file of CREATE INDEX statements: {parsed.error}")
+    return [raw.stmt for raw in parsed.statements if isinstance(raw.stmt, ast.IndexStmt)]
+
+
 def indexes_of(file: Path) -> list[Index]:
     """The indexes of a file of CREATE INDEX statements; other statements in it are passed over."""
-    parsed = parse(file.read_text(encoding="utf-8"))
-    if parsed.error is not None:
-        raise SystemExit(f"{file}: {parsed.error}")
-    found = [index_of(raw.stmt) for raw in parsed.statements if isinstance(raw.stmt, ast.IndexStmt)]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(index_of(node) for node in _index_nodes(file.read_text(encoding="utf-8"))))
+
+
+def index_statements(text: str) -> list[str]:
+    """The CREATE INDEX statements of a text, without names and not concurrent."""
+    return [index_of(node).create() for node in _index_nodes(text)]
 
 
 def queries_of(file: Path) -> list[Query]:
