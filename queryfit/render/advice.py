@@ -154,16 +154,11 @@ def _statements(
 
 def _measured(measured: Measured, look: Look) -> str:
     lines = [paragraph(Text.assemble(("Measured  ", "bold green"), phrases.measured(measured)), look)]
-    if measured.noise is not None:
-        low, high = (phrases.signed_percent(ratio - 1) for ratio in measured.noise)
-        lines.append(paragraph(f"statements whose plans stay the same varied by {low} to {high}", look, indent=2))
     for outcome in measured.slower:
         name = line(outcome.trial.query.text, phrases.MOST_TEXT)
         said = Text.assemble(("slower  ", "yellow"), f"{phrases.spread(outcome)}  {name}")
         lines.append(paragraph(said, look, indent=2))
-    for name, reason in measured.not_built:
-        lines.append(paragraph(f"not built: {line(name, 80)}: {line(reason, 300)}", look, indent=2))
-    lines += [paragraph(line(note, 300), look, indent=2) for note in measured.notes]
+    lines += [paragraph(fact, look, indent=2) for fact in phrases.measured_facts(measured)]
     return "\n".join(lines)
 
 

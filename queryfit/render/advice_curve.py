@@ -192,8 +192,9 @@ class _Chart:
             at = self.x(self.advice.budget_bytes)
             yield f'<line class="guide" x1="{at}" x2="{at}" y1="{self.y(0)}" y2="{_TOP}"/>'
             is_left = at > (_LEFT + WIDTH) / 2
-            yield self._text(at + (-6 if is_left else 6), _TOP - 14, f"budget {words.size(self.advice.budget_bytes)}",
-                             "end" if is_left else "start", "halo")  # fmt: skip
+            label = f"budget {words.size(self.advice.budget_bytes)}"
+            beside = (at - 6, "end") if is_left else (at + 6, "start")
+            yield self._text(beside[0], _TOP - 14 if at > _TITLE_END else _TOP + 16, label, beside[1], "halo")
         number = counted(len(self.advice.chosen), "index", "indexes")
         label = f"{number}, {words.size(self.advice.size_bytes)}: {phrases.signed_percent(-saved)}"
         yield f'<circle class="this" cx="{x}" cy="{y}" r="7"><title>{escape(label)}</title></circle>'

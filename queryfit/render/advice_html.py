@@ -82,9 +82,7 @@ def _facts(advice: Advice, migration: Migration | None, measured: Measured | Non
         "hurt": [_change(change, advice) for change in summary.hurt(changes)],
         "has_runs": bool(advice.measured),
         "measured": phrases.measured(measured) if measured is not None else None,
-        "slower": [f"{phrases.spread(entry)}: {line(entry.trial.query.text, 300)}" for entry in measured.slower]
-        if measured is not None
-        else [],
+        "measured_facts": _measured_facts(measured) if measured is not None else [],
         "points": [
             {
                 "budget": phrases.budget(point),
@@ -113,6 +111,11 @@ def _facts(advice: Advice, migration: Migration | None, measured: Measured | Non
         "notes": [line(note, 400) for note in advice.notes],
         "migration": migration.text.rstrip() if migration is not None and has_set else None,
     }  # fmt: skip
+
+
+def _measured_facts(measured: Measured) -> list[str]:
+    slower = [f"slower: {phrases.spread(entry)}: {line(entry.trial.query.text, 300)}" for entry in measured.slower]
+    return [*slower, *phrases.measured_facts(measured)]
 
 
 def _cards(advice: Advice, saved: float) -> list[tuple[str, str]]:

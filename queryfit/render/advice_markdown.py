@@ -107,7 +107,8 @@ def _measured(measured: Measured) -> str:
         f"- slower: {markdown(phrases.spread(outcome))} {code_span(outcome.trial.query.text[: phrases.MOST_TEXT])}"
         for outcome in measured.slower
     ]
-    return "\n".join(lines)
+    lines += [f"- {markdown(fact)}" for fact in phrases.measured_facts(measured)]
+    return "\n".join([lines[0], "", *lines[1:]])
 
 
 def _curve(advice: Advice) -> str:

@@ -3,6 +3,8 @@
 # ruff: noqa: RUF001, RUF002 -- a true minus and a multiplication sign are what is meant
 from __future__ import annotations
 
+from collections import Counter
+
 from queryfit import words
 from queryfit.advise import summary
 from queryfit.advise.measured import Measured, Outcome
@@ -79,15 +81,20 @@ def signed_percent(value: float) -> str:
     return f"{'−' if value < 0 else '+'}{words.percent(abs(value))}"
 
 
-def factor(ratio: float) -> str:
+def factor(ratio: float, less: str = "cheaper", more: str = "dearer") -> str:
     """How a cost changed: `680× cheaper`, `−32 %`, `+3.8 %`, `2.4× dearer`."""
     if ratio <= 0:
         return "nothing left"
     if ratio <= 0.5:  # noqa: PLR2004 -- half: from there on a factor says more than a percentage
-        return f"{words.number(1 / ratio)}× cheaper"
+        return f"{words.number(1 / ratio)}× {less}"
     if ratio >= 2:  # noqa: PLR2004
-        return f"{words.number(ratio)}× dearer"
+        return f"{words.number(ratio)}× {more}"
     return signed_percent(ratio - 1)
+
+
+def time_factor(ratio: float) -> str:
+    """How a time changed: `31× faster`, `+5 %`."""
+    return factor(ratio, "faster", "slower")
 
 
 def size(chosen: Chosen) -> str:
@@ -113,7 +120,7 @@ def text(change: summary.Change, most: int = MOST_TEXT) -> str:
 def run(change: summary.Change, advice: Advice) -> str:
     """What a measurement says of a statement; a dash where it was not run."""
     ratio = advice.measured.get(change.fingerprint)
-    return factor(ratio) if ratio is not None else "-"
+    return time_factor(ratio) if ratio is not None else "-"
 
 
 def cheaper(changes: list[summary.Change], advice: Advice) -> str:
@@ -145,5 +152,19 @@ def spread(outcome: Outcome) -> str:
     """The change of one statement with the interval that holds it."""
     interval = outcome.interval
     if outcome.is_bound:
-        return f"{factor(interval.ratio)} at least"
-    return f"{factor(interval.ratio)} ({signed_percent(interval.low - 1)} to {signed_percent(interval.high - 1)})"
+        return f"{time_factor(interval.ratio)} at least"
+    return f"{time_factor(interval.ratio)} ({signed_percent(interval.low - 1)} to {signed_percent(interval.high - 1)})"
+
+
+def measured_facts(entry: Measured) -> list[str]:
+    """What else a measurement says, a line each: how much times vary by themselves, what was not built or not run."""
+    facts = []
+    if entry.noise is not None:
+        low, high = (signed_percent(ratio - 1) for ratio in entry.noise)
+        facts.append(f"statements whose plans stay the same varied by {low} to {high}")
+    facts += [f"not built: {line(name, 80)}: {line(reason, 300)}" for name, reason in entry.not_built]
+    reasons = Counter(skipped.reason for skipped in entry.skipped)
+    facts += [f"{counted(number, 'statement')} not run: {line(reason, 300)}" for reason, number in reasons.items()]
+    if not entry.is_complete:
+        facts.append("its time limit ended it")
+    return [*facts, *(line(note, 300) for note in entry.notes)]
