@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -34,23 +34,24 @@ class Tree:
     height: int
 
 
-def tree(
-    sizes: Mapping[int, float],
-    rows: float,
-    *,
-    pivot_bytes: float,
-    profile: Profile | None = None,
-    fill_factor: int = DEFAULT_FILL_FACTOR,
-) -> Tree:
-    """The tree of `rows` tuples of these sizes (share of the rows by bytes).
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows of one kind: `sizes` are shares of them by bytes of a tuple.
 
-    `profile` says how equal keys are grouped; without it every row has a tuple of its own. `pivot_bytes` is the mean
-    size of a tuple above the leaves.
+    `profile` says how equal keys are grouped; without it every row has a tuple of its own.
     """
-    if rows < 1:
+
+    rows: float
+    sizes: Mapping[int, float]
+    profile: Profile | None = None
+
+
+def tree(parts: Sequence[Part], *, pivot_bytes: float, fill_factor: int = DEFAULT_FILL_FACTOR) -> Tree:
+    """The tree of all these rows. `pivot_bytes` is the mean size of a tuple above the leaves."""
+    if sum(part.rows for part in parts) < 1:
         return Tree(1, 0)
     slack = PAGE_BYTES * (100 - fill_factor) // 100
-    leaves = max(1, math.ceil(_leaf_pages(sizes, rows, profile, slack) - 1e-6))
+    leaves = max(1, math.ceil(sum(_leaf_pages(part.sizes, part.rows, part.profile, slack) for part in parts) - 1e-6))
     pages, level, height = leaves, leaves, 0
     fanout = max(2, math.floor((FREE_BYTES - INNER_SLACK_BYTES) / (pivot_bytes + LINE_BYTES)) + 1)
     while level > 1:

@@ -1,7 +1,8 @@
 """How the rows of a table fall into groups of equal keys: what deduplication makes of them depends on it.
 
 A profile is a list of classes: `count` groups that each hold `share` of the rows. Of groups that are combinations of
-columns some are possible and do not occur: a group of a share f has a number of rows that is Poisson with mean f × rows.
+columns some are possible and do not occur: one with a share f of the rows
+has a number of them that is Poisson with mean f times all rows.
 """
 
 from __future__ import annotations
@@ -44,12 +45,15 @@ def distinct_count(column: ColumnFacts, table: TableFacts) -> float | None:
     for key in table.unique:
         others = [table.columns[name] for name in key if name != column.name]
         if column.name in key and len(others) == 1:
-            most = max(others[0].common_frequencies, default=0.0)
-            # one key's columns say how often the other's can repeat
-            repeats = others[0].distinct_in(table.rows)
-            count = max(count, most * rows, rows / repeats if repeats else 0.0)
+            count = max(count, _repeats_at_least(others[0], table) * rows)
     span = _span(column)
     return max(1.0, min(count, rows, span if span is not None else count))
+
+
+def _repeats_at_least(column: ColumnFacts, table: TableFacts) -> float:
+    """The share of the rows that its most common value has, at least."""
+    count = column.distinct_in(table.rows)
+    return max(max(column.common_frequencies, default=0.0), 1.0 / count if count else 0.0)
 
 
 def _span(column: ColumnFacts) -> float | None:
@@ -94,7 +98,7 @@ def column_profile(column: ColumnFacts, table: TableFacts, *, has_nulls: bool = 
         classes.append(Class(nulls, 1.0))
     rest, others = 1.0 - nulls - sum(common), max(0.0, count - len(common))
     if rest > 1e-6 and (others >= 1 or not classes):  # noqa: PLR2004 -- rounding of shares
-        classes.append(_possible(rest, max(1.0, others), table.rows))
+        classes.append(_possible(rest, max(1.0, others), table.rows * (1.0 if has_nulls else whole)))
     return binned(classes)
 
 
@@ -161,9 +165,9 @@ def _shrunk(profile: Profile, ratio: float) -> Profile:
 
 
 def key_profile(
-    columns: Sequence[ColumnFacts], table: TableFacts, rows: float, *, without_nulls: frozenset[str] = frozenset()
+    columns: Sequence[ColumnFacts], table: TableFacts, *, without_nulls: frozenset[str] = frozenset()
 ) -> Profile | None:
-    """Groups of rows with equal keys, among `rows` rows of the table; null when nothing is known of a column."""
+    """Groups of rows of the table with equal keys; null when nothing is known of a column."""
     names = frozenset(column.name for column in columns)
     if any(names >= set(key) for key in table.unique):
         return ALL_APART
@@ -177,12 +181,18 @@ def key_profile(
         profiles.append(profile)
     result = combined(profiles)
     limit = _most_combinations(columns, table)
-    return result if limit is None else thinned(result, table.rows, limit)
+    held = math.prod(1.0 - (column.null_fraction or 0.0) for column in columns if column.name in without_nulls)
+    return result if limit is None else thinned(result, table.rows * held, limit)
 
 
 def _most_combinations(columns: Sequence[ColumnFacts], table: TableFacts) -> float | None:
     """How many combinations of the columns there are, where something says so; null when only independence does."""
     left = {column.name: column for column in columns}
+    for key in table.unique:
+        others = [table.columns[name] for name in key if name not in left]
+        if len(others) == 1 and len(left) == len(key) - 1 and set(left) < set(key):
+            # keys are regular as a rule: about each combination has the most common value of the column that is left
+            return max(_repeats_at_least(others[0], table) * table.rows, 1.0)
     whole = 1.0
     is_known = False
     counts = sorted(table.distinct.items(), key=lambda item: (-len(item[0]), sorted(item[0])))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from queryfit.advise import btree_size, other_sizes
 from queryfit.advise.groups import Profile, key_profile
-from queryfit.advise.layout import fixed_length, is_deduplicable, tuple_sizes, widths
+from queryfit.advise.layout import is_deduplicable, tuple_sizes, widths
 from queryfit.advise.predicate import Restriction, restriction
 from queryfit.lab.planner import Index, Size
 from queryfit.lab.table_facts import PAGE_BYTES, ColumnFacts, TableFacts, tables_of, unquoted
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["size_of", "tables_of"]
 
+_FEWEST = 0.5  # rows
 _BLOOM_OR_MULTI = ("_bloom_ops", "_multi_ops", "_inclusion_ops")
 _NO_MINMAX = {"box", "point", "inet", "cidr"}
 
@@ -77,28 +80,50 @@ def _btree(
     index: Index, table: TableFacts, keys: list[ColumnFacts], included: list[ColumnFacts], rows: float
 ) -> Size | None:
     parameters = dict(index.parameters)
-    sizes = _shares(tuple_sizes([(column, widths(column)) for column in [*keys, *included]]))
-    profile: Profile | None = None
     is_shared = parameters.get("deduplicate_items", "on").lower() not in {"off", "false", "no", "0"}
+    parts = [
+        btree_size.Part(
+            rows / table.parts, _shares(tuple_sizes([(column, widths(column)) for column in [*keys, *included]]))
+        )
+    ]
     if is_shared and not included and not index.is_unique and all(is_deduplicable(column) for column in keys):
-        profile = key_profile(keys, table, rows)
-    pivots = tuple_sizes([(column, widths(column)) for column in _told_apart(keys, table, rows)])
+        parts = _grouped(keys, table, rows / table.parts)
+    pivots = tuple_sizes([(column, widths(column)) for column in _told_apart(keys, table)])
     tree = btree_size.tree(
-        sizes,
-        rows / table.parts,
+        parts,
         pivot_bytes=sum(pivots) / len(pivots),
-        profile=profile,
         fill_factor=int(parameters.get("fillfactor", btree_size.DEFAULT_FILL_FACTOR)),
     )
     return Size(tree.pages * table.parts * PAGE_BYTES, rows, tree.height)
 
 
-def _told_apart(keys: list[ColumnFacts], table: TableFacts, rows: float) -> list[ColumnFacts]:
+def _grouped(keys: list[ColumnFacts], table: TableFacts, rows: float) -> list[btree_size.Part]:
+    """Rows by which of their keys are null: such tuples are of other sizes, and fall into larger groups."""
+    parts = []
+    for pattern in itertools.product(*((False, True) if column.null_fraction else (False,) for column in keys)):
+        share = math.prod(
+            nulls if is_null else 1.0 - nulls
+            for is_null, column in zip(pattern, keys, strict=True)
+            for nulls in [column.null_fraction or 0.0]
+        )
+        if share * rows < _FEWEST:
+            continue
+        held = [column for is_null, column in zip(pattern, keys, strict=True) if not is_null]
+        laid_out = [
+            (column, widths(column, null_fraction=float(is_null)))
+            for is_null, column in zip(pattern, keys, strict=True)
+        ]
+        profile = key_profile(held, table, without_nulls=frozenset(column.name for column in held))
+        parts.append(btree_size.Part(rows * share, _shares(tuple_sizes(laid_out)), profile))
+    return parts
+
+
+def _told_apart(keys: list[ColumnFacts], table: TableFacts) -> list[ColumnFacts]:
     """The leading keys that tell the tuples at both sides of a page's end apart: more are cut off above the leaves."""
     for count in range(1, len(keys)):
-        profile = key_profile(keys[:count], table, rows)
+        profile = key_profile(keys[:count], table)
         # with over 90 in 100 rows in groups of one, hardly any neighbours are equal
-        if profile is not None and sum(item.share * item.count for item in profile if item.share * rows < 1) > 0.9:  # noqa: PLR2004
+        if profile and sum(item.share * item.count for item in profile if item.share * table.rows < 1) > 0.9:  # noqa: PLR2004
             return keys[:count]
     return keys
 
@@ -109,7 +134,7 @@ def _shares(sizes: Sequence[int]) -> dict[int, float]:
 
 def _hash(index: Index, table: TableFacts, key: ColumnFacts, rows: float) -> Size:
     entries = rows * (1.0 - (key.null_fraction or 0.0))
-    profile = key_profile([key], table, entries, without_nulls=frozenset({key.name}))
+    profile = key_profile([key], table, without_nulls=frozenset({key.name}))
     fill_factor = int(dict(index.parameters).get("fillfactor", 75))
     parts = table.parts
     pages = other_sizes.hash_pages(table.rows / parts, entries / parts, profile, fill_factor=fill_factor)
