@@ -8,7 +8,7 @@ from itertools import permutations, zip_longest
 
 from queryfit.advise.candidate_facts import MOST_KEY_BYTES, Options, Table
 from queryfit.advise.candidate_partial import Condition, conditions
-from queryfit.advise.candidate_uses import Term, Use
+from queryfit.advise.candidate_uses import Term, Use, column_term
 from queryfit.lab.planner import Index, Key
 
 _MOST_TERMS = 5  # equalities that are tried in the lead; a statement with more has one that suffices
@@ -20,6 +20,7 @@ _MOST_CONDITIONS = 3
 _FEW_ROWS = 20  # rows that are fetched as fast from the table
 _COVERED_SHARE = 0.65  # of a row: an index that holds more is the table again
 _HARDLY_A_CONDITION = 0.9  # of the rows meet it
+_NARROW = 64  # bytes
 _ENOUGH_SHARE = 0.3  # a lone condition that leaves more than that is no use for an index that does not cover
 
 
@@ -34,7 +35,7 @@ class Draft:
 def btrees(use: Use, options: Options) -> Iterator[Draft]:
     """Drafts in the order of their promise, without repeats; those that only sort or cover come behind."""
     seen: set[Index] = set()
-    found = list(_sequences(use, options.max_width))
+    found = list(_sequences(use, options.max_width)) or _whole(use)
     plain = [_plain(use.table, keys) for keys in found if not _is_weak(use, keys)]
     covering = [draft for keys in found[:_MOST_COVERED] if (draft := _covering(use, keys, options)) is not None]
     partial = list(_partial(use, found, options))
@@ -44,6 +45,13 @@ def btrees(use: Use, options: Options) -> Iterator[Draft]:
             if draft is not None and draft.index not in seen:
                 seen.add(draft.index)
                 yield draft
+
+
+def _whole(use: Use) -> list[tuple[Term, ...]]:
+    """One key for a use without any: an index of what is read is read faster than a wide table."""
+    columns = (use.table.columns[name] for name in sorted(use.read or ()) if name not in use.wide)
+    keys = [column for column in columns if column.is_ordered]
+    return [(column_term(keys[0], "read"),)] if keys and sum(key.width for key in keys) < _NARROW else []
 
 
 def _sequences(use: Use, width: int) -> Iterator[tuple[Term, ...]]:
@@ -144,6 +152,8 @@ def _is_weak(use: Use, keys: Sequence[Term]) -> bool:
     if len(keys) > 1 or use.order or use.groups or use.distincts or use.extremes:
         return False
     term = keys[0]
+    if use.read is not None and use.read == term.columns:
+        return False  # it covers
     return (
         term in (*use.equalities, *use.nulls, *use.disjuncts) and term.share is not None and term.share > _ENOUGH_SHARE
     )

@@ -69,6 +69,8 @@ class Understood:
 
 def understand(expression: str, table: Table, schema: Schema) -> Understood:
     """Type and columns of an expression as references write it. Raises NotIndexableError."""
+    if "…" in expression:  # a text or a constant that was too long to be kept
+        raise NotIndexableError("its text is not whole")
     parsed = parse(f"select {_EXTRACT.sub('pg_catalog.extract(', expression)}")
     if len(parsed.statements) != 1 or not isinstance(parsed.statements[0].stmt, ast.SelectStmt):
         raise NotIndexableError("its text is not whole")

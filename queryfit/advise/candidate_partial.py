@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from queryfit.advise.candidate_facts import Column
-from queryfit.advise.candidate_uses import Term, Use, condition_share, constants
-from queryfit.lab.planner import Key
+from queryfit.advise.candidate_uses import Term, Use, column_term, condition_share, constants
 from queryfit.sql.model import Reference
 from queryfit.sql.names import quote_literal
 
@@ -75,7 +74,7 @@ def _stated(use: Use) -> Iterator[Condition]:
                 columns=frozenset({column.name}),
                 share=_share(column, reference),
                 read=_read_besides(use, reference),
-                term=_own(column, reference, is_ordered=column.is_ordered and column.name not in use.wide),
+                term=None if column.name in use.wide else column_term(column, "all rows with"),
             )
         elif _implies_not_null(column, reference):
             yield Condition(
@@ -150,16 +149,4 @@ def _read_besides(use: Use, condition: Reference) -> frozenset[str]:
     """What is read but for this condition: the predicate answers it."""
     return frozenset(reference.column_name for reference in use.references if reference != condition) & (
         use.read or frozenset()
-    )
-
-
-def _own(column: Column, reference: Reference, *, is_ordered: bool) -> Term:
-    return Term(
-        key=Key(column.sql),
-        columns=frozenset({column.name}),
-        label=f"all rows with {column.sql}",
-        type=column.base_type,
-        is_ordered=is_ordered,
-        width=column.width,
-        references=(reference,),
     )

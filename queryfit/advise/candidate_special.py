@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from queryfit.advise.candidate_btree import Draft
 from queryfit.advise.candidate_facts import Column, Options, Schema, looks_too_wide
-from queryfit.advise.candidate_uses import Reader, Term, Use
+from queryfit.advise.candidate_uses import Reader, Term, Use, column_term
 from queryfit.lab.planner import Index, Key
 from queryfit.sql.model import Reference
 
@@ -31,6 +31,9 @@ _RANGE_OPERATORS = frozenset({"&&", "@>", "<@", "<<", ">>", "&<", "&>", "-|-", "
 _NETWORK_OPERATORS = frozenset({"&&", ">>", "<<", ">>=", "<<="})
 _BLOCK_TYPES = frozenset({
     "int2", "int4", "int8", "float4", "float8", "numeric", "date", "timestamp", "timestamptz", "uuid", "text",
+})  # fmt: skip
+_IN_GIN = frozenset({
+    "int2", "int4", "int8", "numeric", "text", "varchar", "bpchar", "date", "timestamp", "timestamptz", "uuid",
 })  # fmt: skip
 _BLOCK_CORRELATION = 0.9  # below that a block range holds values from everywhere
 _MANY_VALUES = 100
@@ -78,14 +81,14 @@ class Maker:
             return None
         expression = reference.expression
         if expression is None or reference.role == "order" or expression.lower().startswith(_PLACE_FUNCTIONS):
-            return _bare(column)
+            return column_term(column, "")
         known = self.reader.understood(expression, use.table)
         if isinstance(known, str):
             if reference.role in ("pattern", "other") and reference.operator is not None:
                 self.reader.refuse(use.fingerprint, use.table, expression, known)
             return None
         if known.column is not None:
-            return _bare(known.column)
+            return column_term(known.column, "")
         if reference.column_name not in known.columns:
             return None
         return Term(Key(known.sql, is_column=False), known.columns, known.sql, known.type, known.is_ordered, 8)
@@ -96,7 +99,7 @@ class Maker:
         if target.type not in _TEXTS:
             return
         operator = reference.operator or ""
-        why = f"pattern on {target.label}"
+        why = f"pattern on {target.key.expression}"
         start = _visible_start(reference)
         is_like = operator in ("~~", "^@", "~", "similar to")
         has_start = start is None or (bool(start) and (operator != "~" or start.startswith("^")))
@@ -138,7 +141,7 @@ class Maker:
     ) -> Iterator[Draft]:
         operator = reference.operator or ""
         column = use.table.columns[reference.column_name]
-        why = f"{operator} on {target.label}"
+        why = f"{operator} on {target.key.expression}"
         category = column.category if target.key.is_column else ""
         if operator == "= any" and reference.role == "other" and category == "A":
             reason = f"PostgreSQL has no index for it; written as {column.sql} @> array[$1] it has one"
@@ -148,7 +151,7 @@ class Maker:
             operator in ("&&", "@", "~") or (reference.expression or "").lower().startswith(_PLACE_FUNCTIONS)
         )
         if is_place:
-            yield Draft(Index(use.table.name, (target.key,), access_method="gist"), f"place of {target.label}")
+            yield Draft(Index(use.table.name, (target.key,), access_method="gist"), f"place of {target.key.expression}")
         if operator not in _CONTAINMENT and not (category == "R" and operator == "="):
             return
         if target.type == "jsonb":
@@ -158,7 +161,7 @@ class Maker:
             if operator in ("?", "?|", "?&", "@>"):
                 yield from self._inverted(use, target.key, why)
         elif target.type == "tsvector" and operator == "@@":
-            yield from self._inverted(use, target.key, f"full text of {target.label}")
+            yield from self._inverted(use, target.key, f"full text of {target.key.expression}")
         elif category == "A" and operator in ("@>", "<@", "&&") and _has_order_of_elements(column):
             yield from self._inverted(use, target.key, why)
         elif category == "R" and operator in _RANGE_OPERATORS:
@@ -171,7 +174,7 @@ class Maker:
 
     def _inverted(self, use: Use, key: Key, why: str) -> Iterator[Draft]:
         if self.schema.operator_class("btree_gin", "int4_ops") is not None:
-            equal = [term for term in use.equalities if term.is_ordered and term.key.is_column and term.type != "bool"]
+            equal = [term for term in use.equalities if term.key.is_column and term.type in _IN_GIN]
             for term in equal[:1]:
                 index = Index(use.table.name, (term.key, key), access_method="gin")
                 yield Draft(index, f"{term.label}, {why}")
@@ -226,12 +229,6 @@ class Maker:
             if is_wide and same <= _MOST_HASHED_ROWS:
                 index = Index(use.table.name, (Key(column.sql),), access_method="hash")
                 yield Draft(index, f"{term.label}, wide values")
-
-
-def _bare(column: Column) -> Term:
-    return Term(
-        Key(column.sql), frozenset({column.name}), column.sql, column.base_type, column.is_ordered, column.width
-    )
 
 
 def _visible_start(reference: Reference) -> str | None:

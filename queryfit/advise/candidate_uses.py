@@ -222,6 +222,12 @@ class Reader:
         return _forward(terms) if role == "order" else tuple(terms)
 
 
+def column_term(column: Column, words: str) -> Term:
+    """A column as a key for something else than a condition."""
+    label = f"{words} {column.sql}"
+    return Term(Key(column.sql), frozenset({column.name}), label, column.base_type, column.is_ordered, column.width)
+
+
 def _forward(terms: list[Term]) -> tuple[Term, ...]:
     """The same order read from the other end where the first key descends: an index is read both ways."""
     if not terms or not terms[0].key.is_descending:

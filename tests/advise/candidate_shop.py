@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 SCHEMA = """
     create schema "We ird";
     create extension pg_trgm;
+    create extension btree_gin;
     create type mood as enum ('good', 'bad');
     create function cents(numeric) returns bigint immutable language sql return ($1 * 100)::bigint;
     create function noisy(numeric) returns numeric volatile language plpgsql as 'begin return $1; end';

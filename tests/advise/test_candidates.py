@@ -133,6 +133,11 @@ PROPOSED = {
     "containment of documents": (
         """select * from orders where doc @> '{"kind": 5}'""", "orders using gin (doc jsonb_path_ops)",
     ),
+    "documents of one customer": (
+        """select * from orders where customer_id = 7 and doc @> '{"kind": 5}'""",
+        "orders using gin (customer_id, doc jsonb_path_ops)",
+    ),
+    "what is read, without any condition": ("select sum(total), sum(id) from orders", "orders (id, total)"),
     "keys of documents": ("select * from orders where doc ? 'kind'", "orders using gin (doc)"),
     "arrays": ("select * from orders where tags @> array['t5']", "orders using gin (tags)"),
     "full text": (
@@ -203,6 +208,7 @@ MISSED = {
     "hash of what is narrow": ("select * from orders where email = 'x'", "using hash"),
     "blocks of a table in disorder": ("select * from orders where total > 95", "brin"),
     "the whole row is read": ("select * from orders where created_at > '2026-01-03'", "include"),
+    "the whole table is read": ("select * from orders", "orders"),
     "rows are locked": ("select total from orders where created_at > '2026-01-03' for update", "include"),
     "rows are deleted": ("delete from orders where created_at > '2026-01-03' and total is null", "include"),
     "few rows": ("select label from tiny where id = 5", "tiny"),
@@ -303,6 +309,12 @@ def test_trigrams_need_their_extension(shop: Shop) -> None:
     assert proposal.candidates == ()
     (rejected,) = proposal.rejected
     assert "pg_trgm, which is not installed" in rejected.reason
+
+
+def test_scalars_in_gin_need_their_extension(shop: Shop) -> None:
+    text = """select * from orders where customer_id = 7 and doc @> '{"kind": 5}'"""
+    made = shop.subjects(text, schema=without(shop.schema(text), "btree_gin"))
+    assert [one for one in made if "gin" in one] == ["orders using gin (doc jsonb_path_ops)", "orders using gin (doc)"]
 
 
 def test_a_database_under_c_needs_no_pattern_class(shop: Shop) -> None:
