@@ -5,6 +5,7 @@ What is said here is only what follows what; each step is a room of its own.
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +24,6 @@ from queryfit.evidence.session import Session, open_session
 from queryfit.evidence.store import Capture, Store
 
 if TYPE_CHECKING:
-    from queryfit.advise.candidate_facts import Statement
     from queryfit.advise.measured import Measured
     from queryfit.advise.select import Progress as Searched
     from queryfit.lab.build import Lab
@@ -33,6 +33,7 @@ Say = Callable[[str], None]
 _MB = 1 << 20
 _STEPS = (1, 2, 5)
 _MOST_BUDGETS = 8  # on the curve, beside the one that is asked for
+_FINGERPRINT = re.compile(r"[0-9a-f]{4,16}")
 _LEAST_SHARE = 1 / 200  # of the tables: a budget below that buys hardly anything
 
 
@@ -44,8 +45,8 @@ class Request:
     store: Path
     database: str | None = None
     query: str | None = None  # one statement's SQL, or its fingerprint
-    workload: str | None = None  # statements with weights, as SQL
-    workload_name: str | None = None
+    workload_file: Path | None = None  # statements with weights, as SQL: a file, or a folder of files
+    workload_text: str | None = None  # the same, where it came from standard input
     budget_bytes: int | None = None
     max_indexes: int | None = None
     max_width: int = 3
@@ -57,6 +58,18 @@ class Request:
     measure_dsn: str | None = None
     measures_writes: bool = False
     measures_anyway: bool = False
+
+    @property
+    def is_captured(self) -> bool:
+        """The statements are those that the server counted."""
+        if self.workload_file is not None or self.workload_text is not None:
+            return False
+        return self.query is None or _FINGERPRINT.fullmatch(self.query.strip()) is not None
+
+    @property
+    def is_whole(self) -> bool:
+        """They are all of them: what none of them needs may go."""
+        return self.is_captured and self.query is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +96,15 @@ class _Asked:
 def advise(request: Request, say: Say = lambda _: None) -> Outcome:
     """The best set for the request. Raises QueryfitError; nothing is changed on the server that is asked about."""
     with _capture(request, say) as capture:
-        say("reading the workload")
-        asked = _asked(capture, request)
-        with _planner(capture, asked.standing.database, request, say) as (planner, lab):
-            workload = _without_doubts(asked.workload, planner, lab) if lab is not None else asked.workload
-            advice = _selected(asked, workload, planner, request, say)
+        with open_session(capture) as session:
+            database = _database(session, capture, request.database)
+            with _planner(capture, database, request, say) as (planner, lab):
+                say("reading the workload")
+                workload = _workload(session, database, planner, request)
+                if lab is not None:
+                    workload = _without_doubts(workload, planner, lab)
+                asked = _asked(session, database, workload, request)
+                advice = _selected(asked, planner, request, say)
         if lab is not None:
             advice = replace(advice, notes=(*advice.notes, *_lab_notes(lab)))
     measured = _measured(advice, request, say) if request.measure_dsn is not None else None
@@ -116,41 +133,78 @@ def _capture(request: Request, say: Say) -> Iterator[Capture]:
     yield take_capture(request.target, wanted, store, progress=say)
 
 
-def _asked(capture: Capture, request: Request) -> _Asked:
+def _workload(session: Session, database: str, planner: BatchPlanner, request: Request) -> Workload:
+    """What is to be advised on. Raises QueryfitError where there is nothing of it."""
+    from queryfit.advise.workload import workload_of_file, workload_of_session, workload_of_text  # noqa: PLC0415
+
+    path = _search_path(session)
+    if request.query is not None and not _FINGERPRINT.fullmatch(request.query.strip()):
+        found = workload_of_text(request.query, search_path=path, where="--for")
+    elif request.workload_text is not None:
+        found = workload_of_text(request.workload_text, search_path=path, where="standard input")
+    elif request.workload_file is not None:
+        found = workload_of_file(request.workload_file, search_path=path)
+    else:
+        found = workload_of_session(session, database, planner)
+        if request.query is not None:
+            found = _only(found, request.query.strip())
+    if not found.statements and not found.skipped:
+        raise QueryfitError(
+            "there is no statement to advise on",
+            hint="`queryfit doctor` says whether the server counts them; --workload FILE takes some of yours",
+        )
+    return replace(found, database=database)
+
+
+def _only(workload: Workload, fingerprint: str) -> Workload:
+    """One statement of a captured workload. Raises QueryfitError where no statement, or several, begin so."""
+    statements = tuple(entry for entry in workload.statements if entry.fingerprint.startswith(fingerprint))
+    skipped = tuple(entry for entry in workload.skipped if entry.fingerprint.startswith(fingerprint))
+    if len(statements) + len(skipped) != 1:
+        what = "several captured statements begin" if statements or skipped else "no captured statement begins"
+        raise QueryfitError(
+            f"{what} with the fingerprint {fingerprint}",
+            hint="`queryfit audit --format json` shows fingerprints; --for takes the SQL of a statement, too",
+        )
+    return replace(workload, statements=statements, skipped=skipped)
+
+
+def _search_path(session: Session) -> tuple[str, ...]:
+    """The schemas that names without one are looked up in."""
+    rows = session.query("select value from setting where name = 'search_path'").rows
+    names = [name.strip().strip('"') for name in str(rows[0][0] if rows else "").split(",")]
+    return tuple(name for name in names if name and name != "$user") or ("public",)
+
+
+def _asked(session: Session, database: str, workload: Workload, request: Request) -> _Asked:
     from queryfit.advise.candidate_evidence import (  # noqa: PLC0415 -- pglast loads with it
+        catalog_of_session,
         relations_of,
         schema_of_session,
+        statements_of_session,
+        statements_of_workload,
     )
     from queryfit.advise.candidate_facts import Options  # noqa: PLC0415
     from queryfit.advise.candidates import propose  # noqa: PLC0415
     from queryfit.advise.existing import existing_indexes  # noqa: PLC0415
 
-    with open_session(capture) as session:
-        database = _database(session, capture, request.database)
-        workload, statements = _workload(session, database, request)
-        relations = relations_of(statements)
-        schema = schema_of_session(session, database, relations)
-        proposal = propose(statements, schema, Options(max_width=request.max_width))
-        existing = tuple(existing_indexes(session, database)) if request.with_removals else ()
-        candidates = proposal.candidates if request.max_indexes != 0 else ()
-        candidates, existing = _priced(session, database, candidates, existing, workload)
-        if not request.with_removals:
-            candidates = tuple(replace(candidate, replaces=()) for candidate in candidates)
-        return _Asked(
-            workload,
-            candidates,
-            proposal.rejected,
-            existing,
-            standing(session, database),
-            _server(session, database),
-        )
-
-
-def _workload(session: Session, database: str, request: Request) -> tuple[Workload, list[Statement]]:
-    """The workload, and its statements as candidates are made for them."""
-    raise QueryfitError(
-        f"the statements of {database} cannot be read yet: queryfit/advise/workload.py is not there",
-        hint="this is work in progress",
+    if request.is_captured:
+        wanted = {statement.fingerprint for statement in workload.statements}
+        statements = statements_of_session(session, database, wanted)
+    else:
+        statements = statements_of_workload(workload, catalog_of_session(session, database))
+    proposal = propose(
+        statements, schema_of_session(session, database, relations_of(statements)), Options(max_width=request.max_width)
+    )
+    removes = request.with_removals and request.is_whole
+    existing = tuple(existing_indexes(session, database)) if removes else ()
+    candidates, existing = _priced(
+        session, database, proposal.candidates if request.max_indexes != 0 else (), existing, workload
+    )
+    if not removes:
+        candidates = tuple(replace(candidate, replaces=()) for candidate in candidates)
+    return _Asked(
+        workload, candidates, proposal.rejected, existing, standing(session, database), _server(session, database)
     )
 
 
@@ -258,11 +312,11 @@ def _lab_notes(lab: Lab) -> Iterator[str]:
         yield f"the lab lacks {number} {'thing' if number == 1 else 'things'} of the server: `queryfit lab` names them"
 
 
-def _selected(asked: _Asked, workload: Workload, planner: BatchPlanner, request: Request, say: Say) -> Advice:
+def _selected(asked: _Asked, planner: BatchPlanner, request: Request, say: Say) -> Advice:
     from queryfit.advise.select import Limits, select  # noqa: PLC0415
 
     advice = select(
-        workload,
+        asked.workload,
         asked.candidates,
         asked.existing,
         planner,

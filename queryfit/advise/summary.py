@@ -11,6 +11,8 @@ from queryfit.advise.model import Advice, Point, Weighted
 
 TIME = "ms per day"
 """The unit of a workload whose weights turn planner cost into the time that its statements take."""
+WINDOW_TIME = "ms"
+"""The same over the window of the counters, where nobody knows how long that is."""
 _FINE = 0.001
 _SAME = 1e-6  # costs nearer to each other than that are one cost
 
@@ -42,6 +44,11 @@ class Gap:
 
 def is_timed(advice: Advice) -> bool:
     """Whether the workload is in time: captured statements are, a file of statements is in planner cost."""
+    return advice.workload.unit in {TIME, WINDOW_TIME}
+
+
+def is_daily(advice: Advice) -> bool:
+    """Whether that time is of one day."""
     return advice.workload.unit == TIME
 
 
@@ -61,10 +68,15 @@ def distance(cost: float, bound: float) -> float:
 
 
 def amount(value: float, advice: Advice) -> str:
-    """A part of the workload: time a day where it has one, else its share of the cost today."""
+    """A part of the workload: time where it has one, else its share of the cost today."""
     if is_timed(advice):
-        return f"{words.duration(value)} a day"
+        return f"{words.duration(value)}{per_what(advice)}"
     return f"{percent(share(value, advice))} of the cost"
+
+
+def per_what(advice: Advice) -> str:
+    """What a time is of, to stand behind it: ` a day`, or ` of what was counted`."""
+    return " a day" if is_daily(advice) else " of what was counted"
 
 
 def percent(part: float) -> str:

@@ -87,15 +87,15 @@ class Share(_Fraction):
         "--for",
         "query",
         metavar="QUERY|FINGERPRINT",
-        help="Advise this one statement: its SQL, or its fingerprint in the capture.",
+        help="Advise this one statement: its SQL, or its fingerprint in the capture. Nothing is dropped for it.",
     ),
     click.option(
         "--workload",
         "workload_file",
         type=click.Path(path_type=Path, allow_dash=True),
         metavar="FILE",
-        help="Advise the statements of a file of SQL instead of those that the server counted; "
-        "`-- weight: 10` before a statement says how much it counts.",
+        help="Advise the statements of a file of SQL (or a folder of them, or -) instead of those that the server "
+        "counted; `-- weight: 10` before a statement says how much it counts. Nothing is dropped for it.",
     ),
     click.option(
         "--tolerance",
@@ -211,13 +211,18 @@ def command(
     _check(curve_file, query, workload_file, measure_dsn, measure_writes=measure_writes, anyway=measure_anyway)
     reporting.settings_paths(output, undo_file, curve_file)
     check_runner(runner, has_removals=not no_removals)
+    is_piped = str(workload_file) == "-"
     config = options.configuration(config_file, store_folder=store_folder)
+    if workload_file is not None and not is_piped and not workload_file.exists():
+        raise QueryfitError(
+            f"there is no workload {workload_file}", hint="name a file of SQL, or a folder of such files"
+        )
     request = Request(
         target=server or config.dsn,
         store=options.store_of(config).folder,
         query=query,
-        workload=_text(workload_file) if workload_file is not None else None,
-        workload_name=str(workload_file) if workload_file is not None else None,
+        workload_file=workload_file if not is_piped else None,
+        workload_text=_piped() if is_piped else None,
         with_removals=not no_removals,
         in_lab=in_lab,
         measure_dsn=measure_dsn,
@@ -284,17 +289,13 @@ def _check_target(request: Request) -> None:
         )
 
 
-def _text(path: Path) -> str:
+def _piped() -> str:
     import sys  # noqa: PLC0415
 
     try:
-        data = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
-    except OSError as error:
-        raise QueryfitError(f"cannot read {path}: {error.strerror or error}", hint="check --workload") from None
-    try:
-        return data.decode("utf-8-sig")
+        return sys.stdin.buffer.read().decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise QueryfitError(f"{path} is not UTF-8", hint="convert it, for instance with iconv") from None
+        raise QueryfitError("standard input is not UTF-8", hint="convert it, for instance with iconv") from None
 
 
 def _files(

@@ -121,7 +121,11 @@ def _measured_facts(measured: Measured) -> list[str]:
 def _cards(advice: Advice, saved: float) -> list[tuple[str, str]]:
     """The numbers on top, each with what it is."""
     time = sum(chosen.build_ms or 0 for chosen in advice.chosen)
-    cards = [("saved a day", words.duration(saved))] if summary.is_timed(advice) else []
+    cards = (
+        [("saved a day" if summary.is_daily(advice) else "saved", words.duration(saved))]
+        if summary.is_timed(advice)
+        else []
+    )
     cards.append(("to build", f"{counted(len(advice.chosen), 'index', 'indexes')}, {words.size(advice.size_bytes)}"))
     if advice.removals:
         freed = words.size(phrases.freed_bytes(advice))

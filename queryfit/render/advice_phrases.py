@@ -24,7 +24,7 @@ def headline(advice: Advice) -> str:
     saved = summary.saving(advice)
     what = "statement time" if summary.is_timed(advice) else "workload's planner cost"
     text = f"{indexes(advice)}: {signed_percent(-summary.share(saved, advice))} of the {what}"
-    return f"{text} ({words.duration(saved)} a day)" if summary.is_timed(advice) else text
+    return f"{text} ({words.duration(saved)}{summary.per_what(advice)})" if summary.is_timed(advice) else text
 
 
 def indexes(advice: Advice) -> str:
@@ -61,7 +61,9 @@ def effort(advice: Advice) -> str:
 def load(advice: Advice) -> str:
     """How large the workload is: `9 statements, 7.9 h of statement time a day`."""
     text = counted(len(advice.workload.statements), "statement")
-    return f"{text}, {words.duration(advice.cost_before)} a day" if summary.is_timed(advice) else text
+    return (
+        f"{text}, {words.duration(advice.cost_before)}{summary.per_what(advice)}" if summary.is_timed(advice) else text
+    )
 
 
 def amount(value: float, advice: Advice) -> str:
@@ -73,7 +75,7 @@ def amount(value: float, advice: Advice) -> str:
 
 def per_day(name: str, advice: Advice) -> str:
     """The heading of amounts: `saves/day`, or `saves` where they are shares."""
-    return f"{name}/day" if summary.is_timed(advice) else name
+    return f"{name}/day" if summary.is_daily(advice) else name
 
 
 def signed_percent(value: float) -> str:
