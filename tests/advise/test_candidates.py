@@ -283,6 +283,18 @@ def test_an_index_there_is_extended(shop: Shop) -> None:
         assert not {"public.visit_open", "public.visit_at"} & set(candidate.replaces)
 
 
+def test_one_key_in_the_order_of_a_large_table_beside_two(shop: Shop) -> None:
+    text = "select note from visit where at between '2026-01-02' and '2026-01-03'"
+    assert "visit (at)" not in shop.subjects(text)
+    schema = shop.schema(text)
+    visit = schema.tables["public.visit"]
+    large = replace(schema, tables={visit.name: replace(visit, pages=20_000.0)})
+    assert "visit (at)" in shop.subjects(text, schema=large)
+    mixed = {**visit.columns, "at": replace(visit.columns["at"], correlation=0.1)}
+    disorder = replace(schema, tables={visit.name: replace(visit, pages=20_000.0, columns=mixed)})
+    assert "visit (at)" not in shop.subjects(text, schema=disorder)
+
+
 def test_covering_over_an_index_there_replaces_it(shop: Shop) -> None:
     made = shop.proposal("select sum(customer_id) from visit where page > 60", options=Options(max_width=2)).candidates
     extended = [candidate for candidate in made if "public.visit_page" in candidate.replaces]
