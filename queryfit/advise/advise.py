@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from queryfit import words
 from queryfit.advise.build_cost import build_ms, disk_bytes
 from queryfit.advise.migration_facts import Standing, standing
 from queryfit.advise.model import Advice, Candidate, Chosen, Existing, Rejected, Skipped, Workload
-from queryfit.advise.summary import TIME, distance
+from queryfit.advise.summary import distance
 from queryfit.audit import find_capture, take_capture
 from queryfit.errors import QueryfitError
 from queryfit.evidence.session import Session, open_session
@@ -28,11 +28,13 @@ if TYPE_CHECKING:
     from queryfit.advise.select import Progress as Searched
     from queryfit.lab.build import Lab
     from queryfit.lab.jobs import BatchPlanner
+    from queryfit.lab.planner import Index
 
 Say = Callable[[str], None]
 _MB = 1 << 20
 _STEPS = (1, 2, 5)
 _MOST_BUDGETS = 8  # on the curve, beside the one that is asked for
+_WRITING = re.compile(r"\s*(?:insert|update|delete|merge|with)\b", re.IGNORECASE)
 _FINGERPRINT = re.compile(r"[0-9a-f]{4,16}")
 _LEAST_SHARE = 1 / 200  # of the tables: a budget below that buys hardly anything
 
@@ -93,20 +95,29 @@ class _Asked:
     server: str
 
 
+@dataclass(frozen=True, slots=True)
+class _By:
+    """Who plans: a planner, the lab that it plans in (null: the server itself), and who hears how far it is."""
+
+    planner: BatchPlanner
+    lab: Lab | None
+    say: Say
+
+
 def advise(request: Request, say: Say = lambda _: None) -> Outcome:
     """The best set for the request. Raises QueryfitError; nothing is changed on the server that is asked about."""
     with _capture(request, say) as capture:
         with open_session(capture) as session:
             database = _database(session, capture, request.database)
-            with _planner(capture, database, request, say) as (planner, lab):
+            with _planner(capture, database, request, say) as by:
                 say("reading the workload")
-                workload = _workload(session, database, planner, request)
-                if lab is not None:
-                    workload = _without_doubts(workload, planner, lab)
-                asked = _asked(session, database, workload, request)
-                advice = _selected(asked, planner, request, say)
-        if lab is not None:
-            advice = replace(advice, notes=(*advice.notes, *_lab_notes(lab)))
+                workload = _workload(session, database, by.planner, request)
+                if by.lab is not None:
+                    workload = _without_doubts(workload, by.planner, by.lab)
+                asked = _asked(session, database, workload, by, request)
+                advice = _selected(asked, by.planner, request, say)
+        if by.lab is not None:
+            advice = replace(advice, notes=(*advice.notes, *_lab_notes(by.lab)))
     measured = _measured(advice, request, say) if request.measure_dsn is not None else None
     if measured is not None:
         advice = replace(advice, measured=measured.ratios)
@@ -136,16 +147,18 @@ def _capture(request: Request, say: Say) -> Iterator[Capture]:
 def _workload(session: Session, database: str, planner: BatchPlanner, request: Request) -> Workload:
     """What is to be advised on. Raises QueryfitError where there is nothing of it."""
     from queryfit.advise.workload import workload_of_file, workload_of_session, workload_of_text  # noqa: PLC0415
+    from queryfit.lab.parameters import Representatives  # noqa: PLC0415
 
     path = _search_path(session)
+    variants = Representatives.of(session, database).variants
     if request.query is not None and not _FINGERPRINT.fullmatch(request.query.strip()):
-        found = workload_of_text(request.query, search_path=path, where="--for")
+        found = workload_of_text(request.query, search_path=path, where="--for", variants=variants)
     elif request.workload_text is not None:
-        found = workload_of_text(request.workload_text, search_path=path, where="standard input")
+        found = workload_of_text(request.workload_text, search_path=path, where="standard input", variants=variants)
     elif request.workload_file is not None:
-        found = workload_of_file(request.workload_file, search_path=path)
+        found = workload_of_file(request.workload_file, search_path=path, variants=variants)
     else:
-        found = workload_of_session(session, database, planner)
+        found = workload_of_session(session, database, planner, variants=variants)
         if request.query is not None:
             found = _only(found, request.query.strip())
     if not found.statements and not found.skipped:
@@ -176,7 +189,7 @@ def _search_path(session: Session) -> tuple[str, ...]:
     return tuple(name for name in names if name and name != "$user") or ("public",)
 
 
-def _asked(session: Session, database: str, workload: Workload, request: Request) -> _Asked:
+def _asked(session: Session, database: str, workload: Workload, by: _By, request: Request) -> _Asked:
     from queryfit.advise.candidate_evidence import (  # noqa: PLC0415 -- pglast loads with it
         catalog_of_session,
         relations_of,
@@ -198,9 +211,8 @@ def _asked(session: Session, database: str, workload: Workload, request: Request
     )
     removes = request.with_removals and request.is_whole
     existing = tuple(existing_indexes(session, database)) if removes else ()
-    candidates, existing = _priced(
-        session, database, proposal.candidates if request.max_indexes != 0 else (), existing, workload
-    )
+    candidates = proposal.candidates if request.max_indexes != 0 else ()
+    candidates, existing = _priced(session, workload, candidates, existing, by=by, request=request)
     if not removes:
         candidates = tuple(replace(candidate, replaces=()) for candidate in candidates)
     return _Asked(
@@ -231,52 +243,67 @@ def _server(session: Session, database: str) -> str:
 
 def _priced(
     session: Session,
-    database: str,
+    workload: Workload,
     candidates: Sequence[Candidate],
     existing: Sequence[Existing],
-    workload: Workload,
+    *,
+    by: _By,
+    request: Request,
 ) -> tuple[tuple[Candidate, ...], tuple[Existing, ...]]:
-    """Candidates with their sizes (null where a formula will not do) and all indexes with their upkeep."""
-    from queryfit.advise.sizes import size_of  # noqa: PLC0415
-    from queryfit.advise.upkeep import Writes, upkeep_of, writes_of  # noqa: PLC0415
+    """Candidates with their sizes, and all indexes with their upkeep in the workload's unit."""
+    from queryfit.advise.sample_sizes import sizes_of  # noqa: PLC0415
+    from queryfit.advise.upkeep import upkeep_of, writes_in, writes_of  # noqa: PLC0415
     from queryfit.lab.table_facts import tables_of  # noqa: PLC0415
 
     relations = {candidate.index.relation for candidate in candidates} | {one.index.relation for one in existing}
-    tables = tables_of(session, database, relations)
-    # counters are of time; statements of a file bring their own writes
-    writes = writes_of(session, database) if workload.unit == TIME else {}
-    sized = []
-    for candidate in candidates:
-        table = tables.get(candidate.index.relation)
-        if table is None:
-            sized.append(candidate)
-            continue
-        size = candidate.size or size_of(candidate.index, table)
-        upkeep = upkeep_of(candidate.index, table, writes.get(table.relation, Writes()))
-        sized.append(replace(candidate, size=size, upkeep=upkeep))
-    kept = [
-        replace(one, upkeep=upkeep_of(one.index, tables[one.index.relation], writes[one.index.relation]))
-        if one.index.relation in tables and one.index.relation in writes
-        else one
-        for one in existing
-    ]
-    return tuple(sized), tuple(kept)
+    tables = tables_of(session, workload.database, relations)
+    by.say(f"sizes of {len(candidates):,} candidates")
+    indexes = [candidate.index for candidate in candidates]
+    with by.lab.connect() if by.lab is not None else nullcontext() as connection:
+        sizes = sizes_of(indexes, tables, connection)
+    writes = (
+        writes_of(session, workload.database)
+        if request.is_captured
+        else writes_in(workload, tables, _written(workload, by.planner))
+    )
+
+    def upkeep(index: Index) -> float:
+        relation = index.relation
+        return upkeep_of(index, tables[relation], writes[relation]) if {relation} <= tables.keys() & writes else 0.0
+
+    return (
+        tuple(replace(one, size=sizes[one.index] or one.size, upkeep=upkeep(one.index)) for one in candidates),
+        tuple(replace(one, upkeep=upkeep(one.index)) for one in existing),
+    )
+
+
+def _written(workload: Workload, planner: BatchPlanner) -> dict[str, Mapping[str, Any]]:
+    """The plans of statements that write, by fingerprint: they say how many rows."""
+    from queryfit.lab.planner import Planned  # noqa: PLC0415
+
+    queries = {
+        statement.fingerprint: statement.queries[0]
+        for statement in workload.statements
+        if statement.queries and _WRITING.match(statement.text)
+    }
+    plans = planner.plan_all([replace(query, key=name) for name, query in queries.items()]) if queries else {}
+    return {name: plan.document for name, plan in plans.items() if isinstance(plan, Planned)}
 
 
 @contextmanager
-def _planner(capture: Capture, database: str, request: Request, say: Say) -> Iterator[tuple[BatchPlanner, Lab | None]]:
-    """Who plans: the lab, with the lab itself, or HypoPG on the server."""
+def _planner(capture: Capture, database: str, request: Request, say: Say) -> Iterator[_By]:
+    """The lab with its planner, or HypoPG on the server."""
     if request.in_lab:
         from queryfit.lab.build import build  # noqa: PLC0415
         from queryfit.lab.whatif import LabPlanner  # noqa: PLC0415
 
         with build(capture, database, say) as lab, LabPlanner(lab) as planner:
-            yield planner, lab
+            yield _By(planner, lab, say)
         return
     from queryfit.lab.hypopg import HypoPlanner  # noqa: PLC0415
 
     with HypoPlanner(request.target) as planner:
-        yield planner, None
+        yield _By(planner, None, say)
 
 
 def _without_doubts(workload: Workload, planner: BatchPlanner, lab: Lab) -> Workload:
