@@ -18,7 +18,7 @@ from queryfit.advise.model import Skipped
 from queryfit.advise.switches import switch
 from queryfit.errors import QueryfitError
 from queryfit.lab.planner import Index
-from queryfit.words import duration, size
+from queryfit.words import duration
 
 __all__ = ["Interval", "Measured", "Options", "Outcome", "Side", "Trial", "clean", "measure", "trials_of"]
 
@@ -67,10 +67,8 @@ def measure(
             runner = Runner(session, made, options, deadline)
             kept, skipped = runner.runnable(trials)
             _announce(session, manner, options, indexes=len(indexes), trials=(len(kept), len(trials)))
-            made.build(indexes, deadline=deadline)
+            made.build(indexes, deadline=deadline, tell=options.tell)
             not_hidden = made.find(removals)
-            for built in made.built:
-                options.tell(f"Built {built.name}: {size(built.size_bytes)} in {duration(built.build_s * _MS)}.")
             hidden = [name for name in removals if name not in not_hidden]
             if not made.built and not hidden:
                 reason = made.refused[0][1] if made.refused else "there are none"

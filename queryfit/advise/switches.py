@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import time
 import uuid
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from queryfit.advise.left_overs import Guardian, comment, drop_left_overs, guarded, index_name
@@ -23,6 +23,7 @@ from queryfit.advise.measure_server import OWN_PATH, OWN_TIMEOUT, Session
 from queryfit.advise.measured import Built, Manner
 from queryfit.capture.connect_errors import QueryError
 from queryfit.lab.planner import Index
+from queryfit.words import duration, size
 
 _TREE = """
 with tree as (
@@ -100,7 +101,9 @@ class Switch:
         finally:
             _roll_back(self.session)
 
-    def build(self, indexes: Sequence[tuple[str, Index]], *, deadline: float) -> None:
+    def build(
+        self, indexes: Sequence[tuple[str, Index]], *, deadline: float, tell: Callable[[str], None] = lambda _: None
+    ) -> None:
         """Create indexes one at a time; what the server refuses goes to `refused` with its reason.
 
         `deadline` is by time.monotonic(): a build that reaches it ends, and counts as refused.
@@ -116,8 +119,11 @@ class Switch:
                 self._create(made, index, left_s)
             except QueryError as error:
                 self.refused.append((name, error.message))
+                tell(f"Not built: {name}: {error.message}.")
                 continue
             self._add(name, made, index, time.perf_counter() - start)
+            if name in self._there:
+                tell(f"Built {name}: {size(self.built[-1].size_bytes)} in {duration(self.built[-1].build_s * 1000)}.")
         self._analyze({index for name, index in indexes if name in self._there})
 
     def _create(self, made: str, index: Index, limit_s: float) -> None:

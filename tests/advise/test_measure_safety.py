@@ -35,7 +35,8 @@ from queryfit.advise.measure import Options, Trial, measure
 from queryfit.lab.planner import Index, Key, Query
 endless = "select count(*) from orders as a, orders as b, orders as c where a.customer + b.customer = c.customer"
 measure(
-    sys.argv[1], [("mine", Index("public.orders", (Key("customer"),)))], [], [Trial("endless", Query("e", endless))],
+    sys.argv[1], [("mine", Index("public.orders", (Key(sys.argv[2], is_column=False),)))], [],
+    [Trial("endless", Query("e", endless))],
     Options(is_anyway=True, is_unchanged_run=True, tell=lambda line: print(line, flush=True)),
 )
 """
@@ -50,10 +51,10 @@ def at_work(cluster: Cluster, database: str) -> Iterator[None]:
 
 
 @contextmanager
-def started(dsn: str, until: str) -> Iterator[subprocess.Popen[str]]:
+def started(dsn: str, until: str, key: str = "customer") -> Iterator[subprocess.Popen[str]]:
     """A measurement in a process of its own, once it has said a line that holds `until`."""
     process = subprocess.Popen(
-        [sys.executable, "-c", LONG, dsn], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        [sys.executable, "-c", LONG, dsn, key], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         cwd=Path(__file__).parents[2],
     )  # fmt: skip
     assert process.stdout is not None
@@ -141,6 +142,20 @@ def test_a_build_that_nobody_waits_for_any_more_is_ended_and_dropped(newest: Clu
             wait_until(lambda: not build_runs(newest))
         writer.rollback()
     wait_until(lambda: indexes_there(newest, database) == THERE and measuring(newest) == 0)
+
+
+def test_a_build_in_the_transaction_ends_soon_after_the_process_that_wanted_it(newest: Cluster, database: str) -> None:
+    dsn = shop(newest, database)
+    newest.run(
+        "create function slow(n int) returns int immutable language plpgsql as "
+        "$$begin perform pg_sleep(0.01); return n; end$$",
+        database=database,
+    )
+    with started(dsn, "Creates 1 indexes", key="public.slow(id)") as process:  # 60,000 rows: ten minutes
+        wait_until(lambda: build_runs(newest))
+        process.kill()
+        assert wait_until(lambda: measuring(newest) == 0) < 5
+    assert indexes_there(newest, database) == THERE
 
 
 def test_should_the_guardian_be_killed_too_the_next_measurement_drops_what_is_left(
