@@ -80,6 +80,9 @@ SCHEMA = """
     insert into item select g / 3, g % 200, g % 10, g, repeat('note', 20) from generate_series(1, 9000) as g;
     create table "We ird"."Odd ""Name" ("Mixed-Case" int, plain int, padding text);
     insert into "We ird"."Odd ""Name" select g, g % 100, repeat('x', 100) from generate_series(1, 3000) as g;
+    create schema archive;
+    create table archive.orders as select id, customer_id, total, status as note from orders;
+    alter table archive.orders enable row level security;
     create table tiny (id int, label text);
     insert into tiny select g, 'x' from generate_series(1, 20) as g;
     create table log (at timestamptz not null, kind text, detail text) partition by range (at);
@@ -114,11 +117,11 @@ class Shop:
     database: str
 
     def schema(self, *texts: str) -> Schema:
-        return schema_of_session(self.session, self.database, relations_of(self._statements(texts)))
+        return schema_of_session(self.session, self.database, relations_of(self.statements(*texts)))
 
     def proposal(self, *texts: str, options: Options | None = None, schema: Schema | None = None) -> Proposal:
         """What is proposed for statements, each of weight 1."""
-        statements = self._statements(texts)
+        statements = self.statements(*texts)
         known = schema_of_session(self.session, self.database, relations_of(statements)) if schema is None else schema
         return propose(statements, known, options)
 
@@ -160,7 +163,7 @@ class Shop:
                 connection.rollback()
         return None
 
-    def _statements(self, texts: tuple[str, ...]) -> list[Statement]:
+    def statements(self, *texts: str) -> list[Statement]:
         weighted = tuple(Weighted(f"s{n}", text, (Query(f"s{n}", text),), 1.0) for n, text in enumerate(texts))
         return statements_of_workload(Workload(weighted), self.catalog)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from queryfit.advise.candidate_evidence import schema_of_session, statements_of_session
+from queryfit.advise.candidate_facts import Column
 from queryfit.advise.candidates import Options, candidates, propose
 from queryfit.lab.planner import Index
 from tests.advise.candidate_shop import Shop, captured, subject, without
@@ -165,6 +166,9 @@ PROPOSED = {
     "quoted names": (
         'select plain from "We ird"."Odd ""Name" where "Mixed-Case" = 5', '"We ird"."Odd ""Name" ("Mixed-Case")',
     ),
+    "a table of the same name elsewhere, under row security": (
+        "select note from archive.orders where customer_id = 5", "archive.orders (customer_id)",
+    ),
     "the root for a partition": ("select detail from log_2 where kind = 'k5'", "log (kind)"),
     "below a view": ("select total from done_order where buyer = 5", "orders (customer_id)"),
     "materialized view": ("select * from daily where part = 5", "daily (part)"),
@@ -312,6 +316,42 @@ def test_what_no_index_can_give_is_told(shop: Shop) -> None:
         "created_at::date": "a cast from timestamptz to date is not immutable, or not known to be",
         "$1 = any(tags)": "PostgreSQL has no index for it; written as tags @> array[$1] it has one",
     }
+
+
+def test_values_that_were_not_captured_do_not_look_wide(shop: Shop) -> None:
+    text = "select id from orders where email = 'x'"
+    schema = shop.schema(text)
+    orders = schema.tables["public.orders"]
+    silent = replace(orders.columns["email"], common_values=None, common_frequencies=(), has_histogram=False)
+    tables = {orders.name: replace(orders, columns={**orders.columns, "email": silent})}
+    assert "orders (email)" not in shop.subjects(text, schema=replace(schema, tables=tables))
+    redacted = replace(schema, tables=tables, has_values=False)
+    assert "orders (email)" in shop.subjects(text, schema=redacted)
+
+
+def test_tables_that_were_never_analyzed(shop: Shop) -> None:
+    text = "select total from orders where status = 'open' and email = 'x' and created_at > now() order by local_at"
+    schema = shop.schema(text)
+    orders = schema.tables["public.orders"]
+    columns = {
+        name: Column(name, column.base_type, column.category, is_not_null=column.is_not_null)
+        for name, column in orders.columns.items()
+    }
+    made = shop.subjects(
+        text, schema=replace(schema, tables={orders.name: replace(orders, columns=columns, rows=None)})
+    )
+    assert "orders (email, status, created_at)" in made
+    assert not [one for one in made if " where " in one]
+
+
+def test_the_weight_of_statements_ranks_them(shop: Shop) -> None:
+    texts = ("select id from orders where total = 5", "select id from orders where local_at = '2026-01-05'")
+    schema = shop.schema(*texts)
+    first, second = shop.statements(*texts)
+    for light, heavy, wanted in ((first, second, "local_at"), (second, first, "total")):
+        made = candidates([replace(light, weight=1.0), replace(heavy, weight=50.0)], schema)
+        assert made[0].index.keys[0].expression == wanted
+        assert made[0].fingerprints == {heavy.fingerprint}
 
 
 def test_trigrams_need_their_extension(shop: Shop) -> None:
