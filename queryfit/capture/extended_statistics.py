@@ -191,13 +191,10 @@ def _record_hidden(scope: Scope, objects: Sequence[Row]) -> None:
             schemas.add(schema)
             names.append(row["statistics_name"])
     if names:
-        hint = "capture as the owner of the tables"
-        if scope.is_at_least(remedies.FIRST_WITH_READ_ALL_DATA):
-            hint = remedies.read_everything(scope.role, scope.major, sorted(schemas))
         scope.gaps.add(
             _TABLE,
             f"the role may not read what ANALYZE found for {len(names)} of {len(objects)} objects",
-            hint=hint,
+            hint=remedies.read_everything(scope.role, scope.major, sorted(schemas)),
             database=scope.database,
             subject=names[0] if len(names) == 1 else None,
         )

@@ -8,7 +8,7 @@ of dead rows it may take long, so the timeouts are tight and the whole has a bud
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ Row = dict[str, Any]
 
 TABLE = "column_extreme"
 BATCH = 20  # columns in one statement: each statement may take an entry of pg_stat_statements
+MOST_NAMED = 20  # columns told one by one
 BATCH_TIMEOUT_MS = 40
 COLUMN_TIMEOUT_MS = 10  # more for each column of the batch: an end is some five pages away, and these may be on disk
 LOCK_TIMEOUT_MS = 20
@@ -99,13 +100,13 @@ CANDIDATES = f"""
 
 @dataclass(slots=True)
 class _Looking:
-    """The state of one round of look-ups: what was found, and how many columns were left out for which reason."""
+    """The state of one round of look-ups: what was found, which columns were left out and for which reason."""
 
     scope: Scope
     guard: Guard
     ends_at: float  # on the monotonic clock
     found: list[Row] = field(default_factory=list)
-    refused: Counter[str] = field(default_factory=Counter)
+    refused: defaultdict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
     late: int = 0
 
     def look(self, batch: Sequence[Row]) -> None:
@@ -122,7 +123,7 @@ class _Looking:
             except QueryError as error:
                 reason = error.message
         if len(batch) == 1:
-            self.refused[reason] += 1
+            self.refused[reason].append(batch[0])
             return
         middle = len(batch) // 2
         self.look(batch[:middle])
@@ -190,13 +191,29 @@ def read_extremes(
             hint="capture the schemas that matter alone: --schema NAME",
             database=scope.database,
         )
-    for reason, columns in looking.refused.items():
+    for reason, rows in looking.refused.items():
+        _record_refused(scope, reason, rows)
+    return looking.found
+
+
+def _record_refused(scope: Scope, reason: str, rows: Sequence[Row]) -> None:
+    is_slow = "timeout" in reason
+    if len(rows) > MOST_NAMED:
         scope.gaps.add(
             TABLE,
-            f"the ends of the indexes of {columns} columns were not read: {reason}",
+            f"the ends of the indexes of {len(rows)} columns were not read: {reason}",
+            hint="capture again when the server is quiet" if is_slow else None,
             database=scope.database,
         )
-    return looking.found
+        return
+    for row in rows:
+        scope.gaps.add(
+            TABLE,
+            f"the ends of the index by {quote_identifier(row['column_name'])} were not read: {reason}",
+            hint=f"vacuum {row['relation']}, and capture again when the server is quiet" if is_slow else None,
+            database=scope.database,
+            subject=row["relation"],
+        )
 
 
 def _batches(rows: Sequence[Row]) -> Iterable[Sequence[Row]]:

@@ -125,6 +125,8 @@ def view(
     cluster_of: Callable[[int], Cluster],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[View]:
+    if request.param < 14:
+        pytest.skip("statistics of expressions came with PostgreSQL 14")
     cluster = cluster_of(request.param)
     cluster.run(ROLES)
     cluster.create_database(DATABASE)
@@ -218,10 +220,9 @@ def test_the_ends_of_indexes(view: View) -> None:
 def test_a_table_whose_planning_runs_somebodys_code_is_left_alone(view: View, tmp_path: Path) -> None:
     reason = "planning it could run function app.spied() of role mallory, through app.trap"
     for taken in (view.whole, view.fit):
-        told = [reason for _, reason, _ in taken.unread("column_extreme")]
-        assert [text for text in told if "app.trap" in text] == [
-            f"the ends of the indexes of 1 columns were not read: {reason}"
-        ]
+        assert ("app.trap", f"the ends of the index by id were not read: {reason}", None) in taken.unread(
+            "column_extreme"
+        )
     before = view.cluster.log.read_text().count("spied upon")
     view.cluster.run("explain select id from only app.trap order by id limit 1", database=DATABASE)
     after = view.cluster.log.read_text().count("spied upon")
@@ -450,7 +451,9 @@ def test_an_end_full_of_dead_rows_costs_no_more_than_its_timeout(
         taken = take(newest.dsn(database), tmp_path)
         assert time.monotonic() - start < 5
     assert "public.queue" not in {row["relation"] for row in taken.rows("select relation from column_extreme")}
-    assert any("statement timeout" in reason for _, reason, _ in taken.unread("column_extreme"))
+    ((_, reason, hint),) = [gap for gap in taken.unread("column_extreme") if gap[0] == "public.queue"]
+    assert "the ends of the index by id were not read: canceling statement due to statement timeout" in reason
+    assert hint == "vacuum public.queue, and capture again when the server is quiet"
 
 
 def test_a_locked_table_keeps_its_own_secrets_only(newest: Cluster, database: str, tmp_path: Path) -> None:
