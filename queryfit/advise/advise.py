@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from queryfit.lab.planner import Index
 
 Say = Callable[[str], None]
-_MB = 1 << 20
+_MB, _GB = 1 << 20, 1 << 30
+_TOO_NEAR = 0.1  # to the budget that is asked for
 _STEPS = (1, 2, 5)
 _MOST_BUDGETS = 8  # on the curve, beside the one that is asked for
 _WRITING = re.compile(r"\s*(?:insert|update|delete|merge|with)\b", re.IGNORECASE)
@@ -372,8 +373,10 @@ def _other_budgets(there: Standing, request: Request) -> list[int | None]:
         return []
     tables = sum(table.size_bytes for table in there.tables.values() if not table.is_partitioned)
     most = request.budget_bytes * 4 if request.budget_bytes is not None else tables
-    sizes = [step * 10**power * _MB for power in range(7) for step in _STEPS]
+    sizes = [step * 10**power * unit for unit in (_MB, _GB) for power in range(3) for step in _STEPS]
     within = [size for size in sizes if tables * _LEAST_SHARE <= size <= min(most, tables)]
+    if (asked := request.budget_bytes) is not None:
+        within = [size for size in within if abs(size - asked) > asked * _TOO_NEAR]
     return [*within[-_MOST_BUDGETS:], None]
 
 

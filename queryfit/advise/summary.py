@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ TIME = "ms per day"
 WINDOW_TIME = "ms"
 """The same over the window of the counters, where nobody knows how long that is."""
 _FINE = 0.001
+_NEARLY_ALL = 0.995
 _SAME = 1e-6  # costs nearer to each other than that are one cost
 
 
@@ -80,8 +82,12 @@ def per_what(advice: Advice) -> str:
 
 
 def percent(part: float) -> str:
-    """A share of planner costs, which are no finer than a thousandth."""
-    return "<0.1 %" if 0 < part < _FINE else words.percent(part)
+    """A share of planner costs, which are no finer than a thousandth; what is not all of it does not read as all."""
+    if 0 < part < _FINE:
+        return "<0.1 %"
+    if _NEARLY_ALL <= part < 1:
+        return f"{math.floor(part * 1e4) / 100:g} %"  # not all: 99.97 %
+    return words.percent(part)
 
 
 def changes(advice: Advice) -> list[Change]:

@@ -178,7 +178,7 @@ def _curve(advice: Advice, look: Look) -> str:
         bar = _bar(saved, advice.cost_before - point.bound, best, width)
         rows.append([
             Text(phrases.budget(point), "bold" if is_this else ""), words.size(point.size_bytes),
-            str(len(point.indexes)), words.percent(summary.share(saved, advice)),
+            str(len(point.indexes)), summary.percent(summary.share(saved, advice)),
             bar + Text(" ◂" if is_this else "", "bold"),
         ])  # fmt: skip
     text = f"{paragraph('What a budget buys', look, style='bold')}\n\n{table(columns, rows, look)}"

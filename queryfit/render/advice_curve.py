@@ -205,7 +205,7 @@ class _Chart:
     def _told(self, dot: _Dot) -> str:
         number = counted(len(dot.point.indexes), "index", "indexes")
         size = words.size(dot.point.size_bytes)
-        return f"budget {phrases.budget(dot.point)}: {number}, {size}, saves {words.percent(dot.saved)}"
+        return f"budget {phrases.budget(dot.point)}: {number}, {size}, saves {summary.percent(dot.saved)}"
 
     @staticmethod
     def _text(x: float, y: float, text: str, anchor: str, name: str = "soft") -> str:

@@ -88,8 +88,8 @@ def _facts(advice: Advice, migration: Migration | None, measured: Measured | Non
                 "budget": phrases.budget(point),
                 "size": words.size(point.size_bytes),
                 "indexes": len(point.indexes),
-                "saves": words.percent(summary.share(advice.cost_before - point.cost_after, advice)),
-                "most": words.percent(summary.share(advice.cost_before - point.bound, advice)),
+                "saves": summary.percent(summary.share(advice.cost_before - point.cost_after, advice)),
+                "most": summary.percent(summary.share(advice.cost_before - point.bound, advice)),
             }
             for point in summary.curve(advice)
         ],

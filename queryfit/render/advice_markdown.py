@@ -118,8 +118,8 @@ def _curve(advice: Advice) -> str:
     rows = [
         [
             phrases.budget(point), words.size(point.size_bytes), str(len(point.indexes)),
-            words.percent(summary.share(advice.cost_before - point.cost_after, advice)),
-            words.percent(summary.share(advice.cost_before - point.bound, advice)),
+            summary.percent(summary.share(advice.cost_before - point.cost_after, advice)),
+            summary.percent(summary.share(advice.cost_before - point.bound, advice)),
         ]
         for point in points
     ]  # fmt: skip

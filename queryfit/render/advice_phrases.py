@@ -80,7 +80,7 @@ def per_day(name: str, advice: Advice) -> str:
 
 def signed_percent(value: float) -> str:
     """`−38 %`, `+4.1 %`, with a true minus."""
-    return f"{'−' if value < 0 else '+'}{words.percent(abs(value))}"
+    return f"{'−' if value < 0 else '+'}{summary.percent(abs(value))}"
 
 
 def factor(ratio: float, less: str = "cheaper", more: str = "dearer") -> str:
