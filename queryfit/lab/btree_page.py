@@ -60,8 +60,10 @@ def read_height(metapage: bytes) -> int:
 
 
 def tree(metapage: bytes, levels: int) -> bytes:
-    """The first `levels` + 2 pages of an index: the metapage of an empty one with its height written in, the path
-    from the root (block 1) to the one leaf."""
+    """The first `levels` + 2 pages of an index.
+
+    They are the metapage of an empty one with its height written in, and the path from the root (block 1) to the leaf.
+    """
     first = bytearray(metapage)
     _LEVELS.pack_into(first, _LEVELS_AT, 1, levels, 1, levels)
     return bytes(first) + b"".join(_page(block, levels) for block in range(1, levels + 2))

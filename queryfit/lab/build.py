@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+import duckdb
 import psycopg
 
 from queryfit import __version__
@@ -23,7 +24,7 @@ from queryfit.lab.carried import NotCarried
 from queryfit.lab.database import DATABASE, OWNER, READER
 from queryfit.lab.files import Extent
 from queryfit.lab.programs import Programs, programs_for
-from queryfit.lab.server import Place, claim
+from queryfit.lab.server import Place, claim, disk_use
 
 if TYPE_CHECKING:
     from queryfit.evidence.store import Capture
@@ -81,11 +82,10 @@ class Lab:
         return carried.doubts(self.not_carried, relations, functions)
 
     @contextmanager
-    def shrunk(
-        self, relations: Collection[str], connection: psycopg.Connection[Any] | None = None
-    ) -> Iterator[None]:
-        """For DDL: inside, these tables (schema.name; partitions named too) take no room, so that nothing reads
-        their empty pages; afterwards `reapply` is called for them.
+    def shrunk(self, relations: Collection[str], connection: psycopg.Connection[Any] | None = None) -> Iterator[None]:
+        """For DDL: inside, these tables (schema.name; partitions named too) take no room.
+
+        So nothing reads their empty pages. Afterwards `reapply` is called for them.
 
         `connection` (from `connect`) where the DDL is part of its open transaction; else the lab's own is used.
         """
@@ -132,6 +132,21 @@ class Lab:
         """The URI of the lab's database."""
         return self._place.dsn(DATABASE, *([] if is_superuser else [OWNER]))
 
+    @property
+    def planned_bytes(self) -> int:
+        """What the captured tables and indexes take, as the lab's planner believes."""
+        row = self._own().execute(f"select coalesce(sum(file_pages), 0)::int8 from {files.SCHEMA}.extent".encode())
+        return int((row.fetchone() or (0,))[0]) * PAGE_BYTES
+
+    @property
+    def disk_bytes(self) -> int:
+        """What the lab takes on disk."""
+        return disk_use(self.folder)
+
+    @property
+    def is_kept(self) -> bool:
+        return self._place.is_kept
+
     def keep(self) -> None:
         """Leave the server running when this process ends."""
         self._place.keep()
@@ -162,7 +177,7 @@ def build(capture: Capture, database: str, progress: Progress = lambda _: None) 
     try:
         was_built = not place.is_finished
         if was_built:
-            meta = _build(place, capture, database, programs, major, progress)
+            meta = _build(place, capture, database, programs=programs, major=major, progress=progress)
         else:
             progress("starting the lab")
             meta = _open(place)
@@ -195,9 +210,12 @@ def build(capture: Capture, database: str, progress: Progress = lambda _: None) 
 
 def captured_major(capture: Capture) -> int:
     """The major version of the captured server. Raises QueryfitError where the capture is of no server."""
-    with open_session(capture) as session:
-        rows = session.query("select version_number from server").rows
-    if not rows or "relation" not in capture.files():
+    files_ = capture.files()
+    rows: list[tuple[int]] = []
+    if path := files_.get("server"):
+        with duckdb.connect() as connection:  # one file of one row: a session would read all of the capture
+            rows = connection.execute("select version_number from read_parquet($path)", {"path": str(path)}).fetchall()
+    if not rows or "relation" not in files_:
         raise QueryfitError(
             f"capture {capture.name} holds no schema to build a lab of", hint="take a full one: queryfit capture DSN"
         )
@@ -216,13 +234,15 @@ def key_of(capture: Capture, database: str, programs: Programs) -> str:
 
 
 def _build(
-    place: Place, capture: Capture, database: str, programs: Programs, major: int, progress: Progress
+    place: Place, capture: Capture, database: str, *, programs: Programs, major: int, progress: Progress
 ) -> dict[str, Any]:
     started = time.monotonic()
     progress("starting PostgreSQL for the lab")
     place.create(programs, {})
     with open_session(capture) as session:
-        not_carried, counts = contents.fill(place, session, database, programs.version, major, progress)
+        not_carried, counts = contents.fill(
+            place, session, database, version=programs.version, captured=major, progress=progress
+        )
     # what the build read of index files is still in the server's memory, and would hide what is written into them
     place.stop()
     place.start()
@@ -269,9 +289,7 @@ def _tidy(connection: psycopg.Connection[Any], last_oid: int) -> None:
     for (statement,) in rows:
         with suppress(psycopg.Error):  # one of a partition goes with that of its table
             connection.execute(statement.encode())
-    connection.execute(
-        f"delete from {files.SCHEMA}.extent where to_regclass(relation) is null".encode()
-    )
+    connection.execute(f"delete from {files.SCHEMA}.extent where to_regclass(relation) is null".encode())
     connection.execute(b"update pg_index set indisvalid = true where not indisvalid and indexrelid >= 16384")
 
 

@@ -28,8 +28,9 @@ class NotCarried:
 def doubts(
     items: Iterable[NotCarried], relations: Collection[str], functions: Collection[str] = ()
 ) -> tuple[NotCarried, ...]:
-    """What changes the plans of a statement that reaches these relations and functions (schema.name, all reached
-    through views and partitions among them).
+    """What changes the plans of a statement that reaches these relations and functions.
+
+    They are schema.name, and all that is reached through views and partitions is among them.
     """
     wanted, called = frozenset(relations), frozenset(functions)
     return tuple(

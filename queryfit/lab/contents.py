@@ -33,7 +33,7 @@ READS = frozenset({
 
 
 def fill(
-    place: Place, session: Session, database: str, version: int, captured: int, progress: Callable[[str], None]
+    place: Place, session: Session, database: str, *, version: int, captured: int, progress: Callable[[str], None]
 ) -> tuple[list[NotCarried], dict[str, int]]:
     """Make everything; returns what is not carried and how many objects of each kind are there."""
     facts = Facts(session, database)
@@ -90,7 +90,7 @@ def _make_schema(
 ) -> Schema:
     everything = Schema.read(facts)
     maker.run(list(ddl.schemas(everything)))
-    there, lost = databases.create_extensions(superuser, everything.extensions, {})
+    there, lost = databases.create_extensions(superuser, everything.extensions)
     missing += lost
     schema = Schema.read(facts, there)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -77,7 +77,10 @@ def _locales(version: int, captured: Row | None) -> Iterable[tuple[sql.Composabl
         yield sql.SQL("lc_collate 'C' lc_ctype 'C'"), None if wanted in _C_LOCALES else loss
     # never C for another locale: under C a plain index on text serves LIKE 'x%', and plans would promise that
     for name in ("C.UTF-8", "C.utf8", "en_US.UTF-8", "en_US.utf8"):
-        yield sql.SQL("lc_collate {} lc_ctype {}").format(sql.Literal(name), sql.Literal(name)), loss if wanted else None
+        yield (
+            sql.SQL("lc_collate {} lc_ctype {}").format(sql.Literal(name), sql.Literal(name)),
+            loss if wanted else None,
+        )
     yield sql.SQL("lc_collate 'C' lc_ctype 'C'"), loss
 
 
@@ -113,18 +116,17 @@ def furnish(connection: psycopg.Connection[Any]) -> None:
 
 
 def create_extensions(
-    connection: psycopg.Connection[Any], rows: Iterable[Row], schemas: Mapping[str, str]
+    connection: psycopg.Connection[Any], rows: Iterable[Row]
 ) -> tuple[frozenset[str], list[NotCarried]]:
     """Create the extensions that this server has and that can do no harm; their names, and what is not carried.
 
-    `schemas` is only looked at for the schemas that exist. As superuser: nothing but quoted names gets into the text.
+    As superuser: nothing but quoted names gets into the text.
     """
-    available = {
-        name: trusted
-        for name, trusted in connection.execute(
+    available = dict(
+        connection.execute(
             b"select name, bool_or(trusted) from pg_catalog.pg_available_extension_versions group by name"
         ).fetchall()
-    }
+    )
     made: set[str] = {"plpgsql"}
     missing: list[NotCarried] = []
     for row in rows:
@@ -142,7 +144,7 @@ def create_extensions(
         try:
             connection.execute(
                 sql.SQL("create extension if not exists {} schema {} cascade").format(
-                    sql.Identifier(name), sql.Identifier(schemas.get(name, row["schema"]))
+                    sql.Identifier(name), sql.Identifier(row["schema"])
                 )
             )
         except psycopg.Error:

@@ -50,9 +50,7 @@ def distinct_counts(text: str, numbers: Mapping[int, int]) -> bytes:
 
 def dependencies(text: str, numbers: Mapping[int, int]) -> bytes:
     """The pg_dependencies of what prints as `{"2 => 3": 0.98}`. Raises ValueError or KeyError where it is none."""
-    items = [
-        (_numbers(key.replace("=>", ","), numbers), float(value)) for key, value in json.loads(text).items()
-    ]
+    items = [(_numbers(key.replace("=>", ","), numbers), float(value)) for key, value in json.loads(text).items()]
     return struct.pack("=III", _DEPENDENCIES_MAGIC, _TYPE_BASIC, len(items)) + b"".join(
         struct.pack(f"=d{len(places) + 1}h", value, len(places), *places) for places, value in items
     )
@@ -61,8 +59,10 @@ def dependencies(text: str, numbers: Mapping[int, int]) -> bytes:
 def with_frequencies(
     serialised: bytes, dimensions: int, given: Sequence[float], wanted: Sequence[tuple[float, float]]
 ) -> bytes:
-    """A serialised pg_mcv_list with other frequencies: `given` are those that it has, in order; `wanted` frequency
-    and base frequency of each item. Raises ValueError where the bytes are not laid out as expected.
+    """A serialised pg_mcv_list with other frequencies.
+
+    `given` are those that it has, in order; `wanted` frequency and base frequency of each item. Raises ValueError
+    where the bytes are not laid out as expected.
     """
     size = dimensions * 3 + 16  # null flags, two frequencies, places of the values
     begin = len(serialised) - size * len(given)
@@ -81,15 +81,20 @@ def _numbers(words: str, numbers: Mapping[int, int]) -> list[int]:
 
 @dataclass(slots=True)
 class Extended:
-    """Writes them: `superuser` and `owner` are autocommit connections; `restore` writes one row of column statistics
-    for a scratch table (schema, name, row), and answers with a problem in words."""
+    """Writes them over autocommit connections.
+
+    `restore` writes one row of column statistics for a scratch table (schema and name), and answers with a problem in
+    words.
+    """
 
     superuser: psycopg.Connection[Any]
     owner: psycopg.Connection[Any]
     version: int
     restore: Callable[[Row, tuple[str, str]], str | None]
 
-    def write(self, rows: Iterable[Row], expressions: Iterable[Row], columns: Mapping[str, list[Row]]) -> list[NotCarried]:
+    def write(
+        self, rows: Iterable[Row], expressions: Iterable[Row], columns: Mapping[str, list[Row]]
+    ) -> list[NotCarried]:
         """Write rows of `extended_statistics` and `extended_expression_statistics`; returns what could not be."""
         by_object: dict[tuple[str, bool], list[Row]] = {}
         for row in expressions:
@@ -125,15 +130,18 @@ class Extended:
             return None
         here = dict(
             self.superuser.execute(
-                b"select attname::text, attnum::int4 from pg_attribute where attrelid = %s::oid and attnum > 0", [there[1]]
+                b"select attname::text, attnum::int4 from pg_attribute where attrelid = %s::oid and attnum > 0",
+                [there[1]],
             ).fetchall()
         )
-        numbers = {column["position"]: here[column["column_name"]] for column in columns if column["column_name"] in here}
+        numbers = {
+            column["position"]: here[column["column_name"]] for column in columns if column["column_name"] in here
+        }
         types = [
             name
             for (name,) in self.superuser.execute(
-                b"select format_type(atttypid, atttypmod) from pg_attribute where attrelid = %s::oid and attnum = any (%s)"
-                b" order by attnum",
+                b"select format_type(atttypid, atttypmod) from pg_attribute"
+                b" where attrelid = %s::oid and attnum = any (%s) order by attnum",
                 [there[1], list(there[2])],
             ).fetchall()
         ]
@@ -156,21 +164,20 @@ class Extended:
             f"delete from pg_statistic_ext_data where ({keys}) = ({', '.join(['%s'] * len(given))})".encode(), given
         )
         names = "".join(f", {name}" for name in values)
-        holes = "".join(f", %s::bytea::{casts[name]}" for name in values)
+        holes = ", ".join(["%s"] * len(given) + [f"%s::bytea::{casts[name]}" for name in values])
         self.superuser.execute(
-            f"insert into pg_statistic_ext_data ({keys}{names}) values ({', '.join(['%s'] * len(given))}{holes})".encode(),
+            f"insert into pg_statistic_ext_data ({keys}{names}) values ({holes})".encode(),
             [*given, *values.values()],
         )
         if expressions:
-            self._expressions(row, found, types[len(found.types) :], expressions, keys, given)
+            self._expressions(types[len(found.types) :], expressions, keys, given)
 
     def _expression_types(self, row: Row) -> list[str]:
         """Types of the expressions of an object, asked of a view over its table."""
         if not row["expressions"]:
             return []
         texts = [
-            text
-            for (text,) in self.superuser.execute(b"select unnest(%s::text[])", [row["expressions"]]).fetchall()
+            text for (text,) in self.superuser.execute(b"select unnest(%s::text[])", [row["expressions"]]).fetchall()
         ]
         found = []
         for text in texts:
@@ -178,7 +185,9 @@ class Extended:
             with self.owner.cursor(binary=True) as cursor:
                 cursor.execute(f"select ({text.replace('%', '%%')}) from {row['relation']} limit %s".encode(), [0])
                 kind, modifier = (cursor.description or [])[0].type_code, cursor.pgresult.fmod(0)  # type: ignore[union-attr]
-            (name,) = self.superuser.execute(b"select format_type(%s::oid, %s)", [kind, modifier]).fetchone() or ("text",)
+            (name,) = self.superuser.execute(b"select format_type(%s::oid, %s)", [kind, modifier]).fetchone() or (
+                "text",
+            )
             found.append(name)
         return found
 
@@ -191,27 +200,27 @@ class Extended:
 
     def _common_values(self, row: Row, types: Sequence[str]) -> bytes:
         name = self._scratch(types)
+        columns = ", ".join(f"c{number}" for number in range(1, len(types) + 1))
         try:
-            self.owner.execute(
-                f"create statistics public.{SCRATCH}_s (mcv) on {', '.join(f'c{n}' for n in range(1, len(types) + 1))}"
-                f" from {name}".encode()
-            )
+            self.owner.execute(f"create statistics public.{SCRATCH}_s (mcv) on {columns} from {name}".encode())
             self.owner.execute(f"alter statistics public.{SCRATCH}_s set statistics 10000".encode())
             items = _items(self.superuser, row)
             holes = ", ".join(f"%s::text::{kind}" for kind in types)
             with self.owner.cursor() as cursor:
                 cursor.executemany(f"insert into {name} values ({holes})".encode(), [values for values, _ in items])
             self.owner.execute(f"analyze {name}".encode())
-            # each as the scratch table prints it: what was captured may print otherwise under other settings
+            # as this session prints them: what was captured may print otherwise
+            texts = ", ".join(f"c{number}::text" for number in range(1, len(types) + 1))
+            printed = self.superuser.execute(f"select {texts} from {name} order by ctid".encode()).fetchall()
+            wanted = dict(zip(printed, (frequencies for _, frequencies in items), strict=True))
             there = self.superuser.execute(
                 b"select d.stxdmcv::text, m.index, m.values, m.frequency from pg_statistic_ext as s"
                 b" join pg_statistic_ext_data as d on d.stxoid = s.oid, pg_mcv_list_items(d.stxdmcv) as m"
                 b" where s.stxname = %s order by m.index",
                 [f"{SCRATCH}_s"],
             ).fetchall()
-            wanted = {values: frequencies for values, frequencies in items}
-            if len(there) != len(wanted):
-                raise ValueError(f"of {len(wanted)} common values {len(there)} were taken")
+            if len(there) != len(items):
+                raise ValueError(f"of {len(items)} common values {len(there)} were taken")
             frequencies = [wanted[tuple(values)] for _, _, values, _ in there]
             serialised = bytes.fromhex(there[0][0].removeprefix("\\x"))
             return with_frequencies(serialised, len(types), [line[3] for line in there], frequencies)
@@ -219,7 +228,7 @@ class Extended:
             self.owner.execute(f"drop table if exists {name}".encode())
 
     def _expressions(
-        self, row: Row, found: _Object, types: Sequence[str], expressions: Sequence[Row], keys: str, given: Sequence[object]
+        self, types: Sequence[str], expressions: Sequence[Row], keys: str, given: Sequence[object]
     ) -> None:
         """As rows of pg_statistic, which is how the server keeps them: made for columns of a scratch table."""
         name = self._scratch(types)
@@ -240,21 +249,19 @@ class Extended:
                 f"""update pg_statistic_ext_data set stxdexpr = (
                     select array_agg(
                         case when s.starelid is not null then
-                            row(0::oid, 0::int2, false, {', '.join(f's.{column}' for column in own)})::pg_statistic
+                            row(0::oid, 0::int2, false, {", ".join(f"s.{column}" for column in own)})::pg_statistic
                         end order by n)
                     from generate_series(1, {len(types)}) as n
                     left join pg_statistic as s
                         on s.starelid = to_regclass('{name}') and s.staattnum = n and not s.stainherit)
-                where ({keys}) = ({', '.join(['%s'] * len(given))})""".encode(),
+                where ({keys}) = ({", ".join(["%s"] * len(given))})""".encode(),
                 list(given),
             )
         finally:
             self.owner.execute(f"drop table if exists {name}".encode())
 
 
-def _items(
-    connection: psycopg.Connection[Any], row: Row
-) -> list[tuple[tuple[str | None, ...], tuple[float, float]]]:
+def _items(connection: psycopg.Connection[Any], row: Row) -> list[tuple[tuple[str | None, ...], tuple[float, float]]]:
     """Values (null where they are null), and their frequency and base frequency."""
     (values, nulls) = connection.execute(
         b"select %s::text[], %s::boolean[]", [row["common_values"], row["common_nulls"]]

@@ -63,7 +63,8 @@ OBJECTS = (
         with changed as (
             update pg_index set indisvalid = is_visible from unnest(names) as name
             where indexrelid = to_regclass(name) and indexrelid >= 16384 and indisvalid <> is_visible
-                and (is_visible or not exists (select from pg_constraint where conindid = indexrelid and contype <> 'f'))
+                and (is_visible or not exists (
+                    select from pg_constraint where conindid = indexrelid and contype <> 'f'))
             returning 1
         )
         select count(*) from changed
@@ -117,8 +118,10 @@ def remember(connection: psycopg.Connection[Any], extents: Iterable[Extent]) -> 
 
 
 def reapply(connection: psycopg.Connection[Any], data: Path, names: Collection[str] | None) -> None:
-    """Give relations (tables with their indexes, or indexes; null: all) the sizes remembered for them: file and
-    pg_class. `connection` may be the owner's, inside a transaction that made them."""
+    """Give relations (tables with their indexes, or indexes; null: all) the sizes remembered for them.
+
+    That is the length of files, and pg_class. `connection` may be the owner's, inside a transaction that made them.
+    """
     wanted = None if names is None else list(names)
     for file in _files(connection, data, wanted):
         extend(file.path, file.file_pages, first=_first_pages(file))

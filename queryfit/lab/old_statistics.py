@@ -53,7 +53,8 @@ _OPERATORS = b"""
         limit 1
     )
     select
-        coalesce(max(a.amopopr::oid::int8) filter (where a.amopstrategy = case class.opcmethod when 403 then 3 else 1 end), 0),
+        coalesce(max(a.amopopr::oid::int8)
+            filter (where a.amopstrategy = case class.opcmethod when 403 then 3 else 1 end), 0),
         coalesce(max(a.amopopr::oid::int8) filter (where a.amopstrategy = 1 and class.opcmethod = 403), 0),
         (select max(case when bottom.oid = 3614 then 25 when bottom.typcategory = 'A' then bottom.typelem::int8 end)
             from bottom),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from queryfit.lab.facts import Facts, Row
 from queryfit.lab.maker import FailedError, Maker, Step
-from queryfit.sql.names import quote_identifier, quote_literal
+from queryfit.sql.names import quote_identifier
 
 PLACEHOLDER_SERVER = "queryfit_absent"
 _OWN = ("pg_catalog", "information_schema", "pg_toast")
@@ -92,7 +92,9 @@ def types(schema: Schema) -> Iterator[Step]:
         # collations with a locale that this machine lacks: another order of texts, but the same operators
         yield Step("collation", row["collation_name"], row["definition"], "DefineStmt", instead=_code_point_order)
     for row in schema.types:
-        yield Step("type", row["type"], row["definition"], "CreateEnumStmt CreateDomainStmt CompositeTypeStmt CreateRangeStmt")
+        yield Step(
+            "type", row["type"], row["definition"], "CreateEnumStmt CreateDomainStmt CompositeTypeStmt CreateRangeStmt"
+        )
     for row in schema.sequences:
         if not row["is_identity"]:
             name = row["sequence"]
@@ -100,7 +102,11 @@ def types(schema: Schema) -> Iterator[Step]:
 
 
 def _code_point_order(_: Maker, reason: str, name: str = "") -> Step | None:
-    return None if not name else Step("collation", name, f"create collation {name} from pg_catalog.\"C\"", "DefineStmt", lacks=reason)
+    return (
+        None
+        if not name
+        else Step("collation", name, f'create collation {name} from pg_catalog."C"', "DefineStmt", lacks=reason)
+    )
 
 
 def tables(schema: Schema) -> Iterator[Step]:
@@ -125,7 +131,9 @@ class _Table:
         return Step(
             "relation",
             self.name,
-            self.sql([column_sql(column, is_partition=self.row["is_partition"]) for column in self.columns], self.checks),
+            self.sql(
+                [column_sql(column, is_partition=self.row["is_partition"]) for column in self.columns], self.checks
+            ),
             "CreateStmt CreateForeignTableStmt",
             (self.name,),
             instead=self.plainer,
@@ -160,9 +168,7 @@ class _Table:
         for column in self.columns:
             plain = {**column, "generated": None, "identity": None, "default_expression": None}
             try:
-                maker.execute(
-                    f"create domain pg_temp.queryfit_probe as {column['type']}", "CreateDomainStmt"
-                )
+                maker.execute(f"create domain pg_temp.queryfit_probe as {column['type']}", "CreateDomainStmt")
                 maker.execute("drop domain pg_temp.queryfit_probe", "DropStmt")
             except FailedError:
                 lost.append(column["column_name"])
@@ -233,7 +239,9 @@ def views(schema: Schema) -> Iterator[Step]:
         elif row["kind"] == "materialized_view":
             sql = f"create materialized view {name} ({names}) as {definition} with no data"
             plain = _Table(row, [{**c, "is_not_null": False} for c in schema.columns.get(name, ())], [])
-            table = Step("relation", name, plain.sql([column_sql(c, is_partition=True) for c in plain.columns], []), "CreateStmt")
+            table = Step(
+                "relation", name, plain.sql([column_sql(c, is_partition=True) for c in plain.columns], []), "CreateStmt"
+            )
             yield Step("relation", name, sql, "CreateTableAsStmt", (name,), instead=_constant(table))
 
 
@@ -322,5 +330,3 @@ def _policies(schema: Schema) -> Iterator[Step]:
             force = ", force row level security" if row.get("has_forced_row_security") else ""
             sql = f"alter table {row['relation']} enable row level security{force}"
             yield Step("row security", row["relation"], sql, "AlterTableStmt", (row["relation"],))
-
-

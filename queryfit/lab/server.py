@@ -195,9 +195,7 @@ class Place:
         give_to_server_user(folder)
         quoted = str(folder).replace("'", "''")
         settings = self.data / "socket.conf"
-        settings.write_text(
-            f"unix_socket_directories = '{quoted}'\nunix_socket_permissions = 0700\n", encoding="utf-8"
-        )
+        settings.write_text(f"unix_socket_directories = '{quoted}'\nunix_socket_permissions = 0700\n", encoding="utf-8")
         give_to_server_user(settings)
 
 
@@ -223,29 +221,18 @@ def claim(key: str) -> Place:
     base = labs_folder()
     with locked(base / "lock"):
         _sweep(base)
-        free = None
-        for slot in range(1, MOST_SLOTS + 1):
-            folder = base / f"{key}-{slot}"
-            lock = _try_lock(folder)
-            if lock is None:
-                continue
-            if (folder / META).exists():
-                if free is not None:
-                    free[1].close()
+        slots = [base / f"{key}-{slot}" for slot in range(1, MOST_SLOTS + 1)]
+        for folder in slots:
+            # what is there and not in use is finished: the sweep has removed all else
+            if folder.exists() and (lock := _try_lock(folder)) is not None:
                 os.utime(folder / META)
                 return Place(folder, lock)
-            if free is None:
-                free = (folder, lock)
-            else:
-                lock.close()
-        if free is None:
-            raise QueryfitError(
-                f"{MOST_SLOTS} processes use a lab of this capture", hint="wait until one of them has ended"
-            )
-        folder, lock = free
         _make_room(base)
-        folder.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700)
-        return Place(folder, lock)
+        for folder in slots:
+            if not folder.exists() and (lock := _try_lock(folder)) is not None:
+                folder.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700)
+                return Place(folder, lock)
+    raise QueryfitError(f"{MOST_SLOTS} processes use a lab of this capture", hint="wait until one of them has ended")
 
 
 def found_labs() -> list[Found]:
@@ -268,7 +255,7 @@ def found_labs() -> list[Found]:
                         folder=folder,
                         meta=place.meta,
                         used_at=(folder / META).stat().st_mtime,
-                        size_bytes=_disk_use(folder),
+                        size_bytes=disk_use(folder),
                         is_running=(place.data / "postmaster.pid").exists(),
                         is_kept=place.is_kept,
                         is_in_use=lock is None,
@@ -336,6 +323,10 @@ def _sweep(base: Path) -> None:
                 place.stop()
             else:
                 place.remove()
+                _lock_path(folder).unlink(missing_ok=True)
+    for path in base.glob("*.lock"):
+        if not path.with_suffix("").exists():
+            path.unlink(missing_ok=True)  # nobody holds it: a claim makes the folder before it lets go of the base
 
 
 def _make_room(base: Path) -> None:
@@ -352,7 +343,7 @@ def _make_room(base: Path) -> None:
                 _lock_path(folder).unlink(missing_ok=True)
 
 
-def _disk_use(folder: Path) -> int:
+def disk_use(folder: Path) -> int:
     """Bytes on disk below a folder; of sparse files what they take."""
     total = 0
     for path, _, files in os.walk(folder):

@@ -24,12 +24,14 @@ _NAMES = frozenset({
     "plan_cache_mode", "jit", "geqo", "TimeZone", "DateStyle", "IntervalStyle", "search_path",
     "default_text_search_config", "row_security", "transform_null_equals", "array_nulls", "backslash_quote",
     "standard_conforming_strings", "escape_string_warning", "extra_float_digits", "xmlbinary", "xmloption",
-    "from_collapse_limit", "gin_fuzzy_search_limit", "gin_pending_list_limit", "default_table_access_method",
+    "gin_fuzzy_search_limit", "gin_pending_list_limit", "default_table_access_method",
     "effective_io_concurrency",
 })  # fmt: skip
 _PREFIXES = ("enable_", "geqo_", "jit_")
 _OF_A_SESSION = frozenset({"client", "session", "interactive", "override"})  # of the capture's own connection
-_NO_DIFFERENCE = frozenset({"jit_debugging_support", "jit_provider", "jit_dump_bitcode", "jit_profiling_support", "jit_expressions"})
+_NO_DIFFERENCE = frozenset(
+    {"jit_debugging_support", "jit_provider", "jit_dump_bitcode", "jit_profiling_support", "jit_expressions"}
+)
 
 
 def planner_settings(rows: Iterable[Row]) -> Iterator[tuple[str, str]]:
@@ -52,14 +54,10 @@ def apply(connection: psycopg.Connection[Any], database: str, rows: Iterable[Row
         given = sql.SQL(value or "''") if name == "search_path" and not value else _value(name, value)
         try:
             connection.execute(
-                sql.SQL("alter database {} set {} = {}").format(
-                    sql.Identifier(database), sql.Identifier(name), given
-                )
+                sql.SQL("alter database {} set {} = {}").format(sql.Identifier(database), sql.Identifier(name), given)
             )
         except psycopg.Error as error:
-            missing.append(
-                NotCarried("setting", name, str(error).partition("\n")[0], changes_plans=False)
-            )
+            missing.append(NotCarried("setting", name, str(error).partition("\n")[0], changes_plans=False))
     return missing
 
 

@@ -83,7 +83,9 @@ class Writer:
         return self._said[0] if self._said else None
 
     def _restore(self, row: Row, name: tuple[str, str]) -> None:
-        given = [(argument, kind, row.get(column)) for column, argument, kind in ARGUMENTS if row.get(column) is not None]
+        given = [
+            (argument, kind, row.get(column)) for column, argument, kind in ARGUMENTS if row.get(column) is not None
+        ]
         if not given:
             return
         pairs = ", ".join(f"'{argument}', %s::{kind}" for argument, kind, _ in given)
@@ -109,13 +111,14 @@ def with_extremes(rows: Iterable[Row], extremes: Iterable[Row]) -> Iterator[Row]
         items = array_items(bounds)
         if len(items) > 1:
             items[0], items[-1] = (_array_word(value) for value in end)
-            row = {**row, "histogram_bounds": "{" + ",".join(items) + "}"}
-        yield row
+            yield {**row, "histogram_bounds": "{" + ",".join(items) + "}"}
+        else:
+            yield row
 
 
 def array_items(text: str) -> list[str]:
     """The items of a one-dimensional array as text, each as it is written there."""
-    return re.findall(r'"(?:[^"\\]|\\.)*"|[^,{}"]+', text[1:-1]) if len(text) > 2 else []
+    return re.findall(r'"(?:[^"\\]|\\.)*"|[^,{}"]+', text[1:-1]) if len(text) > len("{}") else []
 
 
 def _array_word(value: str) -> str:

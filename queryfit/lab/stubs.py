@@ -21,7 +21,9 @@ from queryfit.lab.maker import Maker, Step
 from queryfit.sql.names import quote_literal
 
 STUB_SQLSTATE = "QF001"  # of the error that a stub raises
-_KEPT_OPTIONS = frozenset({"volatility", "strict", "security", "cost", "rows", "parallel", "set", "language", "as", "window"})
+_KEPT_OPTIONS = frozenset(
+    {"volatility", "strict", "security", "cost", "rows", "parallel", "set", "language", "as", "window"}
+)
 _HIDDEN_READS = frozenset({
     "query_to_xml", "table_to_xml", "cursor_to_xml", "schema_to_xml", "database_to_xml", "query_to_xmlschema",
     "table_to_xmlschema", "nextval", "currval", "lastval", "pg_relation_size", "pg_total_relation_size",
@@ -69,9 +71,7 @@ def whole_text(row: Row, sets: frozenset[str] | set[str] = frozenset()) -> str |
         bodies = _bodies(statement)
         if not row["is_set_returning"] and any(_reads(body, sets) for body in bodies):
             return None
-        statement.options = tuple(
-            option for option in statement.options or () if option.defname in _KEPT_OPTIONS
-        )
+        statement.options = tuple(option for option in statement.options or () if option.defname in _KEPT_OPTIONS)
         return str(RawStream()(statement))
     except (pglast.parser.ParseError, ValueError, IndexError, AttributeError, NotImplementedError):
         return None
@@ -124,7 +124,9 @@ def _stub(row: Row) -> Step:
     body = f"begin raise exception using errcode = '{STUB_SQLSTATE}', message = {quote_literal(words)}; end"
     parts.append(f"language plpgsql as {quote_literal(body)}")
     # planning with a stub is as in production; what would run it is refused at that moment, by its own SQLSTATE
-    return Step("function", row["routine"], " ".join(parts), "CreateFunctionStmt", changes_plans=row["kind"] == "function")
+    return Step(
+        "function", row["routine"], " ".join(parts), "CreateFunctionStmt", changes_plans=row["kind"] == "function"
+    )
 
 
 def _arguments(row: Row) -> str:

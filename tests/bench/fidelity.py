@@ -56,7 +56,15 @@ def shape(node: dict[str, Any]) -> tuple[object, ...]:
     """What a plan does, without numbers: nodes, relations, indexes, joins, in order."""
     own = tuple(
         node.get(key)
-        for key in ("Node Type", "Relation Name", "Index Name", "Join Type", "Strategy", "Scan Direction", "Partial Mode")
+        for key in (
+            "Node Type",
+            "Relation Name",
+            "Index Name",
+            "Join Type",
+            "Strategy",
+            "Scan Direction",
+            "Partial Mode",
+        )
     )
     return (*own, *(shape(child) for child in node.get("Plans", ())))
 
@@ -85,9 +93,7 @@ def plan(connection: psycopg.Connection[Any], text: str) -> tuple[dict[str, Any]
     return found, ""
 
 
-def compare(
-    real: psycopg.Connection[Any], lab: psycopg.Connection[Any], texts: dict[str, str]
-) -> list[Compared]:
+def compare(real: psycopg.Connection[Any], lab: psycopg.Connection[Any], texts: dict[str, str]) -> list[Compared]:
     found = []
     for name, text in texts.items():
         there, refusal = plan(real, text)
@@ -108,7 +114,7 @@ def report(title: str, compared: list[Compared], *, is_verbose: bool) -> None:
     if is_verbose:
         for one in compared:
             if one.difference > NEAR / 10 or not one.is_same_shape:
-                costs = [f"{p['Total Cost']:,.2f}" if p else "–" for p in (one.real, one.lab)]
+                costs = [f"{p['Total Cost']:,.2f}" if p else "refused" for p in (one.real, one.lab)]
                 mark = "" if one.is_same_shape else "  OTHER SHAPE"
                 print(f"    {one.name:12} {costs[0]:>18} {costs[1]:>18} {one.difference:8.3%}{mark} {one.refusal}")
 
@@ -176,9 +182,12 @@ def main() -> int:
             if not indexes:
                 return 0
             with copy_with(dsn, indexes) as copy:
-                with build(captured(copy, Path(folder)), COPY) as other:
-                    with psycopg.connect(copy) as real, closing(other.connect()) as its:
-                        report("after", compare(real, its, texts), is_verbose=is_verbose)
+                with (
+                    build(captured(copy, Path(folder)), COPY) as other,
+                    psycopg.connect(copy) as real,
+                    closing(other.connect()) as its,
+                ):
+                    report("after", compare(real, its, texts), is_verbose=is_verbose)
                 with psycopg.connect(copy) as real:
                     make_candidates(lab, own, real)
                     own.commit()  # what is left is dropped with the lab: its capture is a temporary one
