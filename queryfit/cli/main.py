@@ -25,7 +25,7 @@ INTERRUPTED = 130
 BROKEN_PIPE = 141  # what a shell reports for a program that SIGPIPE ended
 
 # in the order of the help: the way of the work, then what looks behind it
-COMMANDS = ("audit", "show", "fix", "advise", "lint", "demo", "doctor", "capture", "history", "sql", "rules")
+COMMANDS = ("audit", "show", "fix", "advise", "lint", "lab", "demo", "doctor", "capture", "history", "sql", "rules")
 
 
 @dataclass(slots=True)
