@@ -6,9 +6,10 @@ up to a tenth of a page of row addresses, six bytes each (_bt_dedup_save_htid).
 
 from __future__ import annotations
 
+import bisect
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -23,7 +24,10 @@ POSTING_MOST_BYTES = PAGE_BYTES * 10 // 100 // 8 * 8 - LINE_BYTES
 INNER_SLACK_BYTES = PAGE_BYTES * 30 // 100
 DEFAULT_FILL_FACTOR = 90
 _MANY = 60.0  # rows of a group from which their spread does not matter
-_PAGES_TRIED = 40
+_PAGES_TRIED = 24
+_RARE = 0.25  # rows of a group below which few have two
+_LARGE = 1e5  # and above which nothing changes
+_STEP = math.log(1.2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ def _leaf_pages(sizes: Mapping[int, float], rows: float, profile: Profile | None
     for item in profile:
         mean = item.share * rows
         for size, share in sizes.items():
-            pages += share * item.count * mean / _rows_per_page(size, _rounded(mean), slack)
+            pages += share * item.count * mean / _rows_per_page(size, mean, slack)
     return pages
 
 
@@ -83,23 +87,42 @@ def _mixed_per_page(sizes: Mapping[int, float], slack: int) -> float:
     return max(1.0, (room - square / mean / 2 + 4) / mean)
 
 
-def _rounded(number: float) -> float:
-    """Three digits: nothing that matters changes within them, and results are kept by it."""
-    return float(f"{number:.3g}")
+def _rows_per_page(size: int, mean: float, slack: int) -> float:
+    """Rows on a leaf of groups with `mean` rows each (Poisson, groups without rows left out)."""
+    if mean < _RARE:
+        return _singles_and_pairs(size, mean, slack)
+    # between two of a ladder of means that are kept
+    step = math.log(min(mean, _LARGE)) / _STEP
+    low, part = math.floor(step), step - math.floor(step)
+    below = _filled(size, low, slack)
+    return below if part < 0.01 else below * (1 - part) + _filled(size, low + 1, slack) * part  # noqa: PLR2004
+
+
+def _singles_and_pairs(size: int, mean: float, slack: int) -> float:
+    """The same where hardly a group has more than a few rows."""
+    counts = [mean**count / math.factorial(count) for count in range(1, 7)]  # as Poisson has them, but for a factor
+    most = max(1, (POSTING_MOST_BYTES // 8 * 8 - size) // ADDRESS_BYTES)
+    sizes = [size if count == 1 or most < count else aligned(size + ADDRESS_BYTES * count) for count in range(1, 7)]
+    weight = sum(counts)
+    shares = dict.fromkeys(sizes, 0.0)
+    for item, share in zip(sizes, counts, strict=True):
+        shares[item] += share / weight
+    shares = {item: share for item, share in shares.items() if share > 1e-3}  # noqa: PLR2004
+    whole = sum(shares.values())
+    rows = sum(count * share for count, share in enumerate(counts, 1)) / weight
+    return _mixed_per_page({item: share / whole for item, share in shares.items()}, slack) * rows
 
 
 @lru_cache(maxsize=16384)
-def _rows_per_page(size: int, mean: float, slack: int) -> float:
-    """Rows on a leaf of groups with `mean` rows each (Poisson, groups without rows left out), by filling some."""
-    if mean < 0.001:  # noqa: PLR2004 -- no two rows are in one group
-        return float((FREE_BYTES - slack) // (size + LINE_BYTES))
+def _filled(size: int, step: int, slack: int) -> float:
+    """Rows on a leaf for the mean of a step of the ladder, by filling some."""
+    draw = _group_rows(math.exp(step * _STEP), random.Random(7))  # noqa: S311 -- the same answer every time
     most = max(1, (POSTING_MOST_BYTES // 8 * 8 - size) // ADDRESS_BYTES)
-    numbers = random.Random(7)  # noqa: S311 -- the same answer every time
     pages = rows_done = 0
     used = last = last_rows = rows_on_page = 0
     is_done = False
     while not is_done:
-        left = _group_rows(numbers, mean)
+        left = draw()
         while left:
             count = min(left, most)
             left -= count
@@ -117,16 +140,16 @@ def _rows_per_page(size: int, mean: float, slack: int) -> float:
     return max(1.0, rows_done / pages)
 
 
-def _group_rows(numbers: random.Random, mean: float) -> int:
-    """Rows of a group that has any."""
+def _group_rows(mean: float, numbers: random.Random) -> Callable[[], int]:
+    """Draws the rows of a group that has any."""
     if mean > _MANY:
-        return max(1, round(numbers.gauss(mean, math.sqrt(mean)))) if mean < 1e6 else round(mean)  # noqa: PLR2004
-    # the inverse of the distribution function, from one row up
-    point = numbers.random() * -math.expm1(-mean) + math.exp(-mean)
-    count, term = 0, math.exp(-mean)
-    below = term
-    while below < point and count < _MANY * 4:
-        count += 1
+        deviation = math.sqrt(mean)
+        return lambda: max(1, round(numbers.gauss(mean, deviation)))
+    below, term, whole = [], math.exp(-mean), 0.0
+    for count in range(1, int(_MANY * 3)):
         term *= mean / count
-        below += term
-    return max(1, count)
+        whole += term
+        below.append(whole)
+        if term < 1e-9 * whole:
+            break
+    return lambda: 1 + min(bisect.bisect_left(below, numbers.random() * whole), len(below) - 1)

@@ -11,11 +11,13 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from queryfit.advise.mixtures import mixture
 from queryfit.lab.table_facts import ColumnFacts, TableFacts
 
 _BIN = math.log(1.25)  # classes whose shares differ by less are one
 _SORTED = 0.98  # of two columns this much in the order of the rows, one goes with the other
 _EVERY = 20.0  # a group of this many rows on average occurs
+_FEW = 100  # values of a column that numbers the rows of a group
 _BOUNDED = {"int2", "int4", "int8", "date", "oid"}
 
 
@@ -42,6 +44,9 @@ def distinct_count(column: ColumnFacts, table: TableFacts) -> float | None:
     count = column.distinct_in(table.rows)
     if count is None:
         return None
+    mixed = mixture(column, table.rows)
+    if mixed is not None:
+        count = max(count, mixed.count + (1.0 - mixed.share) * rows)
     for key in table.unique:
         others = [table.columns[name] for name in key if name != column.name]
         if column.name in key and len(others) == 1:
@@ -98,7 +103,13 @@ def column_profile(column: ColumnFacts, table: TableFacts, *, has_nulls: bool = 
         classes.append(Class(nulls, 1.0))
     rest, others = 1.0 - nulls - sum(common), max(0.0, count - len(common))
     if rest > 1e-6 and (others >= 1 or not classes):  # noqa: PLR2004 -- rounding of shares
-        classes.append(_possible(rest, max(1.0, others), table.rows * (1.0 if has_nulls else whole)))
+        held = table.rows * (1.0 if has_nulls else whole)
+        mixed = mixture(column, table.rows)
+        if mixed is not None and count < table.rows:
+            shared = rest * mixed.share
+            classes.append(Class(shared / mixed.count, mixed.count))
+            rest, others = rest - shared, others - mixed.count
+        classes.append(_possible(rest, max(1.0, others), held))
     return binned(classes)
 
 
@@ -190,9 +201,12 @@ def _most_combinations(columns: Sequence[ColumnFacts], table: TableFacts) -> flo
     left = {column.name: column for column in columns}
     for key in table.unique:
         others = [table.columns[name] for name in key if name not in left]
-        if len(others) == 1 and len(left) == len(key) - 1 and set(left) < set(key):
+        if len(others) != 1 or len(left) < 2 or not set(left) < set(key):  # noqa: PLR2004 -- one column has statistics
+            continue
+        if (others[0].distinct_in(table.rows) or math.inf) <= _FEW:
             # keys are regular as a rule: about each combination has the most common value of the column that is left
-            return max(_repeats_at_least(others[0], table) * table.rows, 1.0)
+            counts = [distinct_count(column, table) or 1.0 for column in columns]
+            return max(_repeats_at_least(others[0], table) * table.rows, *counts)
     whole = 1.0
     is_known = False
     counts = sorted(table.distinct.items(), key=lambda item: (-len(item[0]), sorted(item[0])))

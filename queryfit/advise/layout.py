@@ -18,6 +18,7 @@ COMPRESSED_FROM_BYTES = 508  # TOAST_INDEX_TARGET: longer values are compressed 
 SAMPLES = 128  # rows whose widths are laid out
 NUMERIC_DIGITS = 4  # decimal digits in one of numeric's
 DEFAULT_TEXT_BYTES = 32
+_SPREAD = 8  # bytes by which texts of which only an average is known are taken to differ
 _NEAR = 0.4  # bytes by which the mean of samples may miss the average
 
 FIXED: dict[str, tuple[int, int]] = {  # typname: length, alignment
@@ -74,7 +75,7 @@ def stored_bytes(text: str, column: ColumnFacts) -> int | None:
 
 
 def _numeric_bytes(text: str) -> int | None:
-    """One byte of header, two of sign, weight and scale, two for each digit of base 10,000 that is not zero at an end."""
+    """A byte of header, two of sign, weight and scale, two for each digit of base 10,000 but zeros at an end."""
     digits = text.lstrip("-")
     if not digits.replace(".", "", 1).isdigit():
         return 3 if digits in {"NaN", "Infinity"} else None
@@ -105,26 +106,24 @@ def _varying(column: ColumnFacts, count: int) -> list[int]:
     average = column.average_width
     shares = _known_widths(column)
     if shares:
-        if average is None:
-            return _quantiles(shares, count)
-        # PostgreSQL cuts the fraction of the average off; values over 1 kB are in it, but not among the samples
-        mean = sum(width * share for width, share in shares) / sum(share for _, share in shares)
-        known = _quantiles(shares, count)
-        if average - _NEAR <= mean <= average + 1 + _NEAR:
-            return known
-        wanted = average + 0.5
-        if wanted > 1.5 * mean:
-            return [max(1, round(width * wanted / mean)) for width in known]
-        return [max(1, width + round(wanted - mean)) for width in known]
+        return _fitted(_quantiles(shares, count), average)
     if average is None:
         average = float(_declared_bytes(column))
-    if column.type in {"bpchar", "inet", "cidr"}:
+    if column.type in {"bpchar", "inet", "cidr"} or average <= _SPREAD:
         return [round(average)] * count
-    return (
-        [max(1, round(average) + offset % 8 - 4) for offset in range(count)]
-        if average > 8
-        else [round(average)] * count
-    )  # noqa: E501, PLR2004
+    return [max(1, round(average) + offset % _SPREAD - _SPREAD // 2) for offset in range(count)]
+
+
+def _fitted(known: list[int], average: float | None) -> list[int]:
+    """Widths of sample values, moved to the average: values over 1 kB are in that, but not among the samples."""
+    mean = sum(known) / max(1, len(known))
+    # PostgreSQL cuts its fraction off
+    if average is None or not known or average - _NEAR <= mean <= average + 1 + _NEAR:
+        return known
+    wanted = average + 0.5
+    if wanted > 1.5 * mean:
+        return [max(1, round(width * wanted / mean)) for width in known]
+    return [max(1, width + round(wanted - mean)) for width in known]
 
 
 def _declared_bytes(column: ColumnFacts) -> int:

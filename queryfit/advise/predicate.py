@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -97,7 +98,7 @@ def _truth(node: ast.BooleanTest, table: TableFacts) -> Restriction:
     return Restriction(nulls if node.booltesttype == kinds.IS_UNKNOWN else 1.0 - nulls)
 
 
-def _comparison(node: ast.A_Expr, table: TableFacts) -> Restriction:
+def _comparison(node: ast.A_Expr, table: TableFacts) -> Restriction:  # noqa: PLR0911 -- one a kind of operator
     operator = node.name[-1].sval
     kinds = enums.A_Expr_Kind
     if node.kind in {kinds.AEXPR_BETWEEN, kinds.AEXPR_NOT_BETWEEN}:
@@ -284,7 +285,7 @@ def _histogram_share(column: ColumnFacts, limits: Sequence[tuple[str, str]]) -> 
     bounds = [_orderable(value, column) for value in column.histogram]
     at = [(operator, _orderable(limit, column)) for operator, limit in limits]
     inside = 0
-    for low, high in zip(bounds, bounds[1:], strict=False):
+    for low, high in itertools.pairwise(bounds):
         for step in range(_STEPS):
             is_number = isinstance(low, float)
             point = low + (high - low) * (step + 0.5) / _STEPS if is_number else (low if step < _STEPS / 2 else high)

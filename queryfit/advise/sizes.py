@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from queryfit.advise import btree_size, other_sizes
-from queryfit.advise.groups import Profile, key_profile
+from queryfit.advise.groups import key_profile
 from queryfit.advise.layout import is_deduplicable, tuple_sizes, widths
 from queryfit.advise.predicate import Restriction, restriction
 from queryfit.lab.planner import Index, Size

@@ -45,7 +45,7 @@ _FEW_ENTRIES = 0.02  # of a BRIN index: most rows change no range
 class _Milliseconds:
     """Measured processor time of one entry: what any takes, what each key and level adds, and bytes and terms."""
 
-    base: float = 0.0002
+    base: float = 0.0009
     level: float = 0.00065  # a level of the tree, when keys come in no order
     ordered: float = 0.0001  # when they come in order, and the right end is at hand
     key: float = 0.0002  # each further key, compared and copied

@@ -18,7 +18,20 @@ from typing import Any
 from queryfit.lab.table_facts import ColumnFacts
 
 _MASK = (1 << 64) - 1
-_WORDS = "time order client state market report account value group right water house point number policy level".split()
+_WORDS = (
+    "time",
+    "order",
+    "client",
+    "state",
+    "market",
+    "report",
+    "account",
+    "value",
+    "group",
+    "water",
+    "policy",
+    "level",
+)
 _LETTERS = string.ascii_lowercase
 _DIGITS = string.digits + _LETTERS
 _RESOLUTION = {"date": 86400.0, "timestamp": 1e-6, "timestamptz": 1e-6}
@@ -241,7 +254,7 @@ class Values:
             return " ".join(f"{_quoted_lexeme(word)}:{place}" for place, word in enumerate(chosen, 1))
         return "{" + ",".join(_quoted_element(element) for element in chosen) + "}"
 
-    def _other(self, number: int) -> str:
+    def _other(self, number: int) -> str:  # noqa: PLR0911 -- one a type
         column, bits = self.column, mixed(self.seed, number)
         kind = column.type
         if kind == "uuid":

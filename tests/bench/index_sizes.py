@@ -62,7 +62,8 @@ SKEWED = """
         ('10.' || n % 200 || '.' || (random() * 3)::int || '.' || (random() * 255)::int)::inet,
         (select string_agg(w, ' ') from (
             select (array['carefully', 'final', 'deposits', 'sleep', 'quickly', 'ironic', 'packages', 'the', 'regular',
-                'express', 'bold', 'requests', 'among', 'silent', 'accounts', 'wake'])[1 + floor(random() * 16 + n * 0)] as w
+                'express', 'bold', 'requests', 'among', 'silent', 'accounts', 'wake'])[1 + floor(random() * 16 + n * 0)]
+                as w
             from generate_series(1, 3 + (n % 9)::int)
         ) as words),
         random(),
@@ -80,7 +81,9 @@ SKEWED = """
         'person' || n || '@' || (array['example.com', 'mail.test', 'a-rather-long-domain.example'])[1 + n % 3],
         initcap(md5((n / 3)::text)), 'City ' || (power(random(), 3) * 700)::int, date '2015-01-01' + (n / 40)::int,
         case when random() < 0.9 then 'free' else 'paid' end, case when random() < 0.2 then (random() * n)::int end,
-        tstzrange(timestamptz '2020-01-01' + n * interval '1 hour', timestamptz '2020-01-01' + (n + n % 50) * interval '1 hour')
+        tstzrange(
+            timestamptz '2020-01-01' + n * interval '1 hour', timestamptz '2020-01-01' + (n + n % 50) * interval '1 hour'
+        )
     from generate_series(1, 120000) as n;
     analyze;
 """
@@ -132,7 +135,7 @@ def drawn_candidates(tables: dict[str, TableFacts], count: int, seed: int) -> It
             yield Drawn(kind, index)
 
 
-def _candidate(kind: str, table: TableFacts, numbers: random.Random) -> Index | None:
+def _candidate(kind: str, table: TableFacts, numbers: random.Random) -> Index | None:  # noqa: C901, PLR0911 -- one a kind
     ordered = [column for column in table.columns.values() if _is_ordered(column)]
     picked = numbers.sample(ordered, min(len(ordered), numbers.choice([1, 1, 2, 2, 3, 4])))
     keys = [Key(quote_identifier(column.name)) for column in picked]
