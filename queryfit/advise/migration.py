@@ -154,7 +154,9 @@ def _notes(chosen: Chosen, advice: Advice) -> Iterator[str]:
     """What an index is for, what it saves and what it costs."""
     candidate = chosen.candidate
     yield f"{candidate.index.subject}: {candidate.why}" if candidate.why else candidate.index.subject
-    facts = [f"saves {amount(chosen.saving, advice)}"]
+    # what replaces an index may cost more than it saves by itself: what it replaces is saved as well
+    is_saving = chosen.saving >= 0
+    facts = [f"{'saves' if is_saving else 'by itself costs'} {amount(abs(chosen.saving), advice)}"]
     if candidate.upkeep:
         facts.append(f"upkeep {amount(candidate.upkeep, advice)}")
     if candidate.size is not None:

@@ -89,8 +89,9 @@ def _chosen(advice: Advice, look: Look) -> str:
         what = Text.assemble((line(candidate.index.subject, _MOST_SUBJECT), "bold"))
         if candidate.why:
             what.append(Text.assemble("\n  ", (line(candidate.why, _MOST_SUBJECT), "dim")))
+        saving = Text(phrases.amount(chosen.saving, advice), "bold green" if chosen.saving > 0 else "")
         rows.append([
-            str(number), what, phrases.size(chosen), Text(phrases.amount(chosen.saving, advice), "bold green"),
+            str(number), what, phrases.size(chosen), saving,
             phrases.amount(candidate.upkeep, advice), phrases.duration(chosen.build_ms),
             str(len(chosen.fingerprints)),
         ])  # fmt: skip

@@ -143,6 +143,7 @@ def _chosen(chosen: Any, advice: Advice) -> dict[str, Any]:
         "why": line(chosen.candidate.why, 300),
         "size": phrases.size(chosen),
         "saves": phrases.amount(chosen.saving, advice),
+        "is_saving": chosen.saving > 0,
         "upkeep": phrases.amount(chosen.candidate.upkeep, advice),
         "build": phrases.duration(chosen.build_ms),
         "disk": words.size(chosen.disk_bytes) if chosen.disk_bytes else "",
