@@ -72,9 +72,9 @@ def declarations(text: str) -> list[dict[int, str]]:
     for statement in parse(text).statements:
         for node in walk(statement.stmt):
             if isinstance(node, ast.A_Expr):
-                guesses |= _operand(node)
+                guesses |= operand_types(node)
             elif isinstance(node, ast.FuncCall):
-                guesses |= _argument(node)
+                guesses |= argument_types(node)
     if not guesses:
         return []
     rounds = max(len(choices) for choices in guesses.values())
@@ -137,8 +137,11 @@ def _constant(text: str, tokens: Sequence[_Token], at: int) -> tuple[int, int, s
     return tokens[first].start, tokens[last].end, f"cast({parameter} as {type_name}{units})"
 
 
-def _operand(expression: Node) -> dict[int, Sequence[str]]:
-    """Of `x - $1` the server takes the type of x for the parameter; for a moment an interval is what was meant."""
+def operand_types(expression: Node) -> dict[int, Sequence[str]]:
+    """Types to try for parameters that are operands.
+
+    Of `x - $1` the server takes the type of x for the parameter; for a moment an interval is what was meant.
+    """
     name = expression.name[-1].sval
     left, right = expression.lexpr, expression.rexpr
     if name not in {"+", "-", "*", "/", "%", "||"} or left is None or right is None:
@@ -179,7 +182,8 @@ def _is_cast_to(node: Node, types: set[str]) -> bool:
     return isinstance(node, ast.TypeCast) and node.typeName.names[-1].sval in types
 
 
-def _argument(call: Node) -> dict[int, Sequence[str]]:
+def argument_types(call: Node) -> dict[int, Sequence[str]]:
+    """Types to try for parameters that are arguments of a function themselves."""
     name = call.funcname[-1].sval
     choices: Sequence[str] = ("integer", "timestamptz") if name == "generate_series" else (UNKNOWN, "numeric", "text")
     arguments = [node for node in call.args or () if isinstance(node, ast.ParamRef) and node.number]

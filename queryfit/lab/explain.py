@@ -12,18 +12,23 @@ from queryfit.capture.connect_errors import INSUFFICIENT_PRIVILEGE, LOCK_NOT_AVA
 from queryfit.capture.generic_plans import TYPE_ERRORS
 from queryfit.capture.generic_text import UNKNOWN, untyped_parameter
 from queryfit.lab.document import Document, read
+from queryfit.lab.guesses import parameters_at
 from queryfit.lab.planner import NotPlannedError
+from queryfit.lab.session import StatementError
 from queryfit.sql.names import quote_identifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from queryfit.lab.guesses import Guess
     from queryfit.lab.planner import Query
     from queryfit.lab.session import Session
     from queryfit.lab.texts import Plannable
 
 NAME = "queryfit_what_if"
 SAVEPOINT = "queryfit_what_if"
+MOST_GUESSES = 60
+MENDABLE = TYPE_ERRORS | {"42809"}  # ANY of what is no array
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,7 @@ class Explainer:
     """
 
     session: Session
-    _types: dict[str, Mapping[int, str]] = field(default_factory=dict)
+    _types: dict[str, Mapping[int, str] | QueryError] = field(default_factory=dict)
     _settings: dict[str, str] = field(default_factory=dict)
 
     def begin(self) -> None:
@@ -97,8 +102,15 @@ class Explainer:
 
     def _prepared(self, text: Plannable) -> bytes:
         known = self._types.get(text.text)
+        if isinstance(known, QueryError):
+            raise known
         if known is None:
-            self._types[text.text] = self._find_types(text)
+            try:
+                self._types[text.text] = self._find_types(text)
+            except QueryError as error:
+                if error.sqlstate in MENDABLE:
+                    self._types[text.text] = error
+                raise
         else:
             self._prepare(text, known)
         try:
@@ -111,27 +123,57 @@ class Explainer:
                 self.session.run(f"deallocate {NAME}")
 
     def _prepare(self, text: Plannable, types: Mapping[int, str]) -> None:
-        declared = ", ".join(types.get(number, UNKNOWN) for number in range(1, text.parameters + 1)) if types else ""
-        self.session.run(f"prepare {NAME}{declared and f'({declared})'} as {text.text}")
+        self.session.run(f"{_head(text, types)}{text.text}")
 
     def _find_types(self, text: Plannable) -> Mapping[int, str]:
-        """Prepare a text for the first time, with guessed types for parameters where the server cannot tell them."""
-        types: Mapping[int, str] = {}
-        guesses = iter(text.guesses)
-        while True:
+        """Prepare a text for the first time, with guessed types for parameters where the server cannot tell them.
+
+        The next guess is made for the parameters at the place that the server complains of.
+        """
+        types: dict[int, str] = {}
+        left = {guess: list(guess.choices) for guess in text.guesses}
+        for _ in range(MOST_GUESSES):
             try:
                 self._prepare(text, types)
-            except QueryError as error:
+            except StatementError as error:
                 self.recover()
-                number = untyped_parameter(error.message)
-                if number is not None and number not in types and number <= text.parameters:
-                    types = {**types, number: "text"}
-                elif error.sqlstate not in TYPE_ERRORS or (guess := next(guesses, None)) is None:
+                if error.sqlstate not in MENDABLE:
                     raise
-                else:
-                    types = guess
+                number = untyped_parameter(error.message)
+                position = -1 if error.position is None else error.position - len(_head(text, types))
+                if number is not None and types.get(number) is None and number <= text.parameters:
+                    types[number] = "text"
+                elif not _guess(left, types, position, parameters_at(text.text, text.statement, position)):
+                    raise
             else:
                 return types
+        raise QueryError("the types of its parameters were not found", sqlstate=min(TYPE_ERRORS))
+
+
+def _head(text: Plannable, types: Mapping[int, str]) -> str:
+    declared = ", ".join(types.get(number, UNKNOWN) for number in range(1, text.parameters + 1)) if types else ""
+    return f"prepare {NAME}{declared and f'({declared})'} as "
+
+
+def _guess(left: dict[Guess, list[str]], types: dict[int, str], position: int, inside: frozenset[int]) -> bool:
+    """Try the next type of the parameters at a place, else of those inside of it; whether there was one."""
+
+    def distance(guess: Guess) -> tuple[bool, bool, bool, int]:
+        is_weak = guess.choices[0] == UNKNOWN
+        return (
+            guess.location != position, inside.isdisjoint(guess.numbers), is_weak, abs(guess.location - position)
+        )  # fmt: skip
+
+    for guess in sorted(left, key=distance):
+        choices = left[guess]
+        while choices and all(types.get(number, UNKNOWN) == choices[0] for number in guess.numbers):
+            choices.pop(0)
+        if choices:
+            types.update(dict.fromkeys(guess.numbers, choices.pop(0)))
+            return True
+        for number in guess.numbers:  # none of them fits: another place may be at fault
+            types.pop(number, None)
+    return False
 
 
 def reason(error: QueryError) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from psycopg import pq
 from psycopg.errors import error_from_result
 
-from queryfit.capture.connect_errors import query_error
+from queryfit.capture.connect_errors import QueryError, query_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,6 +21,14 @@ _GOOD = frozenset({pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK, pq.ExecSta
 _OPEN = frozenset({pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR})
 
 Row = tuple[bytes | None, ...]
+
+
+class StatementError(QueryError):
+    """The server refused a statement; `position`: the character of it that the server points to, from 0."""
+
+    def __init__(self, error: QueryError, position: str | None) -> None:
+        super().__init__(error.message, sqlstate=error.sqlstate, hint=error.hint)
+        self.position = int(position) - 1 if position else None
 
 
 class Session:
@@ -50,7 +58,10 @@ class Session:
         )
         if result.status not in _GOOD:
             error = error_from_result(result, encoding="utf-8")
-            raise query_error(error, is_gone=self._pgconn.status != pq.ConnStatus.OK)
+            told = query_error(error, is_gone=self._pgconn.status != pq.ConnStatus.OK)
+            if isinstance(told, QueryError):
+                raise StatementError(told, error.diag.statement_position)
+            raise told
         columns = range(result.nfields)
         return [tuple(result.get_value(row, column) for column in columns) for row in range(result.ntuples)]
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from queryfit.capture.generic_text import MAX_TEXT, declarations, parameter_count, preparable
+from queryfit.capture.generic_text import MAX_TEXT, parameter_count, preparable
+from queryfit.lab.guesses import Guess, guesses, without_modifiers
 from queryfit.lab.planner import NotPlannedError
 from queryfit.sql.grammar import Node, ast
 from queryfit.sql.parse import parse
 from queryfit.sql.safety import single_plannable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from queryfit.lab.planner import Query
 
 MAX_PARAMETERS = 2_000
@@ -22,12 +21,12 @@ _HIDDEN = "<insufficient privilege>"
 
 @dataclass(frozen=True, slots=True)
 class Plannable:
-    """One SELECT, INSERT, UPDATE, DELETE or MERGE; `guesses` are types to try for its placeholders, the best first."""
+    """One SELECT, INSERT, UPDATE, DELETE or MERGE; `guesses` are types to try for its placeholders."""
 
     text: str
     parameters: int
     values: tuple[str, ...] | None
-    guesses: tuple[Mapping[int, str], ...]
+    guesses: tuple[Guess, ...]
     statement: Node
 
 
@@ -46,7 +45,7 @@ def plannable(query: Query, version_number: int) -> Plannable:
         raise NotPlannedError("its text holds a NUL, which no statement can")
     if len(text) > MAX_TEXT:
         raise NotPlannedError(f"its text is longer than {MAX_TEXT:,} characters")
-    text = preparable(text, version_number)
+    text = without_modifiers(preparable(text, version_number)) if "$" in text else text
     statement, reason = single_plannable(text)
     if statement is None:
         raise NotPlannedError(reason or "it is no statement", hint=_hint(text))
@@ -56,7 +55,7 @@ def plannable(query: Query, version_number: int) -> Plannable:
     values = None
     if query.values is not None and count:
         values = _constants(query.values, count)
-    return Plannable(text, count, values, tuple(declarations(text)) if count else (), statement)
+    return Plannable(text, count, values, guesses(text, statement) if count else (), statement)
 
 
 def _hint(text: str) -> str | None:
