@@ -6,14 +6,12 @@ within the set is measured by planning without it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from queryfit.advise.model import Candidate, Chosen, Effect, Existing, Removal
 from queryfit.advise.options import mask_of, members
-from queryfit.advise.problem import Problem
-
-Ask = Callable[[Sequence[tuple[int, int]]], list[tuple[int, float] | None]]
+from queryfit.advise.problem import Ask, Problem
 
 ROUNDING = 1e-6
 

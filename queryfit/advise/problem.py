@@ -28,6 +28,9 @@ MANY = 50
 SLACK = NEGLIGIBLE + MANY * LEAST_SHARE  # of the workload's cost: what bounds give away by not asking
 _WORD = re.compile(r"\w+")
 
+Ask = Callable[[Sequence[tuple[int, int]]], list[tuple[int, float] | None]]
+"""What a query uses and what it costs under each mask; None without an answer."""
+
 
 @dataclass(slots=True)
 class Asked:
@@ -300,25 +303,47 @@ def _spoken(node: Mapping[str, Any]) -> Iterator[str]:
                 yield from _words(part)
 
 
-def screen(problem: Problem, ask: Callable[[Sequence[tuple[int, int]]], list[tuple[int, float] | None]]) -> None:
+def screen(problem: Problem, ask: Ask) -> None:
     """Leave each query the candidates that help it, where it has too many to be shown at once.
 
-    They are shown by parts, the smallest of each table and leading key first, so that small ones need not compete with
-    larger ones that do more of the same. What a plan uses is kept and hidden, until a part helps no more. A bound found
-    afterwards holds for what is left.
+    First those that were made for it and the smallest of each table and leading key; then those that help other
+    queries, for one that serves two is worth its size twice. A bound found afterwards holds for what is left.
     """
-    parts: list[_Part] = []
     gains: dict[int, dict[int, float]] = {}
+    near: dict[int, int] = {}
     for number, asked in enumerate(problem.queries):
         candidates = asked.tree.relevant & ~problem.kept
         if candidates.bit_count() > VISIBLE:
             gains[number] = {}
-            parts += [_Part(number, part) for part in _parts(problem, asked, candidates)]
-    for _ in range(LAYERS):
-        shown = [(part.number, part.left | problem.kept) for part in parts]
-        if not shown:
-            break
+            near[number] = _near(problem, asked, candidates)
+    _show(problem, ask, near, gains, LAYERS)
+    helpful = mask_of(element for gained in gains.values() for element in gained)
+    far = {number: problem.queries[number].tree.relevant & helpful & ~seen for number, seen in near.items()}
+    _show(problem, ask, far, gains, LAYERS // 3)
+    for number, gained in gains.items():
+        tree = problem.queries[number].tree
+        tree.relevant &= problem.kept | _best(gained, tree.sizes)
+        # plans that could see more say nothing about what is left, unless they used nothing else
+        tree.plans = [(seen & tree.relevant, used, cost) for seen, used, cost in tree.plans if used & ~tree.relevant == 0]
+        tree.options = {used: cost for used, cost in tree.options.items() if used & ~tree.relevant == 0}
+
+
+def _show(
+    problem: Problem, ask: Ask, wanted: Mapping[int, int], gains: Mapping[int, dict[int, float]], layers: int
+) -> None:
+    """Note what each candidate gains its query when it is first used.
+
+    They are shown by parts, the smallest of each group first, so that small ones need not compete with larger ones that
+    do more of the same. What a plan uses is hidden for the next, until a part helps no more.
+    """
+    parts = [
+        _Part(number, part)
+        for number, candidates in wanted.items()
+        for part in _parts(problem.queries[number].tree, candidates)
+    ]
+    for _ in range(layers):
         left: list[_Part] = []
+        shown = [(part.number, part.left | problem.kept) for part in parts]
         for part, answer in zip(parts, ask(shown), strict=True):
             tree = problem.queries[part.number].tree
             used = answer[0] & part.left if answer else 0
@@ -326,16 +351,9 @@ def screen(problem: Problem, ask: Callable[[Sequence[tuple[int, int]]], list[tup
                 continue
             for element in members(used):
                 gains[part.number].setdefault(element, tree.base - answer[1])
-            part.left &= ~used
-            if part.left:
-                left.append(part)
+            if part.left & ~used:
+                left.append(_Part(part.number, part.left & ~used))
         parts = left
-    for number, gained in gains.items():
-        tree = problem.queries[number].tree
-        tree.relevant &= problem.kept | _best(gained, tree.sizes)
-        # plans that could see more say nothing about what is left, unless they used nothing else
-        tree.plans = [(seen & tree.relevant, used, cost) for seen, used, cost in tree.plans if used & ~tree.relevant == 0]
-        tree.options = {used: cost for used, cost in tree.options.items() if used & ~tree.relevant == 0}
 
 
 def _best(gained: Mapping[int, float], sizes: Sequence[float]) -> int:
@@ -345,21 +363,34 @@ def _best(gained: Mapping[int, float], sizes: Sequence[float]) -> int:
     return mask_of([*most[: VISIBLE * 2 // 3], *dense[: VISIBLE * 2 // 3]])
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Part:
     number: int
     left: int
 
 
-def _parts(problem: Problem, asked: Asked, candidates: int) -> list[int]:
-    """Masks of at most VISIBLE candidates; the smallest of each group first, those made for the query before others."""
+def _near(problem: Problem, asked: Asked, candidates: int) -> int:
+    """The candidates made for a query, and the smallest of each group."""
     names = {problem.workload.statements[number].fingerprint for number in asked.statements}
-    foreign = {one: problem.candidates[one].fingerprints.isdisjoint(names) for one in members(candidates)}
+    near = 0
+    for element in members(candidates):
+        candidate = problem.candidates[element]
+        if not candidate.fingerprints.isdisjoint(names):
+            near |= 1 << element
+        elif candidate.index.predicate is None:
+            group = members(asked.tree.groups[element] & candidates)
+            if element == min(group, key=lambda one: (asked.tree.sizes[one], one)):
+                near |= 1 << element
+    return near
+
+
+def _parts(tree: Tree, candidates: int) -> list[int]:
+    """Masks of at most VISIBLE candidates, the smallest of each group first."""
     turns: dict[int, int] = {}
     ranked = []
-    for element in sorted(members(candidates), key=lambda one: (asked.tree.sizes[one], foreign[one], one)):
-        group = asked.tree.groups[element]
+    for element in sorted(members(candidates), key=lambda one: (tree.sizes[one], one)):
+        group = tree.groups[element]
         turn = turns[group] = turns.get(group, -1) + 1
-        ranked.append((turn, foreign[element], element))
-    order = [element for _, _, element in sorted(ranked)]
+        ranked.append((turn, element))
+    order = [element for _, element in sorted(ranked)]
     return [mask_of(order[start : start + VISIBLE]) for start in range(0, len(order), VISIBLE)]

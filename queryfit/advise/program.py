@@ -8,8 +8,9 @@ relaxation: its value is a lower bound. Without them its answer is a set whose c
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import highspy
 import numpy
@@ -17,6 +18,8 @@ import numpy
 from queryfit.advise.options import Leaf, Tree, members
 
 INFINITY = highspy.kHighsInf
+HALF = 0.5
+WINDOW = 0.003  # of the relaxation's value: how far from it an integer solution is first looked for
 PRESENT = 1e-6  # less than this of a column is rounding
 
 
@@ -39,7 +42,7 @@ class Solution:
     bound: float
     chosen: int
     leaves: tuple[tuple[int, Leaf, float], ...]
-    is_optimal: bool
+    is_found: bool = True
 
 
 @dataclass(slots=True)
@@ -51,6 +54,13 @@ class _Query:
     needs: dict[int, frozenset[int]] = field(default_factory=dict)  # clauses by column
 
 
+class _Solver(highspy.Highs):  # type: ignore[misc] # it is not typed
+    """HiGHS without the callbacks of its Python class: to enable them prints a banner on stdout."""
+
+    def __init__(self) -> None:
+        super(highspy.Highs, self).__init__()
+
+
 class Program:
     """A program that grows with the trees. `weights` turn the cost of a query into the workload's unit."""
 
@@ -58,8 +68,8 @@ class Program:
         self._elements = elements
         self._weights = weights
         self._scale = scale  # the objective in numbers that a solver likes
-        self._highs = highspy.Highs()
-        self._highs.silent()
+        self._highs = _Solver()
+        self._highs.setOptionValue("output_flag", False)
         self._highs.setOptionValue("threads", 1)
         self._highs.setOptionValue("random_seed", 1)
         self._empty = (numpy.array([], dtype=numpy.int32), numpy.array([], dtype=numpy.float64))
@@ -146,39 +156,68 @@ class Program:
     def solve(self, *, with_leaves: bool, seconds: float, gap: float) -> Solution:
         """The integer program; `gap` is the relative gap that ends it.
 
+        Columns whose reduced cost in the linear relaxation is beyond a window are left out: an answer within the
+        window cannot use them. Where the answer lies beyond, the window is made as large as that.
+
         No start is handed over: with one, HiGHS 1.16 has returned bounds that leave columns out of the objective.
         """
+        end = time.monotonic() + seconds
+        highs = self._highs
+        count = int(highs.getNumCol())
+        columns = numpy.arange(count, dtype=numpy.int32)
+        program = highs.getLp()
+        lower, upper = numpy.array(program.col_lower_), numpy.array(program.col_upper_)
+        allowed = upper.copy()
+        if not with_leaves:
+            allowed[[column for query in self._queries for column in query.open.values()]] = 0.0
+        for row, bound in self._cuts:
+            highs.changeRowBounds(row, -INFINITY if with_leaves else bound, INFINITY)
+        try:
+            highs.changeColsBounds(count, columns, lower, allowed)
+            highs.run()
+            relaxed = float(highs.getInfo().objective_function_value)
+            duals = numpy.array(highs.getSolution().col_dual)
+            window = WINDOW * relaxed
+            while True:
+                fixed = lower.copy()
+                fixed[: len(self._elements)][duals[: len(self._elements)] < -window] = 1.0
+                left = numpy.where(duals > window, fixed, allowed)
+                highs.changeColsBounds(count, columns, numpy.minimum(fixed, left), left)
+                solution = self._integer(max(end - time.monotonic(), 0.1), gap)
+                beyond = solution.value * self._scale - relaxed
+                if beyond <= window:
+                    return solution
+                if end - time.monotonic() < seconds / 2:
+                    return replace(solution, bound=min(solution.bound, (relaxed + window) / self._scale))
+                window = 1.01 * beyond if solution.is_found else 8 * window
+        finally:
+            highs.changeColsBounds(count, columns, lower, upper)
+            for row, _ in self._cuts:
+                highs.changeRowBounds(row, -INFINITY, INFINITY)
+
+    def _integer(self, seconds: float, gap: float) -> Solution:
         highs = self._highs
         integer = numpy.arange(len(self._elements), dtype=numpy.int32)
-        kinds = numpy.full(len(self._elements), int(highspy.HighsVarType.kInteger), dtype=numpy.uint8)
+        kinds = numpy.full(len(integer), int(highspy.HighsVarType.kInteger), dtype=numpy.uint8)
         highs.changeColsIntegrality(len(integer), integer, kinds)
-        closed = [] if with_leaves else [column for query in self._queries for column in query.open.values()]
-        for column in closed:
-            highs.changeColBounds(column, 0.0, 0.0)
-        for row, lower in self._cuts:
-            highs.changeRowBounds(row, -INFINITY if with_leaves else lower, INFINITY)
         highs.setOptionValue("mip_rel_gap", gap)
-        highs.setOptionValue("time_limit", highs.getRunTime() + max(seconds, 0.1))
+        highs.clearSolver()
+        highs.setOptionValue("time_limit", highs.getRunTime() + seconds)
         try:
-            highs.clearSolver()
             highs.run()
             return self._solution(is_integer=True)
         finally:
             highs.setOptionValue("time_limit", INFINITY)
-            for column in closed:
-                highs.changeColBounds(column, 0.0, 1.0)
-            for row, _ in self._cuts:
-                highs.changeRowBounds(row, -INFINITY, INFINITY)
             kinds[:] = int(highspy.HighsVarType.kContinuous)
             highs.changeColsIntegrality(len(integer), integer, kinds)
 
     def _solution(self, *, is_integer: bool) -> Solution:
         info = self._highs.getInfo()
-        status = self._highs.getModelStatus()
-        values = self._highs.getSolution().col_value
+        is_found = info.primal_solution_status == int(highspy.SolutionStatus.kSolutionStatusFeasible)
+        values = self._highs.getSolution().col_value if is_found else []
         chosen = 0
         for element in range(len(self._elements)):
-            if values and values[element] > 0.5:
+            if values and values[element] > HALF:
                 chosen |= 1 << element
         leaves = tuple(
             (number, leaf, values[column])
@@ -186,6 +225,8 @@ class Program:
             for leaf, column in query.open.items()
             if values and values[column] > PRESENT
         )
-        value = info.objective_function_value / self._scale
-        bound = info.mip_dual_bound / self._scale if is_integer else value
-        return Solution(value, bound, chosen, leaves, status == highspy.HighsModelStatus.kOptimal)
+        value = info.objective_function_value / self._scale if is_found else INFINITY
+        bound = max(info.mip_dual_bound, 0.0) / self._scale if is_integer else value
+        if not is_found:
+            bound = 0.0
+        return Solution(value, bound, chosen, leaves, is_found)

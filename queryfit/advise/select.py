@@ -17,7 +17,7 @@ from queryfit.advise import guards
 from queryfit.advise.model import Advice, Candidate, Existing, Point, Rejected, Workload
 from queryfit.advise.naming import named
 from queryfit.advise.options import Leaf, members
-from queryfit.advise.problem import SLACK, Problem, build, screen
+from queryfit.advise.problem import SLACK, Ask, Problem, build, screen
 from queryfit.advise.program import Program
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class _Search:
         if self.is_over():
             self.is_complete = False
 
-    def _bounded(self, problem: Problem, part: float = 1.0) -> guards.Ask:
+    def _bounded(self, problem: Problem, part: float = 1.0) -> Ask:
         """Asks as long as the limits allow; what comes later has no answer."""
 
         def ask(wanted: Sequence[tuple[int, int]]) -> list[tuple[int, float] | None]:
@@ -215,9 +215,8 @@ class _Search:
         """Solve over the options known, plan under the answer, and again with what that teaches."""
         program.limit(budget, self.limits.indexes)
         for _ in range(ATTEMPTS):
-            best = self.best[budget]
-            solution = program.solve(with_leaves=False, seconds=self._solver_s(), gap=self.limits.gap / 10)
-            if not solution.chosen and not best.verified.chosen:
+            solution = program.solve(with_leaves=False, seconds=self._solver_s(), gap=self.limits.gap / 4)
+            if not solution.is_found:
                 break
             verified = guards.verify(problem, self._bounded(problem), solution.chosen)
             if verified is None:
@@ -255,6 +254,8 @@ class _Search:
             solution = program.solve(with_leaves=True, seconds=self._solver_s(), gap=self.limits.gap / 4)
             self._raise_bound(problem, budget, solution.bound)
             self.say("closing", budget)
+            if not solution.is_found:
+                break
             verified = guards.verify(problem, self._bounded(problem), solution.chosen)
             if verified is None:
                 break
