@@ -6,6 +6,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 
+_CATALOGS = ("pg_catalog.", "information_schema.")
+
+
 @dataclass(frozen=True, slots=True)
 class NotCarried:
     """An object that the lab lacks, or has in part.
@@ -33,7 +36,12 @@ def doubts(
     They are schema.name, and all that is reached through views and partitions is among them.
     """
     wanted, called = frozenset(relations), frozenset(functions)
-    return tuple(
+    catalogs = tuple(
+        NotCarried("relation", name, "the lab has system catalogs of its own", (name,))
+        for name in sorted(wanted)
+        if name.startswith(_CATALOGS)
+    )
+    return catalogs + tuple(
         item
         for item in items
         if item.changes_plans

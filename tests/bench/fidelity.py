@@ -1,8 +1,9 @@
 """How true the lab's plans are: cost and shape against the real server's, statement by statement.
 
-    python -m tests.bench.fidelity DSN QUERIES.sql [INDEXES.sql] [-v]
+    python -m tests.bench.fidelity DSN [QUERIES.sql [INDEXES.sql]] [-v]
 
-DSN is a server with data (see tests/bench/tpc.py), QUERIES a file of statements, each after a line `-- name: …`. The
+DSN is a server with data (see tests/bench/tpc.py), QUERIES a file of statements, each after a line `-- name: …`;
+without it the statements of pg_stat_statements are planned generically (from 16; `queryfit demo --keep` has some). The
 database is captured, a lab is built of the capture, and both plan every statement. With INDEXES (CREATE INDEX
 statements) the same is done in a copy of the database that has them (`after`), and once more in the first lab with the
 indexes made there as candidates of the real sizes (`what-if`). The copy is dropped at the end.
@@ -81,9 +82,22 @@ def statements(path: Path) -> dict[str, str]:
     return {name: "\n".join(text).strip().rstrip(";") for name, text in found.items()}
 
 
+def recorded(dsn: str) -> dict[str, str]:
+    """Texts of pg_stat_statements that can be planned, by queryid; the lab has system catalogs of its own."""
+    with psycopg.connect(dsn) as connection:
+        rows = connection.execute(
+            b"select queryid::text, min(query) from pg_stat_statements where toplevel"
+            b" and dbid = (select oid from pg_database where datname = current_database())"
+            b" and query ~* '^\\s*(select|insert|update|delete|with)' and query !~ 'pg_[a-z]|/[*] queryfit' group by 1"
+        ).fetchall()
+    return {str(name): str(text) for name, text in rows}
+
+
 def plan(connection: psycopg.Connection[Any], text: str) -> tuple[dict[str, Any] | None, str]:
+    generic = "generic_plan, " if "$1" in text else ""
     try:
-        row = connection.execute(b"explain (format json) " + text.encode()).fetchone()
+        # the extended protocol would ask for values of the parameters
+        row = connection.execute(f"explain ({generic}format json) {text}".encode()).fetchone()
         connection.rollback()
     except psycopg.Error as error:
         connection.rollback()
@@ -167,7 +181,8 @@ def make_candidates(lab: Lab, own: psycopg.Connection[Any], real: psycopg.Connec
 def main() -> int:
     arguments = [argument for argument in sys.argv[1:] if argument != "-v"]
     is_verbose = "-v" in sys.argv
-    dsn, texts = arguments[0], statements(Path(arguments[1]))
+    dsn = arguments[0]
+    texts = statements(Path(arguments[1])) if len(arguments) > 1 else recorded(dsn)
     lines = Path(arguments[2]).read_text(encoding="utf-8").splitlines() if len(arguments) > 2 else []
     indexes = [line for line in lines if line.lower().startswith("create")]
     database = str(conninfo_to_dict(dsn)["dbname"])
