@@ -15,23 +15,49 @@ Row = dict[str, Any]
 MOST_MIGRATIONS = 20_000
 _APPLIED = "applied_migration"
 
+_COLLATION = """(
+    select quote_ident(con.nspname) || '.' || quote_ident(co.collname)
+    from pg_collation as co join pg_namespace as con on con.oid = co.collnamespace
+    where co.oid = {oid}
+)"""
+
 # domains after the types that they are over: a later type has a greater oid
-TYPES = """
+TYPES = f"""
     select
         current_database()::text as database,
         n.nspname::text as schema,
         t.typname::text as name,
         t.typtype::text as kind,
-        case when t.typtype = 'd' then format_type(t.typbasetype, t.typtypmod) end as base,
+        case when t.typtype = 'd' then format_type(t.typbasetype, t.typtypmod) || (
+            select case when t.typcollation <> base.typcollation
+                then ' collate ' || {_COLLATION.format(oid="t.typcollation")} else '' end
+            from pg_type as base where base.oid = t.typbasetype
+        ) end as base,
         t.typnotnull as is_not_null,
         t.typdefault as default_expression,
         (select array_agg(e.enumlabel::text order by e.enumsortorder)
             from pg_enum as e where e.enumtypid = t.oid) as labels,
         (select array_agg(quote_ident(k.conname) || ' ' || pg_get_constraintdef(k.oid) order by k.conname)
             from pg_constraint as k where k.contypid = t.oid and k.contype = 'c') as checks,
-        (select array_agg(quote_ident(a.attname) || ' ' || format_type(a.atttypid, a.atttypmod) order by a.attnum)
-            from pg_attribute as a where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped) as attributes,
-        (select format_type(r.rngsubtype, null) from pg_range as r where r.rngtypid = t.oid) as subtype
+        (select array_agg(quote_ident(a.attname) || ' ' || format_type(a.atttypid, a.atttypmod)
+                || case when a.attcollation <> own.typcollation
+                    then ' collate ' || {_COLLATION.format(oid="a.attcollation")} else '' end
+                order by a.attnum)
+            from pg_attribute as a join pg_type as own on own.oid = a.atttypid
+            where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped) as attributes,
+        (
+            select format_type(r.rngsubtype, null)
+                || case when r.rngcollation <> st.typcollation
+                    then ', collation = ' || {_COLLATION.format(oid="r.rngcollation")} else '' end
+                || case when not oc.opcdefault
+                    then ', subtype_opclass = ' || quote_ident(ocn.nspname) || '.' || quote_ident(oc.opcname)
+                    else '' end
+            from pg_range as r
+            join pg_type as st on st.oid = r.rngsubtype
+            join pg_opclass as oc on oc.oid = r.rngsubopc
+            join pg_namespace as ocn on ocn.oid = oc.opcnamespace
+            where r.rngtypid = t.oid
+        ) as subtype
     from pg_type as t
     join pg_namespace as n on n.oid = t.typnamespace
     left join pg_class as c on c.oid = t.typrelid

@@ -11,8 +11,10 @@ SCHEMA = """
 create type mood as enum ('so', 'it''s', 'Über');
 create domain positive as numeric(10, 2) default 1 not null constraint above check (value > 0);
 create domain small as positive check (value < 10);
-create type point3 as (x int, "Y y" text[]);
+create domain code as varchar(5) collate "C" default 'x';
+create type point3 as (x int, "Y y" text[], z text collate "C");
 create type span as range (subtype = date);
+create type words as range (subtype = text, collation = "C", subtype_opclass = text_pattern_ops);
 create table "T" (a mood, b small, c point3, d span);
 """
 
@@ -22,8 +24,16 @@ def test_types_can_be_made_again_in_their_order(cluster: Cluster, database: str,
     first = take(cluster.dsn(database), tmp_path / "1").rows("select type, kind, definition from data_type")
     assert {row["type"]: row["kind"] for row in first} == {
         "public.mood": "enum", "public.positive": "domain", "public.small": "domain", "public.point3": "composite",
-        "public.span": "range",
+        "public.span": "range", "public.code": "domain", "public.words": "range",
     }  # fmt: skip
+    definitions = {row["type"]: row["definition"] for row in first}
+    assert definitions["public.code"] == (
+        "create domain public.code as character varying(5) collate pg_catalog.\"C\" default 'x'::character varying"
+    )
+    assert 'z text collate pg_catalog."C"' in definitions["public.point3"]
+    assert definitions["public.words"].endswith(
+        '(subtype = text, collation = pg_catalog."C", subtype_opclass = pg_catalog.text_pattern_ops)'
+    )
     cluster.run("drop schema public cascade; create schema public", database=database)
     cluster.run(";\n".join(row["definition"] for row in first), database=database)
     again = take(cluster.dsn(database), tmp_path / "2").rows("select type, kind, definition from data_type")
