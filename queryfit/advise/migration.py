@@ -89,6 +89,9 @@ class _Build:
 def migration(advice: Advice, standing: Standing, *, runner: str = "psql", today: date | None = None) -> Migration:
     """The set as one file. Raises QueryfitError for a runner that cannot run it."""
     check_runner(runner, has_removals=bool(advice.removals))
+    if not advice.chosen and not advice.removals:
+        nothing = "-- Nothing to do: no index is worth what it costs.\n"
+        return Migration(nothing, nothing)
     writer = _Writer(standing, runner)
     builds = [_Build(chosen.candidate.index, chosen.name, tuple(_notes(chosen, advice))) for chosen in advice.chosen]
     up = writer.script(builds, [_Drop(entry.existing.name, _removal_note(entry, advice)) for entry in advice.removals])

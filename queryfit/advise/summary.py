@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -136,14 +135,8 @@ def hurt(entries: Sequence[Change]) -> list[Change]:
 
 def gaps(advice: Advice) -> list[Gap]:
     """What is not judged, by reason: the reason that stops most statements first."""
-    reasons = Counter((entry.reason, entry.hint) for entry in advice.workload.skipped)
-    return [
-        Gap(
-            reason,
-            hint,
-            tuple(
-                entry.fingerprint for entry in advice.workload.skipped if (entry.reason, entry.hint) == (reason, hint)
-            ),
-        )
-        for (reason, hint), _ in sorted(reasons.items(), key=lambda item: (-item[1], item[0][0]))
-    ]
+    reasons: dict[tuple[str, str | None], list[str]] = {}
+    for entry in advice.workload.skipped:
+        reasons.setdefault((entry.reason, entry.hint), []).append(entry.fingerprint)
+    found = [Gap(reason, hint, tuple(names)) for (reason, hint), names in reasons.items()]
+    return sorted(found, key=lambda gap: (-len(gap.fingerprints), gap.reason))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -206,11 +207,14 @@ def command(
     """
     from queryfit.advise.advise import Request, advise  # noqa: PLC0415
     from queryfit.advise.migration import check_runner, migration  # noqa: PLC0415
+    from queryfit.migrations.runners import has_sections  # noqa: PLC0415
 
     form, migration_file = _form(form, output)
     _check(curve_file, query, workload_file, measure_dsn, measure_writes=measure_writes, anyway=measure_anyway)
     reporting.settings_paths(output, undo_file, curve_file)
     check_runner(runner, has_removals=not no_removals)
+    if undo_file is not None and has_sections(runner):
+        raise UsageError(f"for {runner} the way back is a section of the migration itself", hint="leave out --undo")
     is_piped = str(workload_file) == "-"
     config = options.configuration(config_file, store_folder=store_folder)
     if workload_file is not None and not is_piped and not workload_file.exists():
@@ -236,16 +240,16 @@ def command(
     from datetime import UTC, datetime  # noqa: PLC0415
 
     made = migration(outcome.advice, outcome.standing, runner=runner, today=datetime.now(UTC).date())
-    for path, text in _files(outcome, made, migration_file, undo_file):
+    for path, text in _files(made, migration_file, undo_file):
         options.deliver(text, path)
         options.say(context, f"wrote {path}")
-    if curve_file is not None:
-        _draw(outcome, made, curve_file)
-        options.say(context, f"wrote {curve_file}")
     printed_to = output if migration_file is None else None
     look = options.look(output=printed_to, width=width, table_format=table_format)
     is_verbose = context.ensure_object(Run).is_verbose
     options.deliver(_rendered(form, outcome, made, look, migration_file, is_verbose=is_verbose), printed_to)
+    if curve_file is not None:
+        _draw(outcome, made, curve_file)
+        options.say(context, f"wrote {curve_file}")
 
 
 def _form(form: str | None, output: Path | None) -> tuple[str, Path | None]:
@@ -264,6 +268,10 @@ def _check(
         raise UsageError("--for and --workload exclude each other", hint="put the statement into the file")
     if curve_file is not None and curve_file.suffix.lower() not in _CURVES:
         raise UsageError(f"{curve_file} says no form for the curve", hint=f"end it in {', '.join(_CURVES)}")
+    if curve_file is not None and curve_file.suffix.lower() == ".png" and find_spec("resvg_py") is None:
+        raise QueryfitError(
+            "a PNG needs the package resvg-py", hint="pip install 'queryfit[plot]', or ask for an .svg or .html file"
+        )
     if measure_dsn is None and (measure_writes or anyway):
         raise UsageError(
             f"{'--measure-writes' if measure_writes else '--measure-anyway'} says how to measure, but not where",
@@ -298,20 +306,13 @@ def _piped() -> str:
         raise QueryfitError("standard input is not UTF-8", hint="convert it, for instance with iconv") from None
 
 
-def _files(
-    outcome: Outcome, made: Migration, migration_file: Path | None, undo_file: Path | None
-) -> Iterator[tuple[Path, str]]:
+def _files(made: Migration, migration_file: Path | None, undo_file: Path | None) -> Iterator[tuple[Path, str]]:
     """What is written beside what is printed."""
-    advice = outcome.advice
-    if not advice.chosen and not advice.removals:
-        return
     if migration_file is not None:
         yield migration_file, made.text
         for ending, text in made.side_files.items():
             yield migration_file.with_name(f"{migration_file.name}{ending}"), text
     if undo_file is not None:
-        if not made.undo:
-            raise QueryfitError("the way back is a section of the migration itself", hint="leave out --undo")
         yield undo_file, made.undo
 
 

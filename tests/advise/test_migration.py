@@ -179,6 +179,12 @@ def test_what_an_earlier_try_left_stops_it(shop: Shop) -> None:
     assert "orders_customer_id_created_at_idx" not in shop.indexes()
 
 
+def test_nothing_to_do_is_a_file_without_a_statement() -> None:
+    made = migration(replace(FULL, chosen=(), removals=()), Standing(), runner="goose")
+    assert made.text == made.undo
+    assert parse_sql(made.text) == ()
+
+
 def test_picture(snapshot: SnapshotAssertion, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("queryfit.advise.migration.__version__", "1.2.3")
     made = migration(FULL, Standing(extensions=frozenset({"pg_trgm"})), today=TODAY)

@@ -43,6 +43,7 @@ def test_shares(text: str, share: float) -> None:
         (["--for", "  "], "--for holds no statement"),
         (["--curve", "curve.gif"], "curve.gif says no form for the curve"),
         (["--measure-writes"], "--measure-writes says how to measure, but not where"),
+        (["--runner", "goose", "--undo", "undo.sql"], "for goose the way back is a section"),
         (["nonsense"], "'nonsense' is neither a DSN nor a capture"),
     ],
 )
@@ -71,6 +72,13 @@ def test_what_cannot_be_done_is_said_before_anybody_waits(
     assert (done.status, done.out) == (3, "")
     assert said in done.err.splitlines()[0]
     assert done.err.splitlines()[1].startswith("hint: ")
+
+
+def test_a_png_is_refused_before_anybody_waits(queryfit: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("queryfit.cli.advise.find_spec", lambda _: None)
+    done = queryfit("advise", "--curve", "curve.png")
+    assert done.status == 3
+    assert done.err.splitlines()[1] == "hint: pip install 'queryfit[plot]', or ask for an .svg or .html file"
 
 
 def test_hypopg_needs_a_server(queryfit: CommandLine, store: Store) -> None:
