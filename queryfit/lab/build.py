@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-import duckdb
+from queryfit.evidence.engine import duckdb
 import psycopg
 
 from queryfit import __version__

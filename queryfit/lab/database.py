@@ -62,9 +62,9 @@ def create(connection: psycopg.Connection[Any], version: int, captured: Row | No
 def _locales(version: int, captured: Row | None) -> Iterable[tuple[sql.Composable, str | None]]:
     """CREATE DATABASE clauses to try in order, each with what is lost by it."""
     facts = captured or {}
-    provider, collation = facts.get("locale_provider"), facts.get("collation")
+    provider, collation = facts.get("locale_provider"), facts.get("collate_locale")
     locale = facts.get("locale")
-    ctype = facts.get("character_type") or collation
+    ctype = facts.get("character_locale") or collation
     if provider == "icu" and locale and version >= _ICU_IN_DATABASE_SINCE:
         yield sql.SQL("locale_provider icu icu_locale {} locale 'C'").format(sql.Literal(locale)), None
     if provider == "builtin" and locale and version >= _BUILTIN_SINCE:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 SCHEMA = "queryfit_lab"
 SEGMENT_PAGES = 131_072
 _MOST_PAGES = 2**31 - 1  # relpages is an integer
+_MOST_FILE_PAGES = 2**32 - 2  # 32 TB: the server's own limit
+_MOST_TUPLES = 1e30  # reltuples is a real
 _BRIN_MAGIC = 0xA8109CFA
 _BRIN_RANGES_PER_PAGE = 1360  # REVMAP_PAGE_MAXITEMS of 8 kB pages
 
@@ -88,9 +90,9 @@ class Extent:
         return (
             self.relation,
             self.parent,
-            max(0, self.file_pages),
+            min(max(0, self.file_pages), _MOST_FILE_PAGES),
             min(max(0, self.pages), _MOST_PAGES),
-            self.tuples,
+            min(max(-1.0, self.tuples), _MOST_TUPLES),
             min(max(0, self.visible), _MOST_PAGES),
             self.height,
         )
