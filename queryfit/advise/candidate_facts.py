@@ -145,7 +145,9 @@ class Options:
     max_included: int = 8  # INCLUDE columns
     min_pages: int = 6  # a smaller table is read whole as fast
     per_use: int = 40  # candidates of one use of a table in one statement
-    per_table: int = 200
+    per_table: int = 220
+    least_per_table: int = 15  # besides the first choices, and one more for each of these pages
+    pages_per_candidate: int = 40
     most: int = 4000
     merges_per_table: int = 12
     brin_pages: int = 16384  # 128 MB: below that a B-tree's size is no matter

@@ -58,6 +58,7 @@ class _Entry:
     promise: float = 0.0  # weight of the statements that it was made for, the less the further behind it stands there
     best: float = 0.0  # weight behind `why`
     fingerprints: set[str] = field(default_factory=set)
+    is_first_choice: bool = False  # of some use
 
 
 def _collect(entries: dict[Index, _Entry], use: Use, maker: Maker, options: Options) -> None:
@@ -77,6 +78,7 @@ def _collect(entries: dict[Index, _Entry], use: Use, maker: Maker, options: Opti
             if promise > entry.best:
                 entry.why, entry.best = draft.why, promise
             entry.promise += promise
+            entry.is_first_choice = entry.is_first_choice or rank == 0
             entry.fingerprints.add(use.fingerprint)
 
 
@@ -86,7 +88,7 @@ def _of_table(table: Table, entries: dict[Index, _Entry], options: Options) -> l
     made = _merged(table, entries, options)
     for index, entry in made.items():
         entries.setdefault(index, entry)
-    kept = list(_ranked(entries).items())[: options.per_table]
+    kept = _kept(table, entries, options).items()
     root = table.name if table.kind == "partitioned_table" else None
     found = []
     for index, entry in kept:
@@ -96,6 +98,19 @@ def _of_table(table: Table, entries: dict[Index, _Entry], options: Options) -> l
             why += f"; in place of {', '.join(old)}"
         found.append((entry.promise, Candidate(index, frozenset(entry.fingerprints), why, replaces=old, root=root)))
     return found
+
+
+def _kept(table: Table, entries: dict[Index, _Entry], options: Options) -> dict[Index, _Entry]:
+    """The first choice of each use, and as many others as the table is worth.
+
+    A small table is read whole as fast as by the second-best index.
+    """
+    ranked = _ranked(entries)
+    others = [index for index, entry in ranked.items() if not entry.is_first_choice]
+    worth = options.least_per_table + int(table.pages / options.pages_per_candidate)
+    left_out = frozenset(others[worth:])
+    kept = [(index, entry) for index, entry in ranked.items() if index not in left_out]
+    return dict(kept[: options.per_table])
 
 
 def _ranked(entries: Mapping[Index, _Entry]) -> dict[Index, _Entry]:

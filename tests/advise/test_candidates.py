@@ -241,8 +241,8 @@ def test_near_miss(shop: Shop, case: str) -> None:
 
 def test_postgresql_takes_every_candidate(shop: Shop) -> None:
     texts = [text for text, _ in (*PROPOSED.values(), *MISSED.values())]
-    made = shop.proposal(*texts, options=replace(SMALL, max_width=4)).candidates
-    assert len(made) > 80
+    made = shop.proposal(*texts, options=replace(SMALL, max_width=4, least_per_table=200)).candidates
+    assert len(made) > 85
     shop.takes([candidate.index for candidate in made])
 
 
@@ -261,6 +261,14 @@ def test_bounds_hold_and_keep_the_heaviest(shop: Shop) -> None:
     one = shop.proposal(*texts, options=Options(per_table=1, max_width=2)).candidates
     assert len({candidate.index.relation for candidate in one}) == len(one)
     assert max(len(candidate.index.keys) for candidate in one) <= 2
+
+
+def test_a_small_table_keeps_the_first_choice_of_each_statement(shop: Shop) -> None:
+    texts = [text for text, _ in PROPOSED.values()]
+    few = shop.proposal(*texts, options=replace(SMALL, least_per_table=0, pages_per_candidate=100_000)).candidates
+    served = {fingerprint for candidate in few for fingerprint in candidate.fingerprints}
+    assert served == {statement.fingerprint for statement in shop.statements(*texts)}
+    assert len(few) < len(shop.proposal(*texts, options=SMALL).candidates)
 
 
 def test_two_statements_share_an_index(shop: Shop) -> None:
