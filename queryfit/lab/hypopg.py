@@ -314,7 +314,7 @@ class HypoPlanner:
 
     def _reached(self, query: Query, text: Plannable) -> frozenset[str] | None:
         if query not in self._reach:
-            self._reach[query] = self._relations.reached(text.statement)
+            self._reach[query] = self._relations.reached(text.statement, query.search_path)
         return self._reach[query]
 
     def _current_guard(self) -> Guard:

@@ -9,15 +9,16 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from queryfit.sql.grammar import Node, ast
+from queryfit.sql.names import qualified
 from queryfit.sql.tree import walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from queryfit.lab.session import Session
 
 RELATIONS = """
-select c.oid, c.relname, pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname), c.relkind
+select c.oid, pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname), c.relkind
 from pg_catalog.pg_class as c join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
 where c.relkind in ('r', 'p', 'v', 'm', 'f') and n.nspname !~ '^pg_(toast|temp)'
 """
@@ -53,12 +54,9 @@ class Relations:
 
     def __init__(self, session: Session) -> None:
         rows = session.run(RELATIONS)
-        self._names = {row[0]: str(row[2] or b"", "utf-8") for row in rows}
-        self._oids: dict[str, set[bytes | None]] = defaultdict(set)
-        self._kinds = {row[0]: row[3] for row in rows}
+        self._names = {row[0]: str(row[1] or b"", "utf-8") for row in rows}
+        self._kinds = {row[0]: row[2] for row in rows}
         self._by_name = {name: oid for oid, name in self._names.items()}
-        for oid, name, _, _ in rows:
-            self._oids[str(name or b"", "utf-8")].add(oid)
         self._links: dict[bytes | None, set[bytes | None]] = defaultdict(set)
         for start, end in session.run(LINKS):
             self._links[start].add(end)
@@ -70,22 +68,27 @@ class Relations:
         self._inlined = {str(row[0] or b"", "utf-8") for row in session.run(INLINED)}
         self._opaque = {row[0] for row in session.run(OPAQUE)}
 
-    def reached(self, statement: Node) -> frozenset[str] | None:
+    def reached(self, statement: Node, search_path: Sequence[str]) -> frozenset[str] | None:
         """schema.name of every relation whose indexes may matter to the statement; None when it may be any.
 
-        Names are taken without their schema: a few too many are no harm.
+        A name of a CTE counts for the relation of that name too: one too many is no harm.
         """
-        names: set[str] = set()
+        named: set[bytes | None] = set()
         for node in walk(statement):
             if isinstance(node, ast.RangeVar):
-                names.add(node.relname)
+                named.add(self._resolve(node.schemaname, node.relname, search_path))
             elif isinstance(node, ast.FuncCall) and node.funcname[-1].sval in self._inlined:
                 return None
-        found = _closure((oid for name in names for oid in self._oids.get(name, ())), self._links)
+        found = _closure(named - {None}, self._links)
         if found & self._opaque:
             return None
         # an index of a partitioned table is one of each partition
         return frozenset(self._names[oid] for oid in _closure(found, self._parents) if oid in self._names)
+
+    def _resolve(self, schema: str | None, name: str, search_path: Sequence[str]) -> bytes | None:
+        """The relation that a name stands for; None for one that is not there, such as a CTE."""
+        places = (schema,) if schema is not None else ("pg_catalog", *search_path)
+        return next((oid for place in places if (oid := self._by_name.get(qualified(place, name))) is not None), None)
 
     def tables(self, relation: str) -> tuple[str, ...]:
         """The tables that an index of this one is built on: the partitions of a partitioned table, else itself."""

@@ -21,7 +21,10 @@ from queryfit.lab.jobs import Answer, Job, Task, as_jobs, distribute, refused, t
 from queryfit.lab.planner import Index, NotPlannedError, Planned, Query, Size
 from queryfit.lab.relations import Relations
 from queryfit.lab.stage import FORGET, MEMBERSHIP, TOGGLE, Stage
+from queryfit.lab.table_facts import unquoted
 from queryfit.lab.texts import Plannable, plannable
+from queryfit.sql.grammar import ast
+from queryfit.sql.tree import walk
 
 if TYPE_CHECKING:
     from collections import deque
@@ -52,6 +55,11 @@ class LabPlanner:
         self._lab = lab
         self._keeps_unique = keeps_unique
         self._texts: dict[Query, tuple[Plannable, frozenset[str] | None] | NotPlannedError] = {}
+        self._missing = {
+            unquoted(item.name.partition("(")[0].rpartition(".")[2]): item
+            for item in lab.not_carried
+            if item.kind == "function" and item.changes_plans
+        }
         self._sizes: dict[Index, Size] = {}
         self._rows: dict[tuple[str, str | None], float] = {}
         self._calls = 0
@@ -182,11 +190,20 @@ class LabPlanner:
         if known is None:
             try:
                 text = plannable(query, self._stages[0].session.version_number)
-                known = (text, self._relations.reached(text.statement))
+                self._check_functions(text)
+                known = (text, self._relations.reached(text.statement, query.search_path))
             except NotPlannedError as error:
                 known = error
             self._texts[query] = known
         return known
+
+    def _check_functions(self, text: Plannable) -> None:
+        """Refuse a statement that calls a function whose stand-in in the lab would change its plan."""
+        if not self._missing:
+            return
+        for node in walk(text.statement):
+            if isinstance(node, ast.FuncCall) and (item := self._missing.get(node.funcname[-1].sval)) is not None:
+                raise NotPlannedError(f"the lab lacks what its plan may rest on: {item.sentence}")
 
     def _plan_group(self, stage: Stage, waiting: deque[Task]) -> list[tuple[int, Answer]]:
         answers: list[tuple[int, Answer]] = []

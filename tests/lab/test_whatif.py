@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import pytest
 
 from queryfit.capture.server import CaptureOptions, capture_server
 from queryfit.evidence.store import Store
-from queryfit.lab.build import Lab, build
+from queryfit.lab.build import Lab, NotCarried, build
 from queryfit.lab.jobs import Job
 from queryfit.lab.plan_cache import PlanCache
 from queryfit.lab.planner import Index, Key, NotPlannedError, Planned, Query, Size
@@ -42,6 +43,17 @@ TABLES = """
     insert into secret select i, i % 100, 'x' from generate_series(1, 10000) as i;
     alter table secret enable row level security;
     create policy own on secret using (tenant = 7);
+    create view busy as with x as (select * from recent where g < 10) select x.*, s.id as small_id
+        from x join small as s on s.big_id = x.id;
+    create extension postgres_fdw;
+    create server elsewhere foreign data wrapper postgres_fdw;
+    create foreign table far (id int) server elsewhere;
+    create function slow_tax(int) returns numeric stable language plpgsql as 'begin return $1 * 0.2; end';
+    create function all_big() returns setof big stable language sql as 'select * from big where g = 7';
+    create type mood as enum ('good', 'bad');
+    create table "Mixed Case" ("Id" int primary key, "Where" mood);
+    insert into "Mixed Case" select i, case when i % 9 = 0 then 'bad' else 'good' end::mood
+        from generate_series(1, 3000) as i;
     vacuum analyze;
 """
 ON_T = Index("public.big", (Key("t"),))
@@ -142,14 +154,14 @@ class TestPlans:
         there = planner.plan(BY_G)
         assert there.existing == {"public.big_g"}
         gone = planner.plan(BY_G, hidden=["public.big_g"])
-        assert gone.existing == frozenset()
+        assert gone.existing == set()
         assert gone.cost > there.cost
         assert planner.plan(BY_G).cost == there.cost
 
     def test_a_partitioned_index_is_hidden_on_every_partition(self, planner: LabPlanner) -> None:
         query = Query("note", "select * from event where note = 'x'")
         assert planner.plan(query).existing == {"public.event_note"}
-        assert planner.plan(query, hidden=["public.event_note"]).existing == frozenset()
+        assert planner.plan(query, hidden=["public.event_note"]).existing == set()
 
     def test_one_behind_a_constraint_stays(self, planner: LabPlanner) -> None:
         with pytest.raises(NotPlannedError, match="behind a constraint"):
@@ -214,6 +226,64 @@ class TestRefusals:
             answer = answers[text]
             assert isinstance(answer, Planned)
             assert answer.candidates == {ON_T}
+
+
+ODD = {
+    'select * from "Mixed Case" where "Where" = $1 and "Id" > $2': None,
+    'select * from "Two".big as b join public.big using (id) where b."G" = 3': None,
+    "select * from busy where small_id = $1": None,
+    "with big as (select 1 as id) select * from big": None,
+    "with recursive r as (select 1 as n union all select n + 1 from r where n < $1) select * from r, big": None,
+    "select * from event_1 where id = 3": None,
+    "select * from event where at = $1 for update skip locked": None,
+    "select count(*) from secret where id = 3": None,
+    "insert into event (id, at) select id, at from big where t = $1": None,
+    "merge into small using big on small.big_id = big.id when matched then delete": None,
+    "select lower(t), count(*) filter (where g > 3) from big group by rollup (1) having count(*) > $1": None,
+    "select * from big, lateral (select * from small where big_id = big.id order by id limit $1) as s": None,
+    "select * from big tablesample system ($1)": None,
+    "values ($1), ($2)": None,
+    "table big": None,
+    "select xpath($1, $2)": None,
+    "select * from far": "",
+    "select * from pg_temp.gone": "",
+    "create temp table x as select 1": "not a statement that is planned",
+    "select * from temp_orders": "does not exist",
+    "select no_such(id) from big": "does not exist",
+    "select * from json_table('[]', '$[*]' columns (a int path '$'))": None,
+}
+
+
+@pytest.mark.parametrize(("text", "reason"), ODD.items(), ids=list(ODD))
+def test_odd_statements_are_planned_or_named_with_a_reason(planner: LabPlanner, text: str, reason: str | None) -> None:
+    answer = planner.plan_all([Query(text, text)], ALL)[text]
+    if reason is None:
+        assert isinstance(answer, Planned), answer
+        assert answer.cost >= 0
+    else:
+        assert isinstance(answer, NotPlannedError)
+        assert reason in answer.message
+        assert answer.message
+    assert planner.plan(BY_T, [ON_T]).candidates == {ON_T}
+
+
+def test_what_a_statement_reaches(planner: LabPlanner) -> None:
+    def reached(text: str, *path: str) -> set[str]:
+        return set(planner.relations(Query(text, text, search_path=path or ("public",))) or ())
+
+    assert reached("select * from big") == {"public.big"}
+    assert reached("select * from big", "Two") == {'"Two".big'}
+    assert reached("select * from busy") == {"public.busy", "public.recent", "public.big", "public.small"}
+    assert reached("select * from event") == reached("select * from event_2") | {"public.event_1"}
+    assert reached("select 1") == set()
+
+
+def test_a_function_that_the_lab_has_no_body_of_is_said(lab: Lab, planner: LabPlanner) -> None:
+    lacks = NotCarried("function", "public.slow_tax", "a stub")
+    with LabPlanner(replace(lab, not_carried=(*lab.not_carried, lacks))) as doubting:
+        with pytest.raises(NotPlannedError, match=r"function public\.slow_tax: a stub"):
+            doubting.plan(Query("tax", "select * from big where slow_tax(g) > 3"))
+        assert doubting.plan(BY_G).cost == planner.plan(BY_G).cost
 
 
 def test_a_cache_asks_only_what_does_not_follow(planner: LabPlanner) -> None:
