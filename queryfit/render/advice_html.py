@@ -63,6 +63,7 @@ def _facts(advice: Advice, migration: Migration | None, measured: Measured | Non
         "effort": f"{phrases.load(advice)} · {phrases.effort(advice)}",
         # our own markup, whose texts are escaped where it is made
         "curve": Markup(svg(advice, is_alone=False)) if len(summary.curve(advice)) > 1 else None,  # noqa: S704
+        "proof": phrases.proof(advice),
         "saves_head": phrases.per_day("saves", advice),
         "costs_head": phrases.per_day("costs", advice),
         "upkeep_head": phrases.per_day("upkeep", advice),

@@ -58,6 +58,13 @@ def effort(advice: Advice) -> str:
     return f"planned {by}: {counted(advice.planner_calls, 'plan')} in {words.duration(advice.seconds * 1000)}"
 
 
+def proof(advice: Advice) -> str:
+    """What the numbers rest on."""
+    if summary.is_timed(advice):
+        return "Times saved are planned: what the server counted, by the planner's costs without and with the set."
+    return "Savings are planned: the planner's costs without and with the set, by the weights of the statements."
+
+
 def load(advice: Advice) -> str:
     """How large the workload is: `9 statements, 7.9 h of statement time a day`."""
     text = counted(len(advice.workload.statements), "statement")
