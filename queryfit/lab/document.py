@@ -7,8 +7,6 @@ from typing import Any
 
 import msgspec
 
-from queryfit.sql.names import qualified
-
 
 class _Node(msgspec.Struct, rename={"cost": "Total Cost", "schema": "Schema", "index": "Index Name", "below": "Plans"}):
     cost: float
@@ -63,8 +61,3 @@ def read(text: bytes) -> tuple[float, frozenset[tuple[str, str]]]:
             used.add((schema, node.index))
         waiting += [(child, schema) for child in node.below]
     return sum(plan.Plan.cost for plan in plans), frozenset(used)
-
-
-def schema_name(index: tuple[str, str]) -> str:
-    """schema.name of an index, quoted where SQL needs it."""
-    return qualified(*index)

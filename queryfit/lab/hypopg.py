@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Self
 from queryfit.capture.connect import IDLE_TIMEOUT_MS, LOCK_TIMEOUT_MS, QueryError, Reader, connect
 from queryfit.capture.guard import Guard
 from queryfit.errors import QueryfitError
-from queryfit.lab.document import schema_name
 from queryfit.lab.explain import Explainer
 from queryfit.lab.jobs import Answer, Job, Task, as_jobs, distribute, refused, take
 from queryfit.lab.planner import Index, NotPlannedError, Planned, Query, Size
 from queryfit.lab.relations import Relations
 from queryfit.lab.session import Session, text_array
 from queryfit.lab.texts import Plannable, plannable
+from queryfit.lab.there import There
 
 if TYPE_CHECKING:
     from collections import deque
@@ -43,11 +43,6 @@ select t.number, h.indexrelid, h.indexname, {schema}.hypopg_relation_size(h.inde
 from pg_catalog.unnest($1::text[]) with ordinality as t(statement, number),
     lateral {schema}.hypopg_create_index(t.statement) as h
 order by t.number
-"""
-EXISTING = """
-select i.indexrelid, exists (
-    select from pg_catalog.pg_constraint as c where c.conindid = i.indexrelid and c.contype in ('p', 'u', 'x'))
-from pg_catalog.pg_index as i where i.indexrelid = pg_catalog.to_regclass($1)
 """
 
 
@@ -97,6 +92,7 @@ class HypoPlanner:
             self._workers += [_Worker(connect(dsn)) for _ in range(workers)]
             self._schema, self._can_hide = self._extension()
             self._relations = Relations(self._first.session)
+            self._there = There(self._first.session)
         except BaseException:
             self.close()
             raise
@@ -270,7 +266,7 @@ class HypoPlanner:
                         answers.append((task.at, error))
                         continue
                     candidates = frozenset(names[name] for _, name in plan.used if name in names)
-                    existing = frozenset(schema_name(index) for index in plan.used if index[1] not in names)
+                    existing = frozenset(self._there.name(index) for index in plan.used if index[1] not in names)
                     answers.append((task.at, Planned(plan.cost, candidates, existing, plan.document)))
         except (NotPlannedError, QueryError) as error:
             answers += refused(waiting, error)
@@ -293,13 +289,8 @@ class HypoPlanner:
                 "this version of HypoPG cannot hide an existing index",
                 hint="update the extension to 1.4 or later, or plan in the lab",
             )
-        for name in sorted(hidden):
-            rows = worker.session.run(EXISTING, [name])
-            if not rows:
-                raise NotPlannedError(f"there is no index {name}")
-            if rows[0][1] == b"t":
-                raise NotPlannedError(f"the index {name} is behind a constraint and cannot be hidden")
-            worker.session.run(f"select {self._schema}.hypopg_hide_index($1::oid)", [str(rows[0][0] or b"", "ascii")])
+        for oid in self._there.hideable(hidden):
+            worker.session.run(f"select {self._schema}.hypopg_hide_index($1::oid)", [str(oid)])
 
     def _judged(self, query: Query) -> Plannable:
         """The text of a query, if the guard lets the server plan it."""

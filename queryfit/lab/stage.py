@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 
     from queryfit.lab.build import Lab
     from queryfit.lab.jobs import Task
+    from queryfit.lab.there import There
 
 CHUNK = 64  # candidates made at a time: one that is refused costs the others of its chunk another attempt
 SWITCHES = 400  # rows of pg_index changed before the old versions are thrown away
 UNKNOWN_PIVOT_BYTES = 8.0
 BASE = "queryfit_base"
-SETTINGS = {"lock_timeout": "10s"}
+SETTINGS = {"lock_timeout": "10s", "statement_timeout": "20s"}
 
 # The role that makes candidates may become the one that plans, which is no owner, so that policies bind it.
 MEMBERSHIP = f"grant {READER} to {OWNER}"
@@ -45,15 +46,6 @@ begin
     update pg_index set indisvalid = false where indexrelid = any (gone);
 end
 $$
-"""
-INDEXES = """
-select i.indexrelid, n.nspname, c.relname, parent.inhparent, exists (
-        select from pg_catalog.pg_constraint as k where k.conindid = i.indexrelid and k.contype in ('p', 'u', 'x'))
-from pg_catalog.pg_index as i
-join pg_catalog.pg_class as c on c.oid = i.indexrelid
-join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
-left join pg_catalog.pg_inherits as parent on parent.inhrelid = i.indexrelid
-where n.nspname !~ '^pg_(toast|temp|catalog)' and n.nspname <> 'information_schema'
 """
 MADE = """
 select t.number, c.oid, n.nspname, pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(r.relname),
@@ -90,18 +82,13 @@ class _Part:
     share: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Existing:
-    oids: tuple[int, ...]  # its own and its partitions'
-    is_kept: bool  # behind a constraint
-
-
 class Stage:
     """A connection to the lab in a transaction of its own. Not thread-safe."""
 
-    def __init__(self, lab: Lab, prefix: str, settings: Mapping[str, str]) -> None:
+    def __init__(self, lab: Lab, prefix: str, there: There, settings: Mapping[str, str]) -> None:
         self._lab = lab
         self._prefix = prefix
+        self._there = there
         self._numbers = count(1)
         self._made: list[str] = []
         self._connection = lab.connect()
@@ -113,11 +100,8 @@ class Stage:
         self._hidden: frozenset[str] = frozenset()
         self._switched = 0
         self._settings = {**SETTINGS, **settings}
-        self._existing: dict[str, _Existing] = {}
-        self._roots: dict[tuple[str, str], str] = {}
         # else a commit would read the pages of new indexes into memory, past which what is written to files is not seen
         self.session.run("set wal_skip_threshold = 0")
-        self._read_existing()
         self.begin()
 
     def begin(self) -> None:
@@ -154,35 +138,10 @@ class Stage:
             self.session.close()
         return self._made
 
-    # -- existing indexes
-
-    def _read_existing(self) -> None:
-        rows = self.session.run(INDEXES)
-        parents = {int(row[0] or 0): int(row[3]) for row in rows if row[3] is not None}
-        names = {int(row[0] or 0): qualified(_text(row[1]), _text(row[2])) for row in rows}
-        below: dict[int, list[int]] = {}
-        for child in parents:
-            oid: int | None = child
-            while (oid := parents.get(oid or 0)) is not None:
-                below.setdefault(oid, []).append(child)
-        for row in rows:
-            oid = int(row[0] or 0)
-            self._existing[names[oid]] = _Existing((oid, *below.get(oid, ())), is_kept=row[4] == b"t")
-            top = oid
-            while top in parents:
-                top = parents[top]
-            self._roots[_text(row[1]), _text(row[2])] = names.get(top, names[oid])
-
     def named(self, used: Iterable[tuple[str, str]]) -> tuple[frozenset[Index], frozenset[str]]:
         """Candidates and existing indexes (of partitions: the partitioned table's) among those that a plan uses."""
-        candidates: set[Index] = set()
-        existing: set[str] = set()
-        for index in used:
-            if index in self._owner:
-                candidates.add(self._owner[index])
-            else:
-                existing.add(self._roots.get(index) or qualified(*index))
-        return frozenset(candidates), frozenset(existing)
+        candidates = frozenset(self._owner[index] for index in used if index in self._owner)
+        return candidates, frozenset(self._there.name(index) for index in used if index not in self._owner)
 
     # -- candidates
 
@@ -271,8 +230,8 @@ class Stage:
         wanted = {index for index in task.job.visible if task.needs(index)}
         shown = wanted - self._shown
         gone = {index for index in self._shown - wanted if task.needs(index)}
-        back = self._oids(self._hidden - task.job.hidden)
-        away = self._oids(task.job.hidden - self._hidden)
+        back = self._there.hideable(self._hidden - task.job.hidden)
+        away = self._there.hideable(task.job.hidden - self._hidden)
         if not (shown or gone or back or away):
             return
         if self._switched > SWITCHES:
@@ -283,17 +242,6 @@ class Stage:
             self._toggle([*self._oids_of(shown), *back], [*self._oids_of(gone), *away])
         self._shown = (self._shown | shown) - gone
         self._hidden = task.job.hidden
-
-    def _oids(self, names: Collection[str]) -> list[int]:
-        oids: list[int] = []
-        for name in sorted(names):
-            existing = self._existing.get(name)
-            if existing is None:
-                raise NotPlannedError(f"there is no index {name} in the lab")
-            if existing.is_kept:
-                raise NotPlannedError(f"the index {name} is behind a constraint and cannot be hidden")
-            oids += existing.oids
-        return oids
 
     def _oids_of(self, indexes: Iterable[Index]) -> list[int]:
         return [part.oid for index in indexes for part in self._parts[index]]

@@ -20,9 +20,11 @@ from queryfit.lab.index_estimate import Estimator
 from queryfit.lab.jobs import Answer, Job, Task, as_jobs, distribute, refused, take
 from queryfit.lab.planner import Index, NotPlannedError, Planned, Query, Size
 from queryfit.lab.relations import Relations
+from queryfit.lab.session import Session
 from queryfit.lab.stage import FORGET, MEMBERSHIP, TOGGLE, Stage
 from queryfit.lab.table_facts import unquoted
 from queryfit.lab.texts import Plannable, plannable
+from queryfit.lab.there import There
 from queryfit.sql.grammar import ast
 from queryfit.sql.tree import walk
 
@@ -69,10 +71,11 @@ class LabPlanner:
             with lab.connect_superuser() as connection:
                 for statement in (TOGGLE, MEMBERSHIP):
                     connection.execute(statement.encode())
+                there = There(Session(connection))
+                self._relations = Relations(Session(connection))
             prefix = f"queryfit_{secrets.token_hex(3)}"  # another planner may have candidates in this lab
             for number in range(workers):
-                self._stages.append(Stage(lab, f"{prefix}_{number}", settings or {}))
-            self._relations = Relations(self._stages[0].session)
+                self._stages.append(Stage(lab, f"{prefix}_{number}", there, settings or {}))
             self._estimator = Estimator(self._stages[0].session)
         except BaseException:
             self.close()
@@ -217,7 +220,8 @@ class LabPlanner:
                 try:
                     plan = stage.explainer.explain(task.job.query, task.text)
                 except NotPlannedError as error:
-                    self._texts[task.job.query] = error  # nothing here changes but indexes: it would fail again
+                    if not isinstance(error.__cause__, QueryError) or not error.__cause__.is_timeout:
+                        self._texts[task.job.query] = error  # nothing here changes but indexes: it would fail again
                     answers.append((task.at, error))
                 else:
                     candidates, existing = stage.named(plan.used)

@@ -26,6 +26,7 @@ TABLES = """
     create table event (id int, at date) partition by range (at);
     create table event_1 partition of event for values from ('2024-01-01') to ('2025-01-01');
     create table event_2 partition of event for values from ('2025-01-01') to ('2026-01-01');
+    create index event_at on event (at);
     insert into event select i, date '2024-01-01' + i % 700 from generate_series(1, 20000) as i;
     analyze;
 """
@@ -74,6 +75,11 @@ class TestPlans:
         with HypoPlanner(dsn) as planner:
             planned = planner.plan(Query("key", "select * from big where id = 3"))
             assert planned.existing == {"public.big_pkey"}
+
+    def test_an_index_of_a_partition_is_named_by_that_of_the_table(self, dsn: str) -> None:
+        with HypoPlanner(dsn) as planner:
+            planned = planner.plan(Query("at", "select * from event where at = '2025-01-03'"))
+            assert planned.existing == {"public.event_at"}
 
     def test_the_search_path_decides_which_table_is_read(self, dsn: str) -> None:
         query = Query("two", 'select * from big where "G" = 3', search_path=("Two",))
