@@ -12,11 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from queryfit.evidence.engine import duckdb
 import psycopg
 
 from queryfit import __version__
 from queryfit.errors import QueryfitError
+from queryfit.evidence.engine import duckdb
 from queryfit.evidence.session import open_session
 from queryfit.lab import carried, contents, files
 from queryfit.lab.btree_page import PAGE_BYTES, height
@@ -77,9 +77,17 @@ class Lab:
         """A connection as superuser, search_path pg_catalog, autocommit on: for text of our own only."""
         return _connect(self._place.dsn(DATABASE), "-c search_path=pg_catalog -c statement_timeout=0")
 
-    def doubts(self, relations: Collection[str], functions: Collection[str] = ()) -> tuple[NotCarried, ...]:
-        """What is not carried and may change the plan of a statement that reaches these relations and functions."""
-        return carried.doubts(self.not_carried, relations, functions)
+    def doubts(
+        self,
+        relations: Collection[str],
+        functions: Collection[str] = (),
+        columns: Collection[tuple[str, str]] | None = None,
+    ) -> tuple[NotCarried, ...]:
+        """What is not carried and may change the plan of a statement that reaches these relations and functions.
+
+        With `columns`, what is about other columns is left out: see `carried.doubts`.
+        """
+        return carried.doubts(self.not_carried, relations, functions, columns)
 
     @contextmanager
     def shrunk(self, relations: Collection[str], connection: psycopg.Connection[Any] | None = None) -> Iterator[None]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-
 _CATALOGS = ("pg_catalog.", "information_schema.")
 
 
@@ -22,6 +21,7 @@ class NotCarried:
     reason: str
     relations: tuple[str, ...] = ()
     changes_plans: bool = True
+    column: str | None = None  # unquoted, where it is about one column of the relation
 
     @property
     def sentence(self) -> str:
@@ -29,11 +29,15 @@ class NotCarried:
 
 
 def doubts(
-    items: Iterable[NotCarried], relations: Collection[str], functions: Collection[str] = ()
+    items: Iterable[NotCarried],
+    relations: Collection[str],
+    functions: Collection[str] = (),
+    columns: Collection[tuple[str, str]] | None = None,
 ) -> tuple[NotCarried, ...]:
     """What changes the plans of a statement that reaches these relations and functions.
 
-    They are schema.name, and all that is reached through views and partitions is among them.
+    They are schema.name, and all that is reached through views and partitions is among them. Where `columns` (relation
+    and column, unquoted) are given, what is about one column counts only where that is among them.
     """
     wanted, called = frozenset(relations), frozenset(functions)
     catalogs = tuple(
@@ -45,6 +49,11 @@ def doubts(
         item
         for item in items
         if item.changes_plans
+        and not (
+            columns is not None
+            and item.column is not None
+            and all((relation, item.column) not in columns for relation in item.relations)
+        )
         and (
             not wanted.isdisjoint(item.relations)
             or (item.name in wanted and item.kind != "function")

@@ -16,7 +16,7 @@ from queryfit.lab import schema as ddl
 from queryfit.lab.carried import NotCarried
 from queryfit.lab.database import DATABASE, OWNER
 from queryfit.lab.extended import Extended
-from queryfit.lab.facts import Facts
+from queryfit.lab.facts import Facts, Row
 from queryfit.lab.maker import Maker
 from queryfit.lab.schema import Schema
 
@@ -30,6 +30,7 @@ READS = frozenset({
     "extension", "extended_statistics", "extended_expression_statistics", "column_statistics", "column_extreme",
     "custom_object", "unread",
 })  # fmt: skip
+_RANGES_SHOWN_SINCE = 17
 
 
 def fill(
@@ -60,7 +61,14 @@ def fill(
     ):
         databases.furnish(superuser)
         maker = Maker(owner)
-        schema = _make_schema(maker, superuser, facts, missing, progress)
+        schema = _make_schema(
+            maker,
+            superuser,
+            facts,
+            missing=missing,
+            tablespace=captured_database.get("tablespace"),
+            progress=progress,
+        )
         progress("statistics")
         names = {row["relation"]: (row["schema"], row["name"]) for row in schema.relations}
         names |= {row["index"]: _parts(row["index"]) for row in schema.indexes}
@@ -77,6 +85,7 @@ def fill(
         files.remember(superuser, sizes.extents(schema, facts))
         missing += maker.not_carried
         missing += _gaps(facts)
+        missing += _without_range_histograms(schema, rows, captured)
         counts = _counts(superuser)
     return missing, counts
 
@@ -85,7 +94,9 @@ def _make_schema(
     maker: Maker,
     superuser: psycopg.Connection[Any],
     facts: Facts,
+    *,
     missing: list[NotCarried],
+    tablespace: str | None,
     progress: Callable[[str], None],
 ) -> Schema:
     everything = Schema.read(facts)
@@ -107,6 +118,8 @@ def _make_schema(
     maker.run([*ddl.keys(schema)], tell("keys"))
     maker.run([*ddl.indexes(schema), *ddl.index_ties(schema)], tell("indexes"))
     maker.run([*ddl.later(schema)], tell("constraints"))
+    priced = databases.create_tablespaces(superuser, facts.rows("tablespace"), tablespace)
+    maker.run([*ddl.places(schema, priced)])
     for row in schema.custom:
         relation = row["relation"]
         maker.miss(
@@ -132,6 +145,25 @@ def _gaps(facts: Facts) -> list[NotCarried]:
                 )
             )
     return found
+
+
+def _without_range_histograms(schema: Schema, rows: list[Row], captured: int) -> list[NotCarried]:
+    """Columns of ranges on a server whose pg_stats does not show what the planner knows of them."""
+    if captured >= _RANGES_SHOWN_SINCE:
+        return []
+    analyzed = {(row["relation"], row["column_name"]) for row in rows}
+    return [
+        NotCarried(
+            "statistics",
+            f"{relation}.{column['column_name']}",
+            f"pg_stats shows no histograms of ranges before PostgreSQL {_RANGES_SHOWN_SINCE}",
+            (relation,),
+            column=column["column_name"],
+        )
+        for relation, columns in schema.columns.items()
+        for column in columns
+        if column["type_category"] == "R" and (relation, column["column_name"]) in analyzed
+    ]
 
 
 def _parts(name: str) -> tuple[str, str]:

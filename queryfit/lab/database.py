@@ -72,6 +72,8 @@ def _locales(version: int, captured: Row | None) -> Iterable[tuple[sql.Composabl
     if provider in {None, "libc"} and collation:
         yield sql.SQL("lc_collate {} lc_ctype {}").format(sql.Literal(collation), sql.Literal(ctype)), None
     wanted = locale or collation
+    if not wanted:
+        yield sql.SQL("lc_collate 'C.UTF-8' lc_ctype 'C.UTF-8'"), "the capture does not say how texts are ordered"
     loss = f"texts are ordered by code point, not as {wanted} orders them: ranges of texts are estimated otherwise"
     if wanted in _C_LOCALES or (provider == "builtin" and wanted):
         yield sql.SQL("lc_collate 'C' lc_ctype 'C'"), None if wanted in _C_LOCALES else loss
@@ -113,6 +115,39 @@ def furnish(connection: psycopg.Connection[Any]) -> None:
                 wrapper=sql.Identifier(PLACEHOLDER_SERVER),
             )
         )
+
+
+def create_tablespaces(connection: psycopg.Connection[Any], rows: Iterable[Row], own: str | None) -> frozenset[str]:
+    """Create the tablespaces whose pages have a price of their own, inside the data folder; their names.
+
+    The prices of the database's `own` are those of the lab's default one.
+    As superuser: nothing but quoted names and numbers gets into the text.
+    """
+    made = set()
+    for row in rows:
+        costs = {
+            option: row[column]
+            for option, column in (("seq_page_cost", "sequential_page_cost"), ("random_page_cost", "random_page_cost"))
+            if row[column] is not None
+        }
+        if not costs:
+            continue
+        is_own = row["tablespace"] == own
+        name = sql.Identifier("pg_default" if is_own else row["tablespace"])
+        try:
+            if not is_own:
+                connection.execute(b"set allow_in_place_tablespaces = on")  # from 15
+                connection.execute(sql.SQL("create tablespace {} location ''").format(name))
+        except psycopg.Error:
+            continue
+        options = sql.SQL(", ").join(
+            sql.SQL(f"{option} = {{}}").format(sql.Literal(cost)) for option, cost in costs.items()
+        )
+        connection.execute(sql.SQL("alter tablespace {} set ({})").format(name, options))
+        if not is_own:
+            connection.execute(sql.SQL("grant create on tablespace {} to {}").format(name, sql.Identifier(OWNER)))
+            made.add(row["tablespace"])
+    return frozenset(made)
 
 
 def create_extensions(

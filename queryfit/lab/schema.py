@@ -301,6 +301,15 @@ def later(schema: Schema) -> Iterator[Step]:
     yield from _policies(schema)
 
 
+def places(schema: Schema, tablespaces: frozenset[str]) -> Iterator[Step]:
+    """Relations moved to the tablespaces whose pages have a price of their own (`tablespaces`, unquoted)."""
+    for rows, key, kind in ((schema.relations, "relation", "table"), (schema.indexes, "index", "index")):
+        for row in rows:
+            if row.get("tablespace") in tablespaces:
+                sql = f"alter {kind} {row[key]} set tablespace {quote_identifier(row['tablespace'])}"
+                yield Step("tablespace", row[key], sql, "AlterTableStmt", (row["relation"],))
+
+
 def _constraint(row: Row, alter: str, relations: tuple[str, ...] | None = None) -> Step:
     name = quote_identifier(row["constraint_name"])
     return Step(

@@ -51,7 +51,7 @@ _SETTINGS: Mapping[str, str] = {
     "max_wal_size": "1GB",
     "checkpoint_timeout": "1h",
     "autovacuum": "off",  # it would write what the empty files say over sizes and statistics
-    "shared_buffers": "32MB",
+    "shared_buffers": "64MB",
     "max_connections": "20",
     "max_worker_processes": "0",
     "max_parallel_maintenance_workers": "0",

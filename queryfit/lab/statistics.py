@@ -68,7 +68,8 @@ class Writer:
             relation = row["relation"]
             if relation in names and (problem := self.write_row(row, names[relation])):
                 reason = problem.partition("\n")[0][:_LONGEST_REASON]
-                missing.append(NotCarried("statistics", f"{relation}.{row['column_name']}", reason, (relation,)))
+                column = row["column_name"]
+                missing.append(NotCarried("statistics", f"{relation}.{column}", reason, (relation,), column=column))
         return missing
 
     def write_row(self, row: Row, name: tuple[str, str]) -> str | None:

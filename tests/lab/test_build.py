@@ -41,10 +41,14 @@ def shop(request: pytest.FixtureRequest, cluster_of: Callable[[int], Cluster]) -
     cluster.create_database(DATABASE)
     with cluster.connect(DATABASE) as connection:
         connection.execute(SCHEMA.encode())
+        connection.execute("set allow_in_place_tablespaces = on")
+        connection.execute("""create tablespace "Fast Disk" location '' with (random_page_cost = 1.5)""")
+        connection.execute('alter table public.users set tablespace "Fast Disk"')
+        connection.execute('alter index public.users_pkey set tablespace "Fast Disk"')
         connection.execute("vacuum analyze")
     yield cluster
     cluster.drop_database(DATABASE)
-    cluster.run("drop server if exists sv cascade; drop foreign data wrapper if exists fw")
+    cluster.run('drop tablespace "Fast Disk"')
 
 
 @pytest.fixture(scope="module")

@@ -104,7 +104,7 @@ EVIDENCE: dict[str, list[dict[str, object]]] = {
             definition=ESCALATE,
             size_bytes=10**9,
         ),
-    ],  # fmt: skip
+    ],
     "relation_constraint": [
         row(
             "relation_constraint",
@@ -114,7 +114,7 @@ EVIDENCE: dict[str, list[dict[str, object]]] = {
             is_validated=False,
             definition="check (true), owner to postgres",
         ),
-    ],  # fmt: skip
+    ],
     "data_type": [
         row("data_type", type="public.t", kind="enum", definition=ESCALATE),
         row(
@@ -123,7 +123,7 @@ EVIDENCE: dict[str, list[dict[str, object]]] = {
             kind="domain",
             definition="create domain public.d as int check (public.spy(value))",
         ),
-    ],  # fmt: skip
+    ],
     "routine": [
         row(
             "routine",
@@ -155,7 +155,7 @@ EVIDENCE: dict[str, list[dict[str, object]]] = {
             volatility="immutable",
             parallel_safety="safe",
         ),
-    ],  # fmt: skip
+    ],
     "policy": [
         row(
             "policy",
@@ -166,7 +166,7 @@ EVIDENCE: dict[str, list[dict[str, object]]] = {
             roles="public",
             using_expression="true); " + ESCALATE + "; --",
         ),
-    ],  # fmt: skip
+    ],
     "column_statistics": [
         row(
             "column_statistics",
@@ -185,7 +185,7 @@ EVIDENCE: dict[str, list[dict[str, object]]] = {
             is_inherited=False,
             null_fraction=1.0,
         ),
-    ],  # fmt: skip
+    ],
     "extended_statistics": [
         row(
             "extended_statistics",
@@ -195,7 +195,7 @@ EVIDENCE: dict[str, list[dict[str, object]]] = {
             is_inherited=False,
             distinct_counts="[1]",
         ),
-    ],  # fmt: skip
+    ],
 }
 
 
@@ -236,10 +236,18 @@ def test_nothing_got_a_right_that_it_should_not_have(superuser: psycopg.Connecti
 def test_every_object_that_is_not_made_is_named(lab: Lab) -> None:
     named = {(item.kind, item.name) for item in lab.not_carried}
     assert {
-        ("extension", "file_fdw"), ("extension", "no_such"), ("index", "public.i"), ("type", "public.t"),
-        ("view", "public.v"), ("function", "public.f"), ("policy", "public.good.p"), ("statistics", "public.s"),
-        ("statistics", "public.good.c"), ("setting", "work_mem"), ("partition", "public.child"),
-    } <= named  # fmt: skip
+        ("extension", "file_fdw"),
+        ("extension", "no_such"),
+        ("index", "public.i"),
+        ("type", "public.t"),
+        ("view", "public.v"),
+        ("function", "public.f"),
+        ("policy", "public.good.p"),
+        ("statistics", "public.s"),
+        ("statistics", "public.good.c"),
+        ("setting", "work_mem"),
+        ("partition", "public.child"),
+    } <= named
     assert lab.doubts(["public.good"])
     assert lab.doubts(["pg_catalog.pg_class"])
 
