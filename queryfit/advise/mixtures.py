@@ -1,7 +1,7 @@
 """Columns of which some values come again and again and all others once: what the number of distinct values hides.
 
-ANALYZE estimates distinct values with Haas and Stokes' Duj1, n d / (n - f1 + f1 n/N), of a sample of n rows with d values,
-f1 seen once. That is right where all values are about as frequent. Free texts are not like that: short ones are
+ANALYZE estimates distinct values with Haas and Stokes' Duj1, n d / (n - f1 + f1 n/N), of a sample of n rows with d
+values, f1 seen once. That is right where all values are about as frequent. Free texts are not like that: short ones are
 many rows' and long ones nobody else's, and the estimate is far too small. The common values tell: where so many values
 were seen so often as no even distribution would have them, a pool of K values with a Poisson mean μ in the sample
 explains both them and the rows that were not alone, and all other rows have values of their own.

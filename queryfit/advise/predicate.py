@@ -43,8 +43,10 @@ def restriction(predicate: str | None, table: TableFacts) -> Restriction | None:
     if predicate is None:
         return Restriction(1.0)
     try:
-        (statement,) = pglast.parse_sql(f"select 1 where {predicate}")
-        return _condition(statement.stmt.whereClause, table)
+        statements: Any = pglast.parse_sql(f"select 1 where ({predicate})")
+        if len(statements) != 1:
+            return None
+        return _condition(statements[0].stmt.whereClause, table)
     except (pglast.parser.ParseError, ValueError, _UnknownError):
         return None
 
@@ -67,7 +69,7 @@ def _condition(node: Any, table: TableFacts) -> Restriction:
     raise _UnknownError
 
 
-def _combination(node: ast.BoolExpr, table: TableFacts) -> Restriction:
+def _combination(node: Any, table: TableFacts) -> Restriction:
     if node.boolop == enums.BoolExprType.NOT_EXPR:
         inner = node.args[0]
         if isinstance(inner, ast.ColumnRef):
@@ -86,7 +88,7 @@ def _combination(node: ast.BoolExpr, table: TableFacts) -> Restriction:
     return reduce(further, node.args, Restriction(1.0))
 
 
-def _truth(node: ast.BooleanTest, table: TableFacts) -> Restriction:
+def _truth(node: Any, table: TableFacts) -> Restriction:
     column = _column(node.arg, table)
     kinds = enums.BoolTestType
     if node.booltesttype in {kinds.IS_TRUE, kinds.IS_FALSE}:
@@ -98,7 +100,7 @@ def _truth(node: ast.BooleanTest, table: TableFacts) -> Restriction:
     return Restriction(nulls if node.booltesttype == kinds.IS_UNKNOWN else 1.0 - nulls)
 
 
-def _comparison(node: ast.A_Expr, table: TableFacts) -> Restriction:  # noqa: PLR0911 -- one a kind of operator
+def _comparison(node: Any, table: TableFacts) -> Restriction:  # noqa: PLR0911 -- one a kind of operator
     operator = node.name[-1].sval
     kinds = enums.A_Expr_Kind
     if node.kind in {kinds.AEXPR_BETWEEN, kinds.AEXPR_NOT_BETWEEN}:
@@ -134,22 +136,23 @@ def _bare(node: Any) -> Any:
 
 def _column(node: Any, table: TableFacts) -> ColumnFacts:
     reference = _bare(node)
-    if not isinstance(reference, ast.ColumnRef) or not isinstance(reference.fields[-1], ast.String):
+    fields = reference.fields if isinstance(reference, ast.ColumnRef) else None
+    if not fields or not isinstance(fields[-1], ast.String):
         raise _UnknownError
-    column = table.columns.get(str(reference.fields[-1].sval))
+    column = table.columns.get(str(fields[-1].sval))
     if column is None or column.null_fraction is None:
         raise _UnknownError
     return column
 
 
-def _values(node: Any) -> list[str]:
+def _values(node: Any) -> list[str]:  # noqa: PLR0911 -- one a kind of constant
     """Constants as PostgreSQL prints them in statistics."""
     if isinstance(node, tuple):
         return [value for item in node for value in _values(item)]
     bare = _bare(node)
     if isinstance(bare, ast.A_ArrayExpr):
         return [value for item in bare.elements or () for value in _values(item)]
-    if isinstance(bare, ast.A_Expr) and bare.lexpr is None and bare.name[-1].sval == "-":
+    if isinstance(bare, ast.A_Expr) and bare.lexpr is None and bare.name and bare.name[-1].sval == "-":
         return [f"-{value}" for value in _values(bare.rexpr)]
     if not isinstance(bare, ast.A_Const) or bare.isnull:
         raise _UnknownError

@@ -41,18 +41,14 @@ def sizes_of(
 ) -> dict[Index, Size | None]:
     """The sizes of several indexes, null where nothing gives one.
 
-    With a connection to the lab its planner weighs predicates that statistics do not answer, and indexes without a
-    formula are built there on generated rows. Nothing of it stays.
+    With a connection to the lab, indexes without a formula are built there on generated rows. Nothing of it stays.
     """
     sizes: dict[Index, Size | None] = {}
     for index in indexes:
         table = tables.get(index.relation)
         size = size_of(index, table) if table is not None else None
         if size is None and table is not None and connection is not None:
-            share = None if restriction(index.predicate, table) else planned_share(connection, index)
-            size = size_of(index, table, selectivity=share) or built_size(
-                connection, index, table, share=share, seed=seed
-            )
+            size = built_size(connection, index, table, seed=seed)
         sizes[index] = size
     return sizes
 
@@ -74,10 +70,13 @@ def planned_share(connection: Connection, index: Index) -> float | None:
     return min(1.0, rows[1] / rows[0]) if rows[0] > 0 else None
 
 
-def built_size(
-    connection: Connection, index: Index, table: TableFacts, *, share: float | None = None, seed: int = 0
-) -> Size | None:
-    """The size of an index by building it on generated rows; null where PostgreSQL refuses."""
+def built_size(connection: Connection, index: Index, table: TableFacts, *, seed: int = 0) -> Size | None:
+    """The size of an index by building it on generated rows; null where PostgreSQL refuses.
+
+    Predicates that the statistics of columns do not answer are counted on these rows too: what a planner makes of an
+    expression without statistics is a constant. Where none of the rows satisfies one, the planner is asked.
+    """
+    share = planned_share(connection, index) if restriction(index.predicate, table) is None else None
     names = columns_of(index, table)
     large = int(min(MOST_ROWS, max(1.0, table.rows)))
     try:
@@ -207,7 +206,7 @@ def _by_expressions(built: _Built, rows: int, share: float | None) -> Size | Non
                 distinct, small.expressions[expression].distinct_in(small.rows) or 1.0, used, large, table
             )
         facts[expression] = replace(column, distinct_values=distinct)
-    if restriction(built.index.predicate, table) is None and share is None:
+    if share is not None and large.kept > 0:
         share = large.kept
     size = size_of(built.index, table, selectivity=share, expressions=facts)
     return replace(size, source="built") if size else None

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from queryfit.advise import btree_size, other_sizes
-from queryfit.advise.groups import key_profile
+from queryfit.advise.groups import key_profile, occurring
 from queryfit.advise.layout import is_deduplicable, tuple_sizes, widths
 from queryfit.advise.predicate import Restriction, restriction
 from queryfit.lab.planner import Index, Size
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["size_of", "tables_of"]
 
 _FEWEST = 0.5  # rows
+_ADDRESS_BYTES = 8  # of a row, aligned
 _BLOOM_OR_MULTI = ("_bloom_ops", "_multi_ops", "_inclusion_ops")
 _NO_MINMAX = {"box", "point", "inet", "cidr"}
 
@@ -88,10 +89,9 @@ def _btree(
     ]
     if is_shared and not included and not index.is_unique and all(is_deduplicable(column) for column in keys):
         parts = _grouped(keys, table, rows / table.parts)
-    pivots = tuple_sizes([(column, widths(column)) for column in _told_apart(keys, table)])
     tree = btree_size.tree(
         parts,
-        pivot_bytes=sum(pivots) / len(pivots),
+        pivot_bytes=_pivot_bytes(keys, table),
         fill_factor=int(parameters.get("fillfactor", btree_size.DEFAULT_FILL_FACTOR)),
     )
     return Size(tree.pages * table.parts * PAGE_BYTES, rows, tree.height)
@@ -118,14 +118,23 @@ def _grouped(keys: list[ColumnFacts], table: TableFacts, rows: float) -> list[bt
     return parts
 
 
-def _told_apart(keys: list[ColumnFacts], table: TableFacts) -> list[ColumnFacts]:
-    """The leading keys that tell the tuples at both sides of a page's end apart: more are cut off above the leaves."""
-    for count in range(1, len(keys)):
+def _pivot_bytes(keys: list[ColumnFacts], table: TableFacts) -> float:
+    """The mean size of a tuple above the leaves: it keeps the leading keys that tell the two at a page's end apart.
+
+    As many neighbours differ in the first keys as there are groups of equal ones. Where all are equal, the address of
+    the row is kept too. Equal nulls fill few pages, so hardly any page ends with one.
+    """
+    mean, known = 0.0, 0.0
+    for count in range(1, len(keys) + 1):
+        sizes = tuple_sizes([(column, widths(column, null_fraction=0.0)) for column in keys[:count]])
+        size = sum(sizes) / len(sizes)
         profile = key_profile(keys[:count], table)
-        # with over 90 in 100 rows in groups of one, hardly any neighbours are equal
-        if profile and sum(item.share * item.count for item in profile if item.share * table.rows < 1) > 0.9:  # noqa: PLR2004
-            return keys[:count]
-    return keys
+        apart = 1.0 if profile is None else min(1.0, occurring(profile, table.rows) / max(1.0, table.rows))
+        mean += size * max(0.0, apart - known)
+        known = max(known, apart)
+        if count == len(keys):
+            mean += (size + _ADDRESS_BYTES) * (1.0 - known)
+    return mean
 
 
 def _shares(sizes: Sequence[int]) -> dict[int, float]:
@@ -146,7 +155,7 @@ def _brin(index: Index, table: TableFacts, keys: list[ColumnFacts]) -> Size | No
     if any(name.endswith(_BLOOM_OR_MULTI) for name in classes):
         return None
     if any(
-        (column.type in _NO_MINMAX or column.category in "RG") and not name
+        (column.type in _NO_MINMAX or column.category in "ARG") and not name
         for column, name in zip(keys, classes, strict=True)
     ):
         return None

@@ -82,7 +82,8 @@ SKEWED = """
         initcap(md5((n / 3)::text)), 'City ' || (power(random(), 3) * 700)::int, date '2015-01-01' + (n / 40)::int,
         case when random() < 0.9 then 'free' else 'paid' end, case when random() < 0.2 then (random() * n)::int end,
         tstzrange(
-            timestamptz '2020-01-01' + n * interval '1 hour', timestamptz '2020-01-01' + (n + n % 50) * interval '1 hour'
+            timestamptz '2020-01-01' + n * interval '1 hour',
+            timestamptz '2020-01-01' + (n + n % 50) * interval '1 hour'
         )
     from generate_series(1, 120000) as n;
     analyze;

@@ -110,6 +110,10 @@ def _deleted(connection: psycopg.Connection[Any]) -> Spent:
     return Spent(delete.microseconds + vacuum.microseconds, delete.wal_bytes + vacuum.wal_bytes)
 
 
+def _difference(spent: Spent, base: Spent) -> str:
+    return f"{spent.microseconds - base.microseconds:+.1f} µs {spent.wal_bytes - base.wal_bytes:+.0f} B"
+
+
 def main() -> int:
     programs = servers.available().get(18)
     if programs is None:
@@ -131,22 +135,9 @@ def main() -> int:
                     if held is None or spent.microseconds < held.microseconds:
                         best[name][what] = spent
     base = best.pop("none")
-    print(
-        tabulate(
-            [
-                [name]
-                + [
-                    f"{found[what].microseconds - base[what].microseconds:+.1f} µs {found[what].wal_bytes - base[what].wal_bytes:+.0f} B"
-                    for what in base
-                ]
-                for name, found in best.items()
-            ],
-            [
-                "index",
-                *(f"{what} ({spent.microseconds:.1f} µs, {spent.wal_bytes:.0f} B)" for what, spent in base.items()),
-            ],
-        )
-    )
+    lines = [[name, *(_difference(found[what], base[what]) for what in base)] for name, found in best.items()]
+    heads = [f"{what} ({spent.microseconds:.1f} µs, {spent.wal_bytes:.0f} B)" for what, spent in base.items()]
+    print(tabulate(lines, ["index", *heads]))
     return 0
 
 
