@@ -19,7 +19,7 @@ from queryfit.advise.options import Leaf, Tree, members
 
 INFINITY = highspy.kHighsInf
 HALF = 0.5
-WINDOW = 0.003  # of the relaxation's value: how far from it an integer solution is first looked for
+WINDOW = 0.004  # of the relaxation's value: how far from it an integer solution is first looked for
 PRESENT = 1e-6  # less than this of a column is rounding
 
 
@@ -187,7 +187,8 @@ class Program:
                 beyond = solution.value * self._scale - relaxed
                 if beyond <= window:
                     return solution
-                if end - time.monotonic() < seconds / 2:
+                is_near = beyond <= window + gap * (relaxed + window)
+                if (is_near and solution.is_found) or end - time.monotonic() < seconds / 2:
                     return replace(solution, bound=min(solution.bound, (relaxed + window) / self._scale))
                 window = 1.01 * beyond if solution.is_found else 8 * window
         finally:

@@ -9,7 +9,7 @@ set, and what this teaches goes back into the program, until nothing changes and
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,7 @@ BATCH = 200  # plans between two looks at the clock
 STALL = 3e-4  # rounds that lift no bound by this part of it do not go on
 STALLED_ROUNDS = 2
 ATTEMPTS = 8  # sets tried for a budget, each after what the last has taught
-ROUNDS = 40  # integer solutions of the relaxation for a budget
+PROGRESS = 0.1  # of the gap that a round must close for another one
 SOLVER_S = 10.0
 SCALE = 1e4  # what the workload costs today, in the program's objective
 
@@ -40,7 +40,7 @@ class Limits:
     seconds: float = 240.0
     indexes: int | None = None
     tolerance: float = 0.1
-    gap: float = 0.002
+    gap: float = 0.003
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def select(
     planner: BatchPlanner,
     *,
     budgets: Sequence[int | None] = (None,),
-    limits: Limits = Limits(),  # noqa: B008 - frozen
+    limits: Limits = Limits(),
     taken: Collection[str] = (),
     progress: Callable[[Progress], None] | None = None,
 ) -> Advice:
@@ -120,7 +120,10 @@ class _Search:
             )
 
     def is_over(self, part: float = 1.0) -> bool:
-        return self.calls >= self.limits.planner_calls * part or self.seconds >= self.limits.seconds * part
+        """Whether this part of a limit is used up; asked only when there is more to do, which then stays undone."""
+        is_over = self.calls >= self.limits.planner_calls * part or self.seconds >= self.limits.seconds * part
+        self.is_complete = self.is_complete and not is_over
+        return is_over
 
     # -- the search
 
@@ -147,8 +150,6 @@ class _Search:
         for budget in budgets:
             self._close(problem, program, budget)
         self._share(problem, budgets)
-        if self.is_over():
-            self.is_complete = False
 
     def _bounded(self, problem: Problem, part: float = 1.0) -> Ask:
         """Asks as long as the limits allow; what comes later has no answer."""
@@ -189,22 +190,23 @@ class _Search:
 
     def _explore(self, problem: Problem, program: Program, budgets: Sequence[int | None]) -> None:
         """Expand what the relaxations lean on, until they stand on plans alone or their bounds move no more."""
-        values: list[float] = []
+        open_ones = {budget: 0.0 for budget in budgets}
         stalled = 0
-        while not self.is_over(0.7) and stalled < STALLED_ROUNDS:
-            leaning: dict[tuple[int, Leaf], float] = {}
-            last, values = values, []
-            for budget in budgets:
+        while open_ones and stalled < STALLED_ROUNDS and not self.is_over(0.6):
+            leaning: dict[tuple[int, Leaf], None] = {}
+            moved = False
+            for budget, last in list(open_ones.items()):
                 program.limit(budget, self.limits.indexes)
                 solution = program.relax()
-                values.append(solution.value)
                 self._raise_bound(problem, budget, solution.bound)
-                for number, leaf, share in solution.leaves:
-                    leaning[number, leaf] = max(leaning.get((number, leaf), 0.0), share)
+                moved = moved or solution.value > last * (1 + STALL)
+                open_ones[budget] = solution.value
+                if not solution.leaves:
+                    del open_ones[budget]  # what is learnt from now on cannot make it lean
+                leaning.update(dict.fromkeys((number, leaf) for number, leaf, _ in solution.leaves))
             self.say("exploring", budgets[0])
-            if not leaning or not self._expand(problem, program, _in_order(leaning), 0.7):
+            if not self._expand(problem, program, _in_order(leaning), 0.6):
                 break
-            moved = any(new > old * (1 + STALL) for new, old in zip(values, last or [0.0] * len(values), strict=True))
             stalled = 0 if moved else stalled + 1
 
     def _raise_bound(self, problem: Problem, budget: int | None, bound: float) -> None:
@@ -247,9 +249,7 @@ class _Search:
     def _close(self, problem: Problem, program: Program, budget: int | None) -> None:
         """Lift the bound by integer solutions of the relaxation; each is planned until nothing about it is open."""
         learnt = False
-        for _ in range(ROUNDS):
-            if self.is_over(0.9) or self._gap(problem, budget) <= self.limits.gap:
-                break
+        while (gap := self._gap(problem, budget)) > self.limits.gap and not self.is_over(0.9):
             program.limit(budget, self.limits.indexes)
             solution = program.solve(with_leaves=True, seconds=self._solver_s(), gap=self.limits.gap / 4)
             self._raise_bound(problem, budget, solution.bound)
@@ -260,7 +260,7 @@ class _Search:
             if verified is None:
                 break
             learnt = (not verified.hurt and self._accept(budget, verified)) or learnt
-            if not self._dive(problem, program, solution.chosen):
+            if not self._dive(problem, program, solution.chosen) or self._gap(problem, budget) > (1 - PROGRESS) * gap:
                 break
         if learnt:
             self._choose(problem, program, budget)
@@ -268,16 +268,12 @@ class _Search:
     def _dive(self, problem: Problem, program: Program, chosen: int) -> bool:
         """Expand until every query's cost under this set is known by plans alone; false when it was already."""
         is_new = False
-        while not self.is_over(0.95):
-            leaves = []
-            for number, asked in enumerate(problem.queries):
-                leaf = asked.tree.open_at(chosen)
-                if leaf is not None:
-                    leaves.append((number, leaf))
+        while True:
+            found = ((number, asked.tree.open_at(chosen)) for number, asked in enumerate(problem.queries))
+            leaves = [(number, leaf) for number, leaf in found if leaf is not None]
             if not leaves or not self._expand(problem, program, leaves, 0.95):
-                break
+                return is_new
             is_new = True
-        return is_new
 
     def _gap(self, problem: Problem, budget: int | None) -> float:
         best = self.best[budget]
@@ -375,6 +371,6 @@ def _by_size(budget: int | None) -> float:
     return float("inf") if budget is None else float(budget)
 
 
-def _in_order(leaning: dict[tuple[int, Leaf], float]) -> list[tuple[int, Leaf]]:
-    """In a fixed order: those of one query together, what hides least first."""
+def _in_order(leaning: Iterable[tuple[int, Leaf]]) -> list[tuple[int, Leaf]]:
+    """In a fixed order: those of one query together."""
     return sorted(leaning, key=lambda one: (one[0], one[1].hidden, sorted(one[1].clauses)))
