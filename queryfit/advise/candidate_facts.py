@@ -37,8 +37,8 @@ class Column:
     average_bytes: float | None = None
     distinct_rows: float | None = None
     correlation: float | None = None
-    common_values: str | None = None  # as pg_stats prints them
-    common_frequencies: tuple[float, ...] = ()
+    common_values: str | None = None  # as pg_stats prints them, or the beginning of that
+    common_frequencies: tuple[float, ...] = ()  # of the first of them, in falling order
     has_statistics: bool = False
     has_histogram: bool = False
 
@@ -64,9 +64,11 @@ class Column:
 
     def share_of(self, value: str) -> float | None:
         """Share of the rows that hold a value (unquoted text, as it prints); null when that is not known."""
-        common = array_values(self.common_values)
-        if len(common) == len(self.common_frequencies) and value in common:
-            return self.common_frequencies[common.index(value)]
+        text = self.common_values or ""
+        common = array_values(text) if text.endswith("}") else array_values(text)[:-1]  # the last one is cut
+        if value in common and self.common_frequencies:
+            # in falling order; of those that were not kept the last one kept is near enough
+            return self.common_frequencies[min(common.index(value), len(self.common_frequencies) - 1)]
         return self.mean_share
 
     @property

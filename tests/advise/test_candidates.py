@@ -402,3 +402,10 @@ def test_captured_statements_become_candidates(shop: Shop) -> None:
     statements = statements_of_session(shop.session, shop.database)
     schema = schema_of_session(shop.session, shop.database)
     assert candidates(statements, schema) == list(propose(statements, schema).candidates)
+
+
+def test_the_share_of_a_value() -> None:
+    whole = Column("x", "text", "S", distinct_rows=100, common_values='{a,b,"c d"}', common_frequencies=(0.5, 0.2))
+    assert [whole.share_of(value) for value in ("a", "c d", "other")] == [0.5, 0.2, 0.01]
+    cut = replace(whole, common_values="{a,b,cd")  # not {a,b,c}
+    assert [cut.share_of(value) for value in ("b", "c")] == [0.2, 0.01]
