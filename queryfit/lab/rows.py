@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import psycopg
 
 _DEPTH = 8  # foreign keys followed from one to the next
+_MOSTLY_APART = 0.5  # distinct values of a row
 _IN_ORDER = 0.9  # correlation from which keys count up with the rows
 
 
@@ -111,24 +112,28 @@ class _Rows:
         self.foreign = {name: key for key in table.foreign_keys for name in key.columns}
         self.places = self._places()
 
-    def _places(self) -> dict[str, tuple[int, int]]:
-        """Of columns of keys: value `row // divisor % radix` of `radix`, so that no two rows have the same ones."""
-        places: dict[str, tuple[int, int]] = {}
+    def _places(self) -> dict[str, tuple[int, int, ColumnFacts]]:
+        """Of columns of keys: value `row // divisor % radix` of `radix`, so that no two rows have the same ones.
+
+        Rows are counted in the order of the key's first column.
+        """
+        places: dict[str, tuple[int, int, ColumnFacts]] = {}
         for key in sorted(self.table.unique, key=len):
             if any(name in places for name in key):
                 continue  # a key that shares a column with a shorter one is unique by that one, or is left to chance
             if len(key) == 1:
-                places[key[0]] = (1, self.count)
+                places[key[0]] = (1, self.count, self.table.columns[key[0]])
                 continue
+            first = self.table.columns[key[0]]
             each = max(1, math.ceil(self.table.rows / self.values[key[0]].distinct))
             each = min(each, self.count)
-            places[key[0]] = (each, math.ceil(self.count / each))
+            places[key[0]] = (each, math.ceil(self.count / each), first)
             divisor = 1
             for name in key[1:-1]:
                 radix = max(1, min(each, self.values[name].distinct))
-                places[name] = (divisor, radix)
+                places[name] = (divisor, radix, first)
                 divisor, each = divisor * radix, math.ceil(each / radix)
-            places[key[-1]] = (divisor, each)
+            places[key[-1]] = (divisor, each, first)
         return places
 
     def value(self, name: str, number: int, depth: int = 0) -> str | None:
@@ -138,8 +143,8 @@ class _Rows:
             return None
         place = self.places.get(name)
         if place is not None:
-            divisor, radix = place
-            at = self._shuffled(number, column) // divisor % radix
+            divisor, radix, first = place
+            at = self._shuffled(number, first) // divisor % radix
             if name in self.foreign and depth < _DEPTH:
                 found = self._referenced(name, at, depth)
                 if found is not None:
@@ -161,10 +166,7 @@ class _Rows:
             return number
         if correlation <= -_IN_ORDER:
             return self.count - 1 - number
-        step = 2 * (self.count // 3) + 1  # numbers without a common factor go through all rows
-        while math.gcd(step, self.count) != 1:
-            step += 1
-        return (number * step + 7) % self.count
+        return self._stepped(number, 7)
 
     def _point(self, column: ColumnFacts, seed: int, number: int) -> float:
         """Where in the order of values a row lies: a share of them, as large as the correlation, goes with the rows."""
@@ -172,19 +174,28 @@ class _Rows:
         if fraction(seed ^ 0xC0DE, number) < abs(correlation):
             place = (number + 0.5) / self.count
             return place if correlation > 0 else 1.0 - place
+        if -(column.distinct_values or 0.0) > _MOSTLY_APART:
+            # drawn one by one, a third of the values would come twice
+            return (self._stepped(number, seed) + 0.5) / self.count
         return fraction(seed, number)
+
+    def _stepped(self, number: int, seed: int) -> int:
+        """The number of the row in another order, each once: steps without a common factor go through all rows."""
+        step = 1 + (self.count // 3 + seed % max(1, self.count // 3)) | 1
+        while math.gcd(step, self.count) != 1:
+            step += 1
+        return (number * step + seed) % self.count
 
     def _drawn_number(self, values: Values, number: int) -> int:
         """Which of the referenced rows: as skewed as the column's common values, and as few as its distinct ones."""
+        if abs(values.column.order) >= _IN_ORDER:
+            return int(number / self.count * values.distinct)
         point, shares = fraction(values.seed, number), values.column.common_frequencies
         whole = max(1e-9, 1.0 - (values.column.null_fraction or 0.0))
         for place, share in enumerate(shares):
             point -= share / whole
             if point < 0:
                 return mixed(values.seed, place)
-        ordered = abs(values.column.order) >= _IN_ORDER
-        if ordered:
-            return int(number / self.count * values.others)
         return mixed(values.seed, len(shares) + mixed(values.seed ^ 1, number) % max(1, values.others))
 
     def _referenced(self, name: str, number: int, depth: int) -> str | None:
