@@ -25,6 +25,7 @@ from queryfit.lab.database import DATABASE, OWNER, READER
 from queryfit.lab.files import Extent
 from queryfit.lab.programs import Programs, programs_for
 from queryfit.lab.server import Place, claim, disk_use
+from queryfit.lab.tidy import Mark, is_as_built, mark, tidy
 
 if TYPE_CHECKING:
     from queryfit.evidence.store import Capture
@@ -55,6 +56,7 @@ class Lab:
     was_built: bool  # by this call, not before
     seconds: float  # that building or opening took
     _place: Place = field(repr=False)
+    _mark: Mark = field(repr=False)
     _superuser: psycopg.Connection[Any] | None = field(default=None, repr=False)
 
     def __enter__(self) -> Self:
@@ -161,6 +163,9 @@ class Lab:
 
     def close(self) -> None:
         """Stop the server (unless kept) and give the lab free; its folder stays for the next run."""
+        with suppress(psycopg.Error):
+            if not self.is_kept and is_as_built(self._own(), self._mark):
+                self._place.settled()
         if self._superuser is not None:
             self._superuser.close()
             self._superuser = None
@@ -183,12 +188,15 @@ def build(capture: Capture, database: str, progress: Progress = lambda _: None) 
     programs = programs_for(major)
     place = claim(key_of(capture, database, programs))
     try:
-        was_built = not place.is_finished
-        if was_built:
-            meta = _build(place, capture, database, programs=programs, major=major, progress=progress)
-        else:
+        meta = None
+        if place.is_finished:
             progress("starting the lab")
             meta = _open(place)
+            if meta is None:
+                place.clear()
+        was_built = meta is None
+        if meta is None:
+            meta = _build(place, capture, database, programs=programs, major=major, progress=progress)
         return Lab(
             folder=place.folder,
             database=DATABASE,
@@ -203,6 +211,7 @@ def build(capture: Capture, database: str, progress: Progress = lambda _: None) 
             was_built=was_built,
             seconds=time.monotonic() - started,
             _place=place,
+            _mark=meta["mark"],
         )
     except psycopg.Error as error:
         place.release()
@@ -257,7 +266,7 @@ def _build(
     progress("setting sizes")
     with closing(_connect(place.dsn(DATABASE), "-c search_path=pg_catalog")) as connection:
         files.reapply(connection, place.data, None)
-        (last,) = connection.execute(b"select coalesce(max(oid), 0)::int8 from pg_class").fetchone() or (0,)
+        built = mark(connection)
         connection.execute(b"checkpoint")
     meta = {
         "format": FORMAT,
@@ -269,36 +278,23 @@ def _build(
         "carried": counts,
         "not_carried": [asdict(item) for item in not_carried],
         "build_seconds": time.monotonic() - started,
-        "last_oid": last,
+        "mark": built,
     }
     place.finish(meta)
     return meta
 
 
-def _open(place: Place) -> dict[str, Any]:
+def _open(place: Place) -> dict[str, Any] | None:
+    """Start a finished lab, tidied where a run was killed; null where that run changed what cannot be mended."""
     was_left = place.was_left_in_use
     place.start()
     meta = place.meta
     if was_left:
         with closing(_connect(place.dsn(DATABASE), "-c search_path=pg_catalog")) as connection:
-            _tidy(connection, meta["last_oid"])
+            if not tidy(connection, meta["mark"]):
+                return None
             files.reapply(connection, place.data, None)
     return meta
-
-
-def _tidy(connection: psycopg.Connection[Any], last_oid: int) -> None:
-    """Drop the indexes that a run left behind, and show those that it hid."""
-    rows = connection.execute(
-        b"select format('drop index if exists %%I.%%I', n.nspname, c.relname) from pg_class as c"
-        b" join pg_namespace as n on n.oid = c.relnamespace where c.relkind in ('i', 'I') and c.oid > %s::int8"
-        b" and n.nspname not like 'pg\\_%%'",
-        [last_oid],
-    ).fetchall()
-    for (statement,) in rows:
-        with suppress(psycopg.Error):  # one of a partition goes with that of its table
-            connection.execute(statement.encode())
-    connection.execute(f"delete from {files.SCHEMA}.extent where to_regclass(relation) is null".encode())
-    connection.execute(b"update pg_index set indisvalid = true where not indisvalid and indexrelid >= 16384")
 
 
 def _connect(dsn: str, options: str = "", *, autocommit: bool = True) -> psycopg.Connection[Any]:

@@ -172,6 +172,12 @@ class Place:
         (self.folder / META).unlink(missing_ok=True)  # first: what is removed in part is no lab
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def clear(self) -> None:
+        """Remove all of the lab, to build it anew in its place."""
+        mode = self.folder.stat().st_mode
+        self.remove()
+        self.folder.mkdir(mode=mode & 0o777)
+
     def _programs(self) -> Path:
         return Path((self.folder / _PROGRAMS).read_text(encoding="utf-8"))
 

@@ -37,7 +37,7 @@ HOLD = """
 
     capture = open_capture(Path(sys.argv[1]))
     if sys.argv[3] == "while it is built":
-        def fill(place, *_):
+        def fill(place, *_, **__):
             print(place.folder, (place.data / "postmaster.pid").read_text().split()[0], flush=True)
             time.sleep(120)
         contents.fill = fill
@@ -148,6 +148,24 @@ def test_a_lab_of_a_killed_process_is_tidied_and_used_again(capture: Capture) ->
         assert connection.execute("select to_regclass('public.left_over')").fetchone() == (None,)
     assert ends(process_id)
     assert "t_b" in plan
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_lab_that_a_killed_run_changed_for_good_is_built_anew(capture: Capture) -> None:
+    with build(capture, DATABASE) as lab:
+        with closing(lab.connect()) as connection:
+            connection.execute("create table mine (a int)")
+            connection.execute("alter table t drop column b")
+            connection.commit()
+        folder = lab.folder
+    assert (folder / server.IN_USE).exists()
+    with build(capture, DATABASE) as again, closing(again.connect()) as connection:
+        assert again.was_built
+        assert again.folder == folder
+        assert "t_b" in str(connection.execute(QUERY).fetchone())
+    assert not (folder / server.IN_USE).exists()
+    with build(capture, DATABASE) as third:
+        assert not third.was_built
 
 
 @pytest.mark.usefixtures("cache")
