@@ -17,7 +17,7 @@ from queryfit.capture.connect import IDLE_TIMEOUT_MS, LOCK_TIMEOUT_MS, QueryErro
 from queryfit.capture.guard import Guard
 from queryfit.errors import QueryfitError
 from queryfit.lab.explain import Explainer
-from queryfit.lab.jobs import Answer, Job, Task, as_jobs, distribute, refused, take
+from queryfit.lab.jobs import Answer, Job, Shown, Task, as_jobs, distribute, refused, take
 from queryfit.lab.planner import Index, NotPlannedError, Planned, Query, Size
 from queryfit.lab.relations import Relations
 from queryfit.lab.session import Session, text_array
@@ -256,7 +256,9 @@ class HypoPlanner:
         visible, hidden = tasks[0].job.visible, tasks[0].job.hidden
         try:
             with self._transaction(worker):
-                names = self._appear(worker, [index for index in visible if any(task.needs(index) for task in tasks)])
+                shown = Shown(visible)
+                needed = {index for task in tasks for index in shown.on(task.relations)}
+                names = self._appear(worker, needed)
                 self._hide(worker, hidden)
                 end = time.monotonic() + TRANSACTION_S
                 while time.monotonic() < end and (task := take(waiting)) is not None:

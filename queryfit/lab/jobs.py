@@ -38,9 +38,23 @@ class Task:
     text: Plannable
     relations: frozenset[str] | None
 
-    def needs(self, index: Index) -> bool:
-        """Whether the index is on a table that the query can reach."""
-        return self.relations is None or index.relation in self.relations
+
+class Shown:
+    """The candidates of a set by table: of thousands a query needs a few."""
+
+    def __init__(self, indexes: frozenset[Index]) -> None:
+        self._all = indexes
+        self._by_relation: dict[str, list[Index]] = {}
+        for index in indexes:
+            self._by_relation.setdefault(index.relation, []).append(index)
+
+    def on(self, relations: frozenset[str] | None) -> Collection[Index]:
+        """Those on tables that a query can reach; all where it may be any table."""
+        if relations is None:
+            return self._all
+        if len(relations) > len(self._by_relation):
+            relations = relations & self._by_relation.keys()
+        return [index for relation in relations for index in self._by_relation.get(relation, ())]
 
 
 class BatchPlanner(Planner, Protocol):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from queryfit.lab.build import Lab
-    from queryfit.lab.jobs import Task
+    from queryfit.lab.jobs import Shown, Task
     from queryfit.lab.there import There
 
 CHUNK = 64  # candidates made at a time: one that is refused costs the others of its chunk another attempt
@@ -222,21 +222,25 @@ class Stage:
 
     # -- sets
 
-    def set_up(self, task: Task) -> None:
+    def set_up(self, task: Task, candidates: Shown) -> None:
         """Let exactly the wanted indexes appear on the tables that a task can reach. Raises NotPlannedError."""
-        unknown = next((index for index in task.job.visible if index not in self._parts), None)
+        wanted = set(candidates.on(task.relations))
+        unknown = next((index for index in wanted if index not in self._parts), None)
         if unknown is not None:
             raise NotPlannedError(f"the index {unknown.subject} is not known to the planner, or it was refused")
-        wanted = {index for index in task.job.visible if task.needs(index)}
         shown = wanted - self._shown
-        gone = {index for index in self._shown - wanted if task.needs(index)}
+        gone = {
+            index
+            for index in self._shown
+            if (task.relations is None or index.relation in task.relations) and index not in wanted
+        }
         back = self._there.hideable(self._hidden - task.job.hidden)
         away = self._there.hideable(task.job.hidden - self._hidden)
         if not (shown or gone or back or away):
             return
         if self._switched > SWITCHES:
             self.reset()
-            self.set_up(task)
+            self.set_up(task, candidates)
             return
         with self.explainer.before():
             self._toggle([*self._oids_of(shown), *back], [*self._oids_of(gone), *away])

@@ -17,7 +17,7 @@ import psycopg
 from queryfit.capture.connect_errors import QueryError
 from queryfit.errors import QueryfitError
 from queryfit.lab.index_estimate import Estimator
-from queryfit.lab.jobs import Answer, Job, Task, as_jobs, distribute, refused, take
+from queryfit.lab.jobs import Answer, Job, Shown, Task, as_jobs, distribute, refused, take
 from queryfit.lab.planner import Index, NotPlannedError, Planned, Query, Size
 from queryfit.lab.relations import Relations
 from queryfit.lab.session import Session
@@ -178,7 +178,9 @@ class LabPlanner:
                 (alone if job.hidden else shared).append(Task(at, job, *known))
         self._calls += len(shared) + len(alone)
         answers.update(distribute(self._stages, self._pool, shared, self._plan_group))
-        answers.update(distribute(self._stages[:1], None, alone, self._plan_group))
+        if alone:
+            answers.update(distribute(self._stages[:1], None, alone, self._plan_group))
+            self._stages[0].reset()  # gives the rows of existing indexes free for other connections
         return [answers[at] for at in range(len(jobs))]
 
     def relations(self, query: Query) -> frozenset[str] | None:
@@ -210,10 +212,12 @@ class LabPlanner:
 
     def _plan_group(self, stage: Stage, waiting: deque[Task]) -> list[tuple[int, Answer]]:
         answers: list[tuple[int, Answer]] = []
+        candidates: Shown | None = None
         try:
             while (task := take(waiting)) is not None:
                 try:
-                    stage.set_up(task)
+                    candidates = candidates or Shown(task.job.visible)
+                    stage.set_up(task, candidates)
                 except NotPlannedError as error:
                     answers.append((task.at, error))
                     continue
@@ -224,8 +228,7 @@ class LabPlanner:
                         self._texts[task.job.query] = error  # nothing here changes but indexes: it would fail again
                     answers.append((task.at, error))
                 else:
-                    candidates, existing = stage.named(plan.used)
-                    answers.append((task.at, Planned(plan.cost, candidates, existing, plan.document)))
+                    answers.append((task.at, Planned(plan.cost, *stage.named(plan.used), plan.document)))
         except QueryError as error:
             stage.reset()
             answers += refused(waiting, error)
