@@ -226,7 +226,8 @@ def _terms(index: Index, table: TableFacts) -> float:
 def writes_of(session: Session, database: str) -> dict[str, Writes]:
     """Writes a day by table (schema.name), from the counters of a capture and the statements that set columns.
 
-    Empty where the age of the counters is unknown and statements have no rates. A partitioned table has the sum of its
+    Counters that run for less than a day say nothing of one: then the statements' own rates count. Empty where these are
+    unknown, too. A partitioned table has the sum of its
     partitions.
     """
     found: dict[str, list[float]] = {}
@@ -267,7 +268,8 @@ _COUNTED = """
     from relation_counter
     join relation using (database, relation)
     join counter_window using (database)
-    where relation_counter.database = $database and window_days > 0
+    where relation_counter.database = $database
+        and window_days >= 1 -- in less, the first load of a table would read as a rate
 """
 
 # One row a column that updates set, and one (column null) for all inserts and all updates of a table.
