@@ -226,9 +226,8 @@ def _terms(index: Index, table: TableFacts) -> float:
 def writes_of(session: Session, database: str) -> dict[str, Writes]:
     """Writes a day by table (schema.name), from the counters of a capture and the statements that set columns.
 
-    Counters that run for less than a day say nothing of one: then the statements' own rates count. Empty where these are
-    unknown, too. A partitioned table has the sum of its
-    partitions.
+    Counters that run for less than a day say nothing of one, the first load of a table is no rate: then the statements'
+    own rates count. Empty where these are unknown, too. A partitioned table has the sum of its partitions.
     """
     found: dict[str, list[float]] = {}
     for row in session.query(_COUNTED, {"database": database}).mappings():

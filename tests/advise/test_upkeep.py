@@ -96,6 +96,11 @@ def test_writes_a_day_come_from_counters() -> None:
     assert writes["public.p2"].inserted_rows == 5
 
 
+def test_a_first_load_is_no_rate() -> None:
+    with example_session(COUNTERS.replace("2026-01-11 00:00:00", "2026-01-01 06:00:00")) as session:
+        assert writes_of(session, "d") == {}
+
+
 def test_writes_of_a_file_come_from_its_statements() -> None:
     def weighted(name: str, text: str, weight: float) -> Weighted:
         return Weighted(name, text, (Query(name, text),), weight)
