@@ -100,13 +100,24 @@ def distribute(
     if pool is None or len(tasks) == 1:
         return labour(workers[0])
     futures = [pool.submit(labour, worker) for worker in workers]
-    return [answer for future in futures for answer in future.result()]
+    try:
+        return [answer for future in futures for answer in future.result()]
+    except BaseException:
+        work.give_up()  # Ctrl-C, or a lost server: the others end with the plan they are at
+        raise
 
 
 @dataclass(slots=True)
 class _Work:
     groups: deque[deque[Task]]
     lock: Lock = field(default_factory=Lock)
+
+    def give_up(self) -> None:
+        """Leave the rest undone."""
+        with self.lock:
+            for group in self.groups:
+                group.clear()
+            self.groups.clear()
 
     def first(self) -> deque[Task] | None:
         """The first group that has tasks left; it may be worked on by several."""
