@@ -97,6 +97,7 @@ def chosen_indexes(
 def removals(problem: Problem, ask: Ask, verified: Verified) -> tuple[Removal, ...]:
     """The existing indexes that the set does without, with what that saves."""
     first = len(problem.candidates)
+    made = [problem.candidates[element] for element in members(verified.chosen & ~problem.kept)]
     found = []
     for element in members(problem.kept & ~verified.chosen):
         one = problem.removable[element - first]
@@ -105,7 +106,7 @@ def removals(problem: Problem, ask: Ask, verified: Verified) -> tuple[Removal, .
         for number, answer in zip(numbers, ask([(n, verified.chosen | 1 << element) for n in numbers]), strict=True):
             if answer is not None:
                 saving -= problem.queries[number].weight * (verified.costs[number] - answer[1])
-        found.append(Removal(one, _reason(one, [problem.candidates[c] for c in members(verified.chosen & ~problem.kept)]), saving))
+        found.append(Removal(one, _reason(one, made), saving))
     return tuple(found)
 
 

@@ -106,7 +106,7 @@ class Tree:
         if 0 in rest or floor > self.limit:
             return
         # a clause within another says all of it
-        kept = frozenset(clause for clause in rest if not any(other != clause and other & ~clause == 0 for other in rest))
+        kept = frozenset(one for one in rest if not any(other != one and other & ~one == 0 for other in rest))
         leaf = Leaf(floor, hidden, kept)
         if not self.is_settled(leaf):
             self.leaves.add(leaf)
@@ -119,9 +119,9 @@ class Tree:
         """The leaf that this set lies in, where its cost could be less than what the options known say."""
         best = self.best(chosen)
         for leaf in self.leaves:
-            if leaf.hidden & chosen == 0 and leaf.floor < best - self.negligible:
-                if all(clause & chosen for clause in leaf.clauses):
-                    return leaf
+            is_worth_it = leaf.hidden & chosen == 0 and leaf.floor < best - self.negligible
+            if is_worth_it and all(clause & chosen for clause in leaf.clauses):
+                return leaf
         return None
 
     def prune(self) -> list[Leaf]:

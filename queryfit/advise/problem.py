@@ -58,6 +58,13 @@ class Problem:
     planner: BatchPlanner
     kept: int = 0  # mask of the removable ones: today's set
     notes: list[str] = field(default_factory=list)
+    _places: dict[Index, int] = field(init=False)
+    _names: dict[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        first = len(self.candidates)
+        self._places = {candidate.index: number for number, candidate in enumerate(self.candidates)}
+        self._names = {one.name: first + number for number, one in enumerate(self.removable)}
 
     def ask(self, wanted: Sequence[tuple[int, int]]) -> list[tuple[int, float] | None]:
         """What each query uses under these elements, and its cost; None where the planner refuses.
@@ -100,9 +107,6 @@ class Problem:
             self._names[name] for name in plan.existing if name in self._names
         )
 
-    _places: dict[Index, int] = field(default_factory=dict)
-    _names: dict[str, int] = field(default_factory=dict)
-
     def charges(self, chosen: int) -> float:
         """Upkeep of what is chosen and kept."""
         first = len(self.candidates)
@@ -132,11 +136,13 @@ def build(
             folded.setdefault(same, (query, []))[1].append((number, len(statement.queries)))
     plans = planner.plan_each([Job(query) for query, _ in folded.values()])
     planned = [
-        (query, uses, plan) for (query, uses), plan in zip(folded.values(), plans, strict=True) if isinstance(plan, Planned)
+        (query, uses, plan)
+        for (query, uses), plan in zip(folded.values(), plans, strict=True)
+        if isinstance(plan, Planned)
     ]
     kept, skipped = _kept(workload.statements, folded.values(), plans)
     places = {old: new for new, old in enumerate(kept)}
-    counts = {number: 0 for number in kept}
+    counts = dict.fromkeys(kept, 0)
     for _, uses, _ in planned:
         for number, _ in uses:
             counts[number] += 1
@@ -177,8 +183,6 @@ def build(
         kept=mask_of(range(first, len(elements))),
         notes=notes,
     )
-    problem._places.update((candidate.index, number) for number, candidate in enumerate(taken))
-    problem._names.update((one.name, first + number) for number, one in enumerate(removable))
     _relate(problem, [plan for _, _, plan in planned])
     return problem
 
@@ -245,12 +249,11 @@ def _removable(
 
 def _elements(candidates: Sequence[Candidate], removable: Sequence[Existing]) -> tuple[list[Element], list[int]]:
     """Elements, and for each the mask of those on the same table with the same leading key and predicate."""
-    first = len(candidates)
     instead: dict[str, int] = {}
     for number, candidate in enumerate(candidates):
         for name in candidate.replaces:
             instead[name] = instead.get(name, 0) | 1 << number
-    elements = [Element(candidate.size.size_bytes if candidate.size else 0.0, candidate.upkeep) for candidate in candidates]
+    elements = [Element(one.size.size_bytes if one.size else 0.0, one.upkeep) for one in candidates]
     for one in removable:
         unless = 0 if one.is_removable else instead.get(one.name, 0)
         elements.append(Element(0.0, one.upkeep, counts=False, unless=unless))
@@ -259,7 +262,6 @@ def _elements(candidates: Sequence[Candidate], removable: Sequence[Existing]) ->
     leads = [(index.relation, index.access_method, index.keys[0].expression, index.predicate) for index in indexes]
     for number, lead in enumerate(leads):
         by_lead[lead] = by_lead.get(lead, 0) | 1 << number
-    assert len(elements) == first + len(removable)
     return elements, [by_lead[lead] for lead in leads]
 
 
@@ -324,7 +326,8 @@ def screen(problem: Problem, ask: Ask) -> None:
         tree = problem.queries[number].tree
         tree.relevant &= problem.kept | _best(gained, tree.sizes)
         # plans that could see more say nothing about what is left, unless they used nothing else
-        tree.plans = [(seen & tree.relevant, used, cost) for seen, used, cost in tree.plans if used & ~tree.relevant == 0]
+        kept = [plan for plan in tree.plans if plan[1] & ~tree.relevant == 0]
+        tree.plans = [(seen & tree.relevant, used, cost) for seen, used, cost in kept]
         tree.options = {used: cost for used, cost in tree.options.items() if used & ~tree.relevant == 0}
 
 

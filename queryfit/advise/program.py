@@ -13,19 +13,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import highspy
-import numpy
+import numpy as np
 
 from queryfit.advise.options import Leaf, Tree, members
 
 INFINITY = highspy.kHighsInf
 HALF = 0.5
-WINDOW = 0.004  # of the relaxation's value: how far from it an integer solution is first looked for
+WINDOW = 0.008  # of the relaxation's value: how far from it an integer solution is first looked for
 PRESENT = 1e-6  # less than this of a column is rounding
 
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """An index to be chosen. `charge` is what having it costs; `unless`: it must be kept unless one of these is made."""
+    """An index to be chosen. `charge`: what having it costs; `unless`: it must be kept unless one of these is made."""
 
     size_bytes: float
     charge: float
@@ -54,7 +54,7 @@ class _Query:
     needs: dict[int, frozenset[int]] = field(default_factory=dict)  # clauses by column
 
 
-class _Solver(highspy.Highs):  # type: ignore[misc] # it is not typed
+class _Solver(highspy.Highs):
     """HiGHS without the callbacks of its Python class: to enable them prints a banner on stdout."""
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class Program:
         self._highs.setOptionValue("output_flag", False)
         self._highs.setOptionValue("threads", 1)
         self._highs.setOptionValue("random_seed", 1)
-        self._empty = (numpy.array([], dtype=numpy.int32), numpy.array([], dtype=numpy.float64))
+        self._empty = (np.array([], dtype=np.int32), np.array([], dtype=np.float64))
         for element in elements:
             self._highs.addCol(element.charge * scale, 1.0 if element.is_kept else 0.0, 1.0, 0, *self._empty)
         self._budget = self._row(
@@ -90,8 +90,8 @@ class Program:
             lower,
             upper,
             len(entries),
-            numpy.array([column for column, _ in entries], dtype=numpy.int32),
-            numpy.array([value for _, value in entries], dtype=numpy.float64),
+            np.array([column for column, _ in entries], dtype=np.int32),
+            np.array([value for _, value in entries], dtype=np.float64),
         )
         return int(self._highs.getNumRow()) - 1
 
@@ -127,9 +127,7 @@ class Program:
                 query.links[clause] = self._row(-INFINITY, 0.0, entries)
         rows = [query.row]
         rows += [row for link, row in query.links.items() if any(clause & ~link == 0 for clause in clauses)]
-        self._highs.addCol(
-            price, 0.0, 1.0, len(rows), numpy.array(rows, dtype=numpy.int32), numpy.ones(len(rows), numpy.float64)
-        )
+        self._highs.addCol(price, 0.0, 1.0, len(rows), np.array(rows, dtype=np.int32), np.ones(len(rows), np.float64))
         column = int(self._highs.getNumCol()) - 1
         query.needs[column] = clauses
         return column
@@ -164,25 +162,26 @@ class Program:
         end = time.monotonic() + seconds
         highs = self._highs
         count = int(highs.getNumCol())
-        columns = numpy.arange(count, dtype=numpy.int32)
+        columns = np.arange(count, dtype=np.int32)
         program = highs.getLp()
-        lower, upper = numpy.array(program.col_lower_), numpy.array(program.col_upper_)
+        lower, upper = np.array(program.col_lower_), np.array(program.col_upper_)
         allowed = upper.copy()
         if not with_leaves:
             allowed[[column for query in self._queries for column in query.open.values()]] = 0.0
         for row, bound in self._cuts:
             highs.changeRowBounds(row, -INFINITY if with_leaves else bound, INFINITY)
+        highs.changeColsBounds(count, columns, lower, allowed)
+        highs.run()
         try:
-            highs.changeColsBounds(count, columns, lower, allowed)
-            highs.run()
+            basis = highs.getBasis()
             relaxed = float(highs.getInfo().objective_function_value)
-            duals = numpy.array(highs.getSolution().col_dual)
+            duals = np.array(highs.getSolution().col_dual)
             window = WINDOW * relaxed
             while True:
                 fixed = lower.copy()
                 fixed[: len(self._elements)][duals[: len(self._elements)] < -window] = 1.0
-                left = numpy.where(duals > window, fixed, allowed)
-                highs.changeColsBounds(count, columns, numpy.minimum(fixed, left), left)
+                left = np.where(duals > window, fixed, allowed)
+                highs.changeColsBounds(count, columns, np.minimum(fixed, left), left)
                 solution = self._integer(max(end - time.monotonic(), 0.1), gap)
                 beyond = solution.value * self._scale - relaxed
                 if beyond <= window:
@@ -195,11 +194,12 @@ class Program:
             highs.changeColsBounds(count, columns, lower, upper)
             for row, _ in self._cuts:
                 highs.changeRowBounds(row, -INFINITY, INFINITY)
+            highs.setBasis(basis)  # the next relaxation starts from there
 
     def _integer(self, seconds: float, gap: float) -> Solution:
         highs = self._highs
-        integer = numpy.arange(len(self._elements), dtype=numpy.int32)
-        kinds = numpy.full(len(integer), int(highspy.HighsVarType.kInteger), dtype=numpy.uint8)
+        integer = np.arange(len(self._elements), dtype=np.int32)
+        kinds = np.full(len(integer), int(highspy.HighsVarType.kInteger), dtype=np.uint8)
         highs.changeColsIntegrality(len(integer), integer, kinds)
         highs.setOptionValue("mip_rel_gap", gap)
         highs.clearSolver()

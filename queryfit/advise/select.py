@@ -28,6 +28,7 @@ STALL = 3e-4  # rounds that lift no bound by this part of it do not go on
 STALLED_ROUNDS = 2
 ATTEMPTS = 8  # sets tried for a budget, each after what the last has taught
 PROGRESS = 0.1  # of the gap that a round must close for another one
+SOLVED = 5e-4  # relative gap at which an integer program over the options known counts as solved
 SOLVER_S = 10.0
 SCALE = 1e4  # what the workload costs today, in the program's objective
 
@@ -40,7 +41,7 @@ class Limits:
     seconds: float = 240.0
     indexes: int | None = None
     tolerance: float = 0.1
-    gap: float = 0.003
+    gap: float = 0.008
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +191,7 @@ class _Search:
 
     def _explore(self, problem: Problem, program: Program, budgets: Sequence[int | None]) -> None:
         """Expand what the relaxations lean on, until they stand on plans alone or their bounds move no more."""
-        open_ones = {budget: 0.0 for budget in budgets}
+        open_ones = dict.fromkeys(budgets, 0.0)
         stalled = 0
         while open_ones and stalled < STALLED_ROUNDS and not self.is_over(0.6):
             leaning: dict[tuple[int, Leaf], None] = {}
@@ -217,7 +218,7 @@ class _Search:
         """Solve over the options known, plan under the answer, and again with what that teaches."""
         program.limit(budget, self.limits.indexes)
         for _ in range(ATTEMPTS):
-            solution = program.solve(with_leaves=False, seconds=self._solver_s(), gap=self.limits.gap / 4)
+            solution = program.solve(with_leaves=False, seconds=self._solver_s(), gap=SOLVED)
             if not solution.is_found:
                 break
             verified = guards.verify(problem, self._bounded(problem), solution.chosen)
@@ -226,12 +227,12 @@ class _Search:
             self._learnt(problem, program)
             for number in verified.hurt:
                 program.forbid(*guards.blamed(problem, verified, number))
-            is_better = not verified.hurt and self._accept(budget, verified)
+            if not verified.hurt:
+                self._accept(budget, verified)
             self.say("choosing", budget)
-            # what the program promised is what the planner says, so another answer would be no better
-            if not verified.hurt and verified.value >= solution.value - 1e-5 * problem.cost_before and not (
-                is_better and verified.value > solution.value + 1e-4 * problem.cost_before
-            ):
+            # what the program promised is what the planner says: another answer would be no better
+            near = solution.bound + 2 * SOLVED * problem.cost_before
+            if not verified.hurt and verified.value <= near:
                 break
 
     def _accept(self, budget: int | None, verified: guards.Verified) -> bool:
@@ -322,9 +323,7 @@ class _Search:
             tolerance=self.limits.tolerance,
         )
 
-    def _worthwhile(
-        self, problem: Problem, verified: guards.Verified
-    ) -> tuple[guards.Verified, dict[int, float]]:
+    def _worthwhile(self, problem: Problem, verified: guards.Verified) -> tuple[guards.Verified, dict[int, float]]:
         """Drop what the set would not lose by, the least valuable first."""
         savings = guards.worth(problem, problem.ask, verified)
         while savings:

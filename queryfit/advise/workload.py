@@ -152,6 +152,7 @@ def workload_of_file(
         raise QueryfitError(f"there is no *.sql file in {place}", hint="name a file of SQL, or a folder of such files")
     found: list[Weighted] = []
     skipped: list[Skipped] = []
+    taken: set[str] = set()
     for file in files:
         try:
             text = file.read_bytes().decode("utf-8-sig")
@@ -159,8 +160,9 @@ def workload_of_file(
             raise QueryfitError(f"{file} cannot be read: {error.strerror}") from error
         except UnicodeDecodeError as error:
             raise QueryfitError(f"{file} is not UTF-8", hint="convert it, for example with iconv") from error
+        stem = file.stem if place.is_dir() else None
         part = workload_of_text(
-            text, search_path=search_path, variants=variants, where=str(file), stem=file.stem if place.is_dir() else None
+            text, search_path=search_path, variants=variants, where=str(file), stem=stem, taken=taken
         )
         found += part.statements
         skipped += part.skipped
@@ -176,14 +178,16 @@ def workload_of_text(
     variants: Variants | None = None,
     where: str = "the workload",
     stem: str | None = None,
+    taken: set[str] | None = None,
 ) -> Workload:
     """The statements of a text, named by their comments, else by their order (after `stem`, a file's name).
 
+    `taken` are names that others have; the new ones are added to it.
     What is no SELECT, INSERT, UPDATE, DELETE or MERGE is skipped with the reason.
     """
     found: list[Weighted] = []
     skipped: list[Skipped] = []
-    taken: set[str] = set()
+    taken = set() if taken is None else taken
     for number, part in enumerate(_split(text), 1):
         said = _said(part)
         default = f"q{number:02d}" if stem is None else stem + (f"_{number}" if number > 1 else "")
@@ -237,7 +241,9 @@ def _bare(part: str) -> str:
         tokens = parser.scan(part)
     except parser.ParseError:
         tokens = []
-    start = next((token.start for token in tokens if not token.name.endswith("COMMENT")), 0 if not tokens else len(part))
+    if not tokens:
+        return part.strip()
+    start = next((token.start for token in tokens if not token.name.endswith("COMMENT")), len(part))
     return part[start:].strip()
 
 

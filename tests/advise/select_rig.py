@@ -30,9 +30,9 @@ TABLES = """
 STATEMENTS = {
     "by_customer": "select * from orders where customer_id = 7",
     "by_day": "select customer_id, sum(amount) from orders where day = 12 group by customer_id",
-    "in_city": "select o.id, o.amount from customer c join orders o on o.customer_id = c.id where c.city = 3 and o.day < 4",
+    "in_city": "select o.id, amount from customer c join orders o on customer_id = c.id where city = 3 and day < 4",
     "products": "select * from line where product = 5",
-    "of_product": "select o.day, l.amount from line l join orders o on o.id = l.order_id where l.product = 9 and o.amount < 90",
+    "of_product": "select o.day from line l join orders o on o.id = order_id where product = 9 and o.amount < 90",
     "newest": "select id, day from orders where customer_id between 5 and 9 order by day limit 3",
     "lines": "select sum(amount) from line where order_id between 100 and 140",
 }
@@ -56,16 +56,15 @@ CANDIDATES = tuple(index_on(*names) for names in COLUMNS)
 
 
 def workload(weights: Mapping[str, float]) -> Workload:
-    return Workload(
-        tuple(
-            Weighted(name, STATEMENTS[name], (Query(name, STATEMENTS[name]),), weight) for name, weight in weights.items()
-        )
-    )
+    texts = [(name, STATEMENTS[name], weight) for name, weight in weights.items()]
+    return Workload(tuple(Weighted(name, text, (Query(name, text),), weight) for name, text, weight in texts))
 
 
-def proposed(indexes: Sequence[Index] = CANDIDATES, upkeep: float = 0.0, **more: tuple[str, ...]) -> list[Candidate]:
-    """Candidates for all statements; `replaces` among `more` is of all of them."""
-    return [Candidate(index, frozenset(STATEMENTS), "test", upkeep=upkeep, **more) for index in indexes]
+def proposed(
+    indexes: Sequence[Index] = CANDIDATES, *, upkeep: float = 0.0, replaces: tuple[str, ...] = ()
+) -> list[Candidate]:
+    """Candidates for all statements."""
+    return [Candidate(index, frozenset(STATEMENTS), "test", replaces, upkeep=upkeep) for index in indexes]
 
 
 def existing(name: str, index: Index, *, upkeep: float = 0.0, is_removable: bool = True) -> Existing:
@@ -94,8 +93,8 @@ class RealPlanner:
             try:
                 if index not in self.names:
                     self.connection.execute(index.create(name).encode())
-                    self.connection.execute(sql.SQL("update pg_index set indisvalid = false where indexrelid = {}::regclass")
-                        .format(sql.Literal(name)))  # fmt: skip
+                    hide = "update pg_index set indisvalid = false where indexrelid = {}::regclass"
+                    self.connection.execute(sql.SQL(hide).format(sql.Literal(name)))
                 self.names[index] = name
                 row = self.connection.execute("select pg_relation_size(%s::regclass)", (name,)).fetchone()
                 assert row is not None
@@ -191,9 +190,11 @@ class Oracle:
         self, weights: Mapping[str, float], sizes: Mapping[Index, int], budget: int | None, most: int, upkeep: float
     ) -> float:
         """The least cost of any set that keeps to the limits, upkeep included."""
-        found = []
+        found: list[float] = []
         for number in range(min(most, len(CANDIDATES)) + 1):
-            for chosen in itertools.combinations(CANDIDATES, number):
-                if budget is None or sum(sizes[index] for index in chosen) <= budget:
-                    found.append(self.total(weights, chosen) + upkeep * number)
+            found += [
+                self.total(weights, chosen) + upkeep * number
+                for chosen in itertools.combinations(CANDIDATES, number)
+                if budget is None or sum(sizes[index] for index in chosen) <= budget
+            ]
         return min(found)

@@ -1,6 +1,6 @@
 """How good the sets of indexes are that `advise` chooses, by an independent judge, and how long that takes.
 
-    QUERYFIT_BENCH_TPC=FOLDER QUERYFIT_BENCH_DSN="host=… user=…" QUERYFIT_BENCH_JUDGE=FOLDER \\
+    QUERYFIT_BENCH_TPC=FOLDER QUERYFIT_BENCH_DSN="host=… user=…" QUERYFIT_BENCH_JUDGE=FOLDER
         python -m tests.bench.advise_quality [tpch] [tpcds]
 
 The folder and the databases are those that `tests/bench/tpc.py` makes, on PostgreSQL with HypoPG. The judge is a folder
@@ -64,9 +64,15 @@ def judged(judge: Path, dsn: str, queries: Path, name: str, statements: list[str
     with tempfile.TemporaryDirectory() as place:
         indexes, answer = Path(place, "indexes.sql"), Path(place, "answer.json")
         indexes.write_text("".join(f"{statement};\n" for statement in statements))
-        command = [sys.executable, judge / "evaluate.py", "--dsn", dsn, "--queries", queries, "--indexes", indexes]
-        command += ["--exclude", ",".join(EXCLUDED[name]), "--json", answer]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        options = {
+            "dsn": dsn,
+            "queries": queries,
+            "indexes": indexes,
+            "exclude": ",".join(EXCLUDED[name]),
+            "json": answer,
+        }
+        words = [str(word) for option, value in options.items() for word in (f"--{option}", value)]
+        subprocess.run([sys.executable, str(judge / "evaluate.py"), *words], check=True, stdout=subprocess.DEVNULL)
         found: dict[str, float] = json.loads(answer.read_text())
         return found
 
