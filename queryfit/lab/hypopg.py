@@ -32,6 +32,8 @@ STATEMENT_MS = 3_000
 TRANSACTION_S = 1.0  # a longer one would hold back what VACUUM may remove
 GUARD_S = 60.0  # the catalog that the guard has judged by may have changed after that
 FIRST_HIDING = (1, 4)
+# Each EXPLAIN would take an entry, and push another one out.
+UNCOUNTED: Mapping[str, str] = {"pg_stat_statements.track": "none"}
 
 EXTENSION = """
 select quote_ident(n.nspname), e.extversion
@@ -82,7 +84,8 @@ class HypoPlanner:
         self._timeout_ms = timeout_ms
         self._settings = dict(settings or {})
         self._guard: tuple[float, Guard] | None = None
-        self._texts: dict[Query, Plannable] = {}
+        self._verdicts: dict[Query, str | None] = {}  # of this guard
+        self._texts: dict[Query, Plannable | NotPlannedError] = {}
         self._reach: dict[Query, frozenset[str] | None] = {}
         self._statements: dict[Index, tuple[str, ...]] = {}
         self._calls = 0
@@ -91,6 +94,8 @@ class HypoPlanner:
         try:
             self._workers += [_Worker(connect(dsn)) for _ in range(workers)]
             self._schema, self._can_hide = self._extension()
+            if self._may(UNCOUNTED):
+                self._settings = {**UNCOUNTED, **self._settings}
             self._relations = Relations(self._first.session)
             self._there = There(self._first.session)
         except BaseException:
@@ -136,6 +141,18 @@ class HypoPlanner:
         schema, version = (str(value, "utf-8") for value in rows[0] if value is not None)
         numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
         return schema, numbers >= FIRST_HIDING
+
+    def _may(self, settings: Mapping[str, str]) -> bool:
+        """Whether this role may set these."""
+        session = self._first.session
+        session.run("begin read only")
+        try:
+            session.set_local(settings)
+        except QueryError:
+            return False
+        finally:
+            session.run("rollback")
+        return True
 
     # -- candidates
 
@@ -298,9 +315,18 @@ class HypoPlanner:
         """The text of a query, if the guard lets the server plan it."""
         text = self._texts.get(query)
         if text is None:
-            text = self._texts[query] = plannable(query, self._first.session.version_number)
+            try:
+                text = plannable(query, self._first.session.version_number)
+            except NotPlannedError as error:
+                text = error
+            self._texts[query] = text
+        if isinstance(text, NotPlannedError):
+            raise text
         if not self._is_trusted:
-            refusal = self._current_guard().verdict(text.text, query.search_path)
+            guard = self._current_guard()
+            if query not in self._verdicts:
+                self._verdicts[query] = guard.verdict(text.text, query.search_path)
+            refusal = self._verdicts[query]
             if refusal is not None:
                 raise NotPlannedError(f"not planned on the live server: {refusal}")
         return text
@@ -314,6 +340,7 @@ class HypoPlanner:
         now = time.monotonic()
         if self._guard is None or now - self._guard[0] > GUARD_S:
             self._guard = (now, Guard.build(self._first.reader))
+            self._verdicts = {}
         return self._guard[1]
 
     @contextmanager

@@ -81,6 +81,29 @@ class TestPlans:
             planned = planner.plan(Query("at", "select * from event where at = '2025-01-03'"))
             assert planned.existing == {"public.event_at"}
 
+    def test_a_role_without_any_right_to_it_plans_what_it_may_read(self, server: tuple[Cluster, str]) -> None:
+        cluster, database = server
+        cluster.run(
+            """
+            drop role if exists hypo_plain;
+            create role hypo_plain login;
+            grant select on big to hypo_plain;
+            """,
+            database=database,
+        )
+        before = cluster.run("select count(*) as n from pg_stat_statements where query ~* '^explain'")[0]["n"]
+        with HypoPlanner(cluster.dsn(database, "hypo_plain")) as planner:
+            planner.add({ON_G: None})
+            assert planner.plan(BY_G, [ON_G]).candidates == {ON_G}
+            with pytest.raises(NotPlannedError, match="permission denied") as caught:
+                planner.plan(Query("event", "select * from event"))
+            assert "pg_read_all_data" in (caught.value.hint or "")
+        with HypoPlanner(cluster.dsn(database)) as planner:  # a superuser keeps its EXPLAINs out of the statistics
+            middle = cluster.run("select count(*) as n from pg_stat_statements where query ~* '^explain'")[0]["n"]
+            planner.plan(Query("other", "select * from big where g = 12345"))
+            after = cluster.run("select count(*) as n from pg_stat_statements where query ~* '^explain'")[0]["n"]
+        assert before <= middle == after
+
     def test_the_search_path_decides_which_table_is_read(self, dsn: str) -> None:
         query = Query("two", 'select * from big where "G" = 3', search_path=("Two",))
         with HypoPlanner(dsn) as planner:
