@@ -260,6 +260,9 @@ def _build(
         not_carried, counts = contents.fill(
             place, session, database, version=programs.version, captured=major, progress=progress
         )
+    if capture.meta.get("is_redacted"):
+        reason = "the capture is redacted: it holds no sample values, so no histograms and common values"
+        not_carried.append(NotCarried("statistics", "of all columns", reason, carried.EVERY_RELATION))
     # what the build read of index files is still in the server's memory, and would hide what is written into them
     place.stop()
     place.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+EVERY_RELATION = ("*",)  # relations of what concerns all of them
 _CATALOGS = ("pg_catalog.", "information_schema.")
 
 
@@ -56,6 +57,7 @@ def doubts(
         )
         and (
             not wanted.isdisjoint(item.relations)
+            or (bool(wanted) and item.relations == EVERY_RELATION)
             or (item.name in wanted and item.kind != "function")
             or (item.name in called and item.kind == "function")
         )

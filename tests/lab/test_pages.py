@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from queryfit.lab import btree_page, extended, files, schema, settings, statistics, stubs
-from queryfit.lab.carried import NotCarried, doubts
+from queryfit.lab.carried import EVERY_RELATION, NotCarried, doubts
 from queryfit.sql.names import qualified
 
 
@@ -110,10 +110,23 @@ def test_only_settings_of_the_planner_are_taken_and_not_those_of_the_captures_se
 
 
 ROUTINE = {
-    "language": "sql", "kind": "function", "is_set_returning": False, "routine": "a.f", "arguments": "x integer, y text",
-    "defaulted_arguments": 1, "result": "integer", "volatility": "stable", "is_strict": True, "parallel_safety": "safe",
-    "call_cost": 12.0, "expected_rows": 0.0, "definition": None, "name": "f", "routine_oid": 1, "input_types": "integer",
-}  # fmt: skip
+    "language": "sql",
+    "kind": "function",
+    "is_set_returning": False,
+    "routine": "a.f",
+    "arguments": "x integer, y text",
+    "defaulted_arguments": 1,
+    "result": "integer",
+    "volatility": "stable",
+    "is_strict": True,
+    "parallel_safety": "safe",
+    "call_cost": 12.0,
+    "expected_rows": 0.0,
+    "definition": None,
+    "name": "f",
+    "routine_oid": 1,
+    "input_types": "integer",
+}
 
 
 @pytest.mark.parametrize(
@@ -149,4 +162,7 @@ def test_doubts_are_about_what_a_statement_reaches() -> None:
     assert doubts(items, ["a.t"]) == items[:1]
     assert doubts(items, ["a.t"], columns=[("a.t", "d")]) == ()
     assert doubts(items, ["a.u"], ["a.f"]) == items[1:2]
+    everywhere = NotCarried("evidence", "column_statistics", "why", EVERY_RELATION)
+    assert doubts([everywhere], ["a.u"]) == (everywhere,)
+    assert doubts([everywhere], []) == ()
     assert doubts(items, ["pg_catalog.pg_class"])[0].name == "pg_catalog.pg_class"
