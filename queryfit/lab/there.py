@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from queryfit.lab.session import Session
 
 INDEXES = """
-select i.indexrelid, n.nspname, c.relname, parent.inhparent, exists (
+select i.indexrelid, n.nspname, c.relname, parent.inhparent, i.indisvalid, exists (
         select from pg_catalog.pg_constraint as k where k.conindid = i.indexrelid and k.contype in ('p', 'u', 'x'))
 from pg_catalog.pg_index as i
 join pg_catalog.pg_class as c on c.oid = i.indexrelid
@@ -28,21 +28,22 @@ class There:
 
     def __init__(self, session: Session) -> None:
         rows = [
-            (int(oid or 0), str(schema or b"", "utf-8"), str(name or b"", "utf-8"), parent, is_kept == b"t")
-            for oid, schema, name, parent, is_kept in session.run(INDEXES)
+            (int(row[0] or 0), str(row[1] or b"", "utf-8"), str(row[2] or b"", "utf-8"), row[3], row[4], row[5])
+            for row in session.run(INDEXES)
         ]
-        names = {oid: qualified(schema, name) for oid, schema, name, _, _ in rows}
-        parents = {oid: int(parent) for oid, _, _, parent, _ in rows if parent is not None}
+        names = {oid: qualified(schema, name) for oid, schema, name, *_ in rows}
+        parents = {oid: int(parent) for oid, _, _, parent, *_ in rows if parent is not None}
         family: dict[int, list[int]] = {oid: [oid] for oid in names}
         self._tops: dict[tuple[str, str], str] = {}
-        for oid, schema, name, _, _ in rows:
+        for oid, schema, name, *_ in rows:
             top = oid
             while (above := parents.get(top)) is not None and above in names:
                 top = above
                 family[top].append(oid)
             self._tops[schema, name] = names[top]
-        self._families = {names[oid]: tuple(oids) for oid, oids in family.items()}
-        self._kept = {names[oid] for oid, _, _, _, is_kept in rows if is_kept}
+        valid = {oid for oid, *_, is_valid, _ in rows if is_valid == b"t"}
+        self._families = {names[oid]: [one for one in oids if one in valid] for oid, oids in family.items()}
+        self._kept = {names[oid] for oid, *_, is_kept in rows if is_kept == b"t"}
 
     def name(self, index: tuple[str, str]) -> str:
         """schema.name of an index (schema and name); of a partition's the one of the partitioned table."""
@@ -51,7 +52,8 @@ class There:
     def hideable(self, names: Collection[str]) -> list[int]:
         """The oids of indexes and of those below them on partitions.
 
-        Raises NotPlannedError for one that is not there, or is behind a constraint: ON CONFLICT must find it.
+        Those that are not valid are left out: nobody sees them, and showing them again would change that. Raises
+        NotPlannedError for one that is not there, or is behind a constraint: ON CONFLICT must find it.
         """
         oids: list[int] = []
         for name in sorted(names):

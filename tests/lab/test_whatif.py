@@ -16,6 +16,8 @@ from queryfit.lab.build import Lab, NotCarried, build
 from queryfit.lab.jobs import Job
 from queryfit.lab.plan_cache import PlanCache
 from queryfit.lab.planner import Index, Key, NotPlannedError, Planned, Query, Size
+from queryfit.lab.session import Session
+from queryfit.lab.there import There
 from queryfit.lab.whatif import LabPlanner
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ TABLES = """
     insert into big select i, i % 1000, md5(i::text), timestamptz '2025-01-01' + i * interval '1 min',
         jsonb_build_object('k', i % 50), i % 10 from generate_series(1, 20000) as i;
     create index big_g on big (g);
+    create index big_broken on big (tenant);
+    update pg_index set indisvalid = false where indexrelid = 'big_broken'::regclass;
     create table small (id int primary key, big_id int references big (id));
     insert into small select i, i * 7 from generate_series(1, 2000) as i;
     create schema "Two";
@@ -276,6 +280,14 @@ def test_what_a_statement_reaches(planner: LabPlanner) -> None:
     assert reached("select * from busy") == {"public.busy", "public.recent", "public.big", "public.small"}
     assert reached("select * from event") == reached("select * from event_2") | {"public.event_1"}
     assert reached("select 1") == set()
+
+
+def test_an_invalid_index_is_not_shown_by_hiding_it(source: tuple[Cluster, str]) -> None:
+    cluster, database = source
+    with cluster.connect(database) as connection:
+        there = There(Session(connection))
+        assert there.hideable(["public.big_broken"]) == []
+        assert len(there.hideable(["public.event_note"])) == 3
 
 
 def test_a_function_that_the_lab_has_no_body_of_is_said(lab: Lab, planner: LabPlanner) -> None:
