@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 # a leaf is not worth a plan when it can make its query cheaper by no more than this part of its cost
-NEGLIGIBLE = 1e-4
+NEGLIGIBLE = 4e-4
 ROUNDING = 1e-9
 
 

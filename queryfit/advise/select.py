@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from queryfit.lab.jobs import BatchPlanner
 
 BATCH = 200  # plans between two looks at the clock
-STALL = 3e-4  # rounds that lift no bound by this part of it do not go on
+STALL = 5e-4  # rounds that lift no bound by this part of it do not go on
 STALLED_ROUNDS = 2
 ATTEMPTS = 8  # sets tried for a budget, each after what the last has taught
 PROGRESS = 0.1  # of the gap that a round must close for another one

@@ -40,6 +40,7 @@ order by reference.fingerprint, uses desc, relation.schema
 """
 _PATH = "select value from setting where name = 'search_path'"
 _COMMENT = re.compile(r"--\s*(name|weight)\s*:\s*(.*)")
+_COMMENTS = re.compile(r"(?:\s+|--[^\n]*)*")
 
 Variants = Callable[[Query], Sequence[Query]]
 
@@ -241,8 +242,8 @@ def _bare(part: str) -> str:
         tokens = parser.scan(part)
     except parser.ParseError:
         tokens = []
-    if not tokens:
-        return part.strip()
+    if not tokens:  # it cannot be scanned
+        return part[len(match[0]) if (match := _COMMENTS.match(part)) else 0 :].strip()
     start = next((token.start for token in tokens if not token.name.endswith("COMMENT")), len(part))
     return part[start:].strip()
 
