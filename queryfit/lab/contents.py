@@ -46,13 +46,14 @@ def fill(
         )
     with closing(_connect(place.dsn("postgres"))) as connection:
         missing = databases.create(connection, version, captured_database)
-        missing += settings.apply(connection, DATABASE, facts.rows("setting"))
+        missing += settings.apply(connection, DATABASE, facts.rows("setting"), captured=captured, version=version)
     if version != captured:
         missing.append(
             NotCarried(
                 "version",
                 str(captured),
-                f"the lab is a PostgreSQL {version}: what a newer planner can do, it does here too",
+                f"the lab is a PostgreSQL {version}, whose planner may choose otherwise; what a newer one can do is"
+                " turned off where it can be",
                 changes_plans=False,
             )
         )

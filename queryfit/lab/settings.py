@@ -27,6 +27,15 @@ _NAMES = frozenset({
     "gin_fuzzy_search_limit", "gin_pending_list_limit", "default_table_access_method",
     "effective_io_concurrency",
 })  # fmt: skip
+# What a planner can do since a version, and can be told not to.
+_ABILITIES = {
+    "enable_memoize": 14,
+    "enable_presorted_aggregate": 16,
+    "enable_group_by_reordering": 17,
+    "enable_self_join_elimination": 18,
+    "enable_distinct_reordering": 18,
+}
+_RENAMED = {"force_parallel_mode": ("debug_parallel_query", 16)}
 _PREFIXES = ("enable_", "geqo_", "jit_")
 _OF_A_SESSION = frozenset({"client", "session", "interactive", "override"})  # of the capture's own connection
 _NO_DIFFERENCE = frozenset(
@@ -46,10 +55,21 @@ def planner_settings(rows: Iterable[Row]) -> Iterator[tuple[str, str]]:
             yield name, value
 
 
-def apply(connection: psycopg.Connection[Any], database: str, rows: Iterable[Row]) -> list[NotCarried]:
+def abilities(captured: int, version: int) -> Iterator[tuple[str, str]]:
+    """Settings that keep a planner of `version` from what one of the `captured` major version could not do."""
+    for name, since in _ABILITIES.items():
+        if captured < since <= version:
+            yield name, "off"
+
+
+def apply(
+    connection: psycopg.Connection[Any], database: str, rows: Iterable[Row], *, captured: int, version: int
+) -> list[NotCarried]:
     """Set them for the database, as superuser; returns those that this server does not take."""
     missing: list[NotCarried] = []
-    for name, value in planner_settings(rows):
+    for own_name, value in [*planner_settings(rows), *abilities(captured, version)]:
+        later, since = _RENAMED.get(own_name, (own_name, 0))
+        name = later if version >= since else own_name
         # an empty search_path is a list of nothing, not one of an empty name
         given = sql.SQL(value or "''") if name == "search_path" and not value else _value(name, value)
         try:
