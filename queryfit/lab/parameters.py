@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from queryfit.capture.generic_text import MAX_TEXT, parameter_count, preparable
 from queryfit.lab.column_values import LEVELS, Level, equal, pattern, quantile, seconds_before_now, several, window
 from queryfit.lab.table_facts import ColumnFacts, TableFacts, tables_of
+from queryfit.lab.texts import unsquashed
 from queryfit.sql.catalog import Catalog
 from queryfit.sql.grammar import Node, ast
 from queryfit.sql.names import quote_literal
@@ -85,7 +86,7 @@ class Representatives:
         """
         if query.values is not None or "$" not in query.text or len(query.text) > MAX_TEXT:
             return (query,)
-        text = preparable(query.text, NEWEST)
+        text = preparable(unsquashed(query.text), NEWEST)
         statement, _ = single_plannable(text)
         count = parameter_count(text)
         if statement is None or not count:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from queryfit.lab.planner import Query
 
 MAX_PARAMETERS = 2_000
+_SQUASHED = re.compile(r"\b(not\s+)?in\s*\(\s*(\$\d+)\s*/\*, \.\.\. \*/\s*\)", re.IGNORECASE)
 _HIDDEN = "<insufficient privilege>"
 
 
@@ -45,7 +47,8 @@ def plannable(query: Query, version_number: int) -> Plannable:
         raise NotPlannedError("its text holds a NUL, which no statement can")
     if len(text) > MAX_TEXT:
         raise NotPlannedError(f"its text is longer than {MAX_TEXT:,} characters")
-    text = without_modifiers(preparable(text, version_number)) if "$" in text else text
+    if "$" in text:
+        text = without_modifiers(preparable(unsquashed(text), version_number))
     statement, reason = single_plannable(text)
     if statement is None:
         raise NotPlannedError(reason or "it is no statement", hint=_hint(text))
@@ -56,6 +59,16 @@ def plannable(query: Query, version_number: int) -> Plannable:
     if query.values is not None and count:
         values = _constants(query.values, count)
     return Plannable(text, count, values, guesses(text, statement) if count else (), statement)
+
+
+def unsquashed(text: str) -> str:
+    """The text with `in ($1 /*, ... */)` (18 and later: a list of any length) as `= any ($1)`.
+
+    As it stands it would be planned as one value; of an array of unknown length the planner expects ten.
+    """
+    if "/*, ... */" not in text:
+        return text
+    return _SQUASHED.sub(lambda found: f"{'<> all' if found[1] else '= any'} ({found[2]})", text)
 
 
 def _hint(text: str) -> str | None:

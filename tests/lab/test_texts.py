@@ -10,7 +10,7 @@ from queryfit.lab.explain import Explainer
 from queryfit.lab.guesses import without_modifiers
 from queryfit.lab.planner import NotPlannedError, Query
 from queryfit.lab.session import Session
-from queryfit.lab.texts import plannable
+from queryfit.lab.texts import plannable, unsquashed
 from tests.capture.test_generic_plans import TEXTS
 
 if TYPE_CHECKING:
@@ -129,6 +129,17 @@ def test_refused_texts_leave_the_transaction_usable(explainer: Explainer) -> Non
             with pytest.raises(NotPlannedError):
                 explainer.explain(query, plannable(query, explainer.session.version_number))
         assert explainer.explain(good, text).cost == cost
+
+
+def test_squashed_lists_are_lists(explainer: Explainer) -> None:
+    assert unsquashed("a in ($1 /*, ... */) and b NOT IN ($2 /*, ... */)") == "a = any ($1) and b <> all ($2)"
+    assert unsquashed("a in ($1) and b in ($2, $3 /*, ... */)") == "a in ($1) and b in ($2, $3 /*, ... */)"
+    query = Query("q", "select * from big where id in ($1 /*, ... */)")
+    plan = explainer.explain(query, plannable(query, explainer.session.version_number))
+    assert plan.document["Plan Rows"] == 10
+    with_values = Query("q", query.text, ("'{1,2,3}'",))
+    plan = explainer.explain(with_values, plannable(with_values, explainer.session.version_number))
+    assert plan.document["Plan Rows"] == 3
 
 
 def test_modifiers_of_types_are_taken_off_only_where_they_are_parameters() -> None:
