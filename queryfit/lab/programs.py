@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from queryfit.embedded import base_folder, installed_programs, is_open_to_all, reachable_programs
+from queryfit.embedded import base_folder, installed_programs, is_open_to_all, is_run_by_root, reachable_programs
 from queryfit.errors import QueryfitError
 
 _NEEDED = ("initdb", "pg_ctl", "postgres")
@@ -41,7 +41,7 @@ def programs_for(major: int) -> Programs:
     Raises QueryfitError where there are neither.
     """
     for folder in _folders(major):
-        if version_of(folder) == major and (os.name == "nt" or os.geteuid() != 0 or is_open_to_all(folder)):
+        if version_of(folder) == major and (not is_run_by_root() or is_open_to_all(folder)):
             return Programs(folder, major)
     try:
         installed = installed_programs()

@@ -9,7 +9,6 @@ half built, and drops what it left in a finished lab. The server listens on a un
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
@@ -25,7 +24,9 @@ from queryfit.embedded import (
     SUPERUSER,
     base_folder,
     give_to_server_user,
+    is_run_by_root,
     launch,
+    lock_file,
     locked,
     run_program,
     signals_ignored,
@@ -236,7 +237,7 @@ def claim(key: str) -> Place:
         _make_room(base)
         for folder in slots:
             if not folder.exists() and (lock := _try_lock(folder)) is not None:
-                folder.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700)
+                folder.mkdir(mode=0o711 if is_run_by_root() else 0o700)
                 return Place(folder, lock)
     raise QueryfitError(f"{MOST_SLOTS} processes use a lab of this capture", hint="wait until one of them has ended")
 
@@ -293,7 +294,7 @@ def remove_labs(names: set[str] | None = None) -> tuple[list[str], list[str]]:
 def labs_folder() -> Path:
     """The folder of this user's labs, in the cache. Raises QueryfitError where there is no place for it."""
     folder = base_folder() / "labs"
-    folder.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, exist_ok=True)
+    folder.mkdir(mode=0o711 if is_run_by_root() else 0o700, exist_ok=True)
     return folder
 
 
@@ -308,7 +309,7 @@ def _lock_path(folder: Path) -> Path:
 def _try_lock(folder: Path) -> IO[str] | None:
     file = _lock_path(folder).open("a", encoding="utf-8")
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_file(file, waits=False)
     except OSError:
         file.close()
         return None
