@@ -22,6 +22,7 @@ from queryfit.ruleset import Rule, load_rules
 
 if TYPE_CHECKING:
     from queryfit.capture.server import CaptureOptions
+    from queryfit.evidence.session import Addition
 
 Progress = Callable[[str], None]
 _LAST_RUN = "last-run-*.json"
@@ -37,6 +38,7 @@ class Settings:
     baseline: Path | None = None
     write_baseline: Path | None = None
     redacts: bool = False
+    in_lab: bool = False  # plan in the lab what was not planned live, and look for the best indexes there
 
     @property
     def store_folder(self) -> Path:
@@ -170,6 +172,7 @@ def _judge(
         if remembered and remembered["capture"] == str(capture.folder)
         else (remembered or {}).get("findings")
     )
+    addition, notes = _found_in_lab(capture, settings, progress)
     report = judge(
         capture,
         rules,
@@ -177,8 +180,10 @@ def _judge(
         today=datetime.now(UTC).date(),
         before=before,
         baseline_ids=known,
+        addition=addition,
         progress=progress,
     )
+    report = replace(report, notes=[*report.notes, *notes])
     if settings.write_baseline:
         baseline.write_baseline(settings.write_baseline, [*report.findings, *_of_baseline(report)])
     try:
@@ -220,6 +225,15 @@ def _remember(path: Path, capture: Capture, report: Report, before: Any) -> None
         "before": [_brief(entry) for entry in before] if before is not None else None,
     }
     write_atomically(path, json.dumps(remembered, default=str))
+
+
+def _found_in_lab(capture: Capture, settings: Settings, progress: Progress) -> tuple[Addition | None, Sequence[str]]:
+    """What the lab adds to the capture, and notes on what it could not do."""
+    if not settings.in_lab or capture.meta.get("kind") != "full":
+        return None, ()
+    from queryfit.advise.evidence import found_in_lab  # noqa: PLC0415 -- the lab's rooms load only where it is used
+
+    return found_in_lab(capture, settings.store_folder, progress)
 
 
 def _brief(entry: Mapping[str, Any]) -> dict[str, Any]:

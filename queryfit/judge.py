@@ -11,7 +11,7 @@ from queryfit import baseline
 from queryfit.config import Config
 from queryfit.errors import QueryfitError
 from queryfit.evidence.dictionary import tables
-from queryfit.evidence.session import Session, open_session
+from queryfit.evidence.session import Addition, Session, open_session
 from queryfit.evidence.store import Capture
 from queryfit.findings import Finding, NotChecked, Report, StatementKey, Window, find, not_checked_rows
 from queryfit.ruleset import Rule, run_rule
@@ -27,22 +27,23 @@ def judge(
     today: date,
     before: Sequence[Mapping[str, Any]] | None = None,
     baseline_ids: frozenset[str] = frozenset(),
+    addition: Addition | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Judge a capture; rules about migrations are left to `lint`.
 
-    `before` are the findings of the run before (None when there was none), `baseline_ids` the known findings. A rule
-    that cannot run never stops the others: it is named as not checked. Raises QueryfitError where the capture is
-    damaged, or the configuration sets a rule or parameter that is not there.
+    `addition` is what the lab found out from it. `before` are the findings of the run before (None when there was none),
+    `baseline_ids` the known findings. A rule that cannot run never stops the others: it is named as not checked. Raises
+    QueryfitError where the capture is damaged, or the configuration sets a rule or parameter that is not there.
     """
     if unknown := sorted(config.rule_settings.keys() - {rule.name for rule in rules}):
         raise QueryfitError(f"{config.path} sets rule {unknown[0]!r}, which is not there", hint="see `queryfit rules`")
     about_files = {rule.name for rule in rules if rule.is_about_migrations}
     rules = [rule for rule in rules if rule.name not in about_files]
-    with open_session(capture) as session:
+    with open_session(capture, addition) as session:
         results: list[tuple[Rule, list[dict[str, Any]]]] = []
         not_checked: list[NotChecked] = []
-        held = capture.files().keys()
+        held = capture.files().keys() | {table.name for table in tables().values() if table.capture == "lab"}
         for rule in rules:
             progress(f"judging: {rule.name}")
             settings = config.rule_settings.get(rule.name, {})

@@ -55,6 +55,7 @@ class Request:
     max_width: int = 3
     tolerance: float = 0.1
     with_removals: bool = True
+    has_curve: bool = True  # what other budgets would buy is found out, too
     in_lab: bool = True
     max_plans: int = 200_000
     time_limit_s: float = 300.0
@@ -81,6 +82,7 @@ class Outcome:
 
     advice: Advice
     standing: Standing
+    planner_version: int  # major version of the PostgreSQL that planned
     measured: Measured | None = None
 
 
@@ -117,12 +119,13 @@ def advise(request: Request, say: Say = lambda _: None) -> Outcome:
                     workload = _without_doubts(workload, by.planner, by.lab)
                 asked = _asked(session, database, workload, by, request)
                 advice = _selected(asked, by.planner, request, say)
+                version = by.planner.version
         if by.lab is not None:
             advice = replace(advice, notes=(*advice.notes, *_lab_notes(by.lab)))
     measured = _measured(advice, request, say) if request.measure_dsn is not None else None
     if measured is not None:
         advice = replace(advice, measured=measured.ratios)
-    return Outcome(advice, asked.standing, measured)
+    return Outcome(advice, asked.standing, version, measured)
 
 
 @contextmanager
@@ -369,7 +372,7 @@ def _selected(asked: _Asked, planner: BatchPlanner, request: Request, say: Say) 
 
 def _other_budgets(there: Standing, request: Request) -> list[int | None]:
     """Round budgets for the curve, from what hardly buys anything to all; none for a single statement."""
-    if request.query is not None or request.max_indexes == 0:
+    if request.query is not None or request.max_indexes == 0 or not request.has_curve:
         return []
     tables = sum(table.size_bytes for table in there.tables.values() if not table.is_partitioned)
     most = request.budget_bytes * 4 if request.budget_bytes is not None else tables

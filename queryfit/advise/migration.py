@@ -118,6 +118,20 @@ def migration(advice: Advice, standing: Standing, *, runner: str = "psql", today
     )
 
 
+def statements_of(item: Chosen | Removal, standing: Standing) -> tuple[str, str]:
+    """The statements that add or drop one index, and those that take it back, without what makes them safe to run."""
+    if isinstance(item, Removal):
+        name = item.existing.name
+        build = _Build(item.existing.index, name, definition=standing.definitions.get(name))
+    else:
+        name = item.name
+        build = _Build(item.candidate.index, name)
+    writer = _Writer(standing, "psql")
+    built = writer.script([build], [], is_brief=True)
+    dropped = writer.script([], [_Drop(name)], is_brief=True)
+    return (dropped, built) if isinstance(item, Removal) else (built, dropped)
+
+
 def check_runner(runner: str, *, has_removals: bool) -> None:
     """Raises QueryfitError for a runner that cannot run such a migration."""
     if runner in _REFUSING:

@@ -35,6 +35,14 @@ from queryfit.errors import UsageError
         metavar="FILE",
         help="Record the present findings as known.",
     ),
+    click.option(
+        "--lab/--no-lab",
+        "in_lab",
+        default=True,
+        show_default=True,
+        help="Plan in an embedded server with the captured statistics what was not planned live, and prove there which "
+        "indexes help.",
+    ),
     click.option("--redact", is_flag=True, help="Keep no literals and no statistic values in the capture."),
     options.rules_option,
     options.store_option,
@@ -56,6 +64,7 @@ def command(
     baseline: Path | None,
     write_baseline: Path | None,
     redact: bool,
+    in_lab: bool,
     rule_folders: tuple[Path, ...],
     store_folder: Path | None,
     config_file: Path | None,
@@ -82,6 +91,7 @@ def command(
         baseline=baseline,
         write_baseline=write_baseline,
         redacts=redact,
+        in_lab=in_lab,
     )
     fail_from = reporting.threshold(fail_on, fail_on_new=fail_on_new, config=config)
     reporting.settings_paths(output, write_baseline)

@@ -88,7 +88,7 @@ def command(
         _stop(context)
         return 0
     config_file = folder("examples/shop") / "queryfit.toml"
-    settings = Settings(config=load_config(config_file), store=store_folder, rule_folders=rule_folders)
+    settings = Settings(config=load_config(config_file), store=store_folder, rule_folders=rule_folders, in_lab=True)
     fail_from = reporting.threshold(fail_on, fail_on_new=fail_on_new, config=settings.config)
     reporting.settings_paths(output)
     rules = settings.rules()  # a broken rule is told before the shop is loaded

@@ -27,7 +27,8 @@ class Table:
     """One evidence table.
 
     `capture` is `full` (catalog and statistics), `sample` (counters, in every capture), `migration` (of migration
-    files, never of a server) or `derived` (made from the others by `derivation` when a session opens).
+    files, never of a server), `lab` (found out from a capture, never part of one) or `derived` (made from the others by
+    `derivation` when a session opens).
     """
 
     name: str

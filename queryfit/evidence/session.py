@@ -16,6 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+import msgspec
+
 from queryfit.errors import QueryfitError
 from queryfit.evidence.dictionary import Table, tables
 from queryfit.evidence.engine import duckdb
@@ -205,10 +207,34 @@ def one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statem
     return statements[0]
 
 
-def open_session(capture: Capture) -> Session:
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """What was found out from a capture: rows by table, and statements that are planned now and were not then."""
+
+    rows: Mapping[str, Sequence[Mapping[str, object]]] = field(default_factory=dict)
+    planned: frozenset[tuple[str, str]] = frozenset()  # database, fingerprint
+
+
+def open_session(capture: Capture, addition: Addition | None = None) -> Session:
     """A locked-down session over a capture. Raises QueryfitError where the capture is damaged."""
     files = capture.files()
-    return _build({name: table.create for name, table in tables().items()}, load=lambda raw: _load(raw, files))
+
+    def load(raw: duckdb.DuckDBPyConnection) -> None:
+        _load(raw, files)
+        if addition is not None:
+            _add(raw, addition)
+
+    return _build({name: table.create for name, table in tables().items()}, load=load)
+
+
+def _add(raw: duckdb.DuckDBPyConnection, addition: Addition) -> None:
+    for name, rows in addition.rows.items():
+        _read_lines(raw, name, Lines(msgspec.json.Encoder().encode_lines(rows)))
+    for database, fingerprint in addition.planned:
+        raw.execute(
+            "delete from unread where table_name = 'plan' and database = $1 and subject = $2",
+            [database, f"fingerprint:{fingerprint}"],
+        )
 
 
 def empty_session(reads: Sequence[str]) -> Session:
@@ -241,23 +267,28 @@ def loaded_session(held: Mapping[str, Lines]) -> Session:
     """
 
     def load(raw: duckdb.DuckDBPyConnection) -> None:
-        with tempfile.TemporaryDirectory(prefix="queryfit-") as folder:
-            for name, rows in held.items():
-                if not rows.lines:
-                    continue
-                path = Path(folder) / f"{name}.json"
-                path.write_bytes(rows.lines)
-                types = tables()[name].column_types
-                spec = ", ".join(f"{column}: '{kind}'" for column, kind in types.items())
-                key = next(iter(types))
-                values = ", ".join(_value(rows, column, key) for column in types)
-                quoted = str(path).replace("'", "''")
-                raw.execute(
-                    f"insert into {name} select {values} from read_json('{quoted}', format = 'newline_delimited',"
-                    f" columns = {{{spec}}}, maximum_object_size = {_MOST_OF_A_LINE})"
-                )
+        for name, rows in held.items():
+            _read_lines(raw, name, rows)
 
     return _build({name: tables()[name].create for name in held}, load=load, threads=1)
+
+
+def _read_lines(raw: duckdb.DuckDBPyConnection, name: str, rows: Lines) -> None:
+    """Append rows to a table."""
+    if not rows.lines:
+        return
+    types = tables()[name].column_types
+    spec = ", ".join(f"{column}: '{kind}'" for column, kind in types.items())
+    key = next(iter(types))
+    values = ", ".join(_value(rows, column, key) for column in types)
+    with tempfile.TemporaryDirectory(prefix="queryfit-") as folder:
+        path = Path(folder) / f"{name}.json"
+        path.write_bytes(rows.lines)
+        quoted = str(path).replace("'", "''")
+        raw.execute(
+            f"insert into {name} select {values} from read_json('{quoted}', format = 'newline_delimited',"
+            f" columns = {{{spec}}}, maximum_object_size = {_MOST_OF_A_LINE})"
+        )
 
 
 def _value(rows: Lines, column: str, key: str) -> str:

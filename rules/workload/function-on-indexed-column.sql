@@ -170,6 +170,8 @@ candidate as (
 select
     database,
     root || ' (' || column_name || ')' as subject,
+    -- the index on the expression, where the lab proposes it, is the same finding
+    case when is_indexable then spelled.root || ' (' || expression || ')' end as root,
     case when has_filtered_scan then 'planned' else 'inferred' end as proof,
     fingerprint,
     execution_ms_per_day * $saved as impact_ms_per_day,

@@ -2,7 +2,7 @@
 -- title: ORDER BY … LIMIT sorts many rows to return a few
 -- severity: warning
 -- reads: reference, shape, workload, statement_filter, relation_extent, relation, relation_index, index_column,
---     plan, plan_node
+--     plan, plan_node, what_if
 -- message: {calls} calls of {mean_ms} each read and sort about {sorted_rows} rows of {relation} to return
 --     {rows_per_call}: no index gives the order; create one on ({keys}).
 -- fix: {fix_sql}
@@ -188,6 +188,9 @@ candidate as (
     from ordering
     join shape on shape.fingerprint = ordering.fingerprint
     join workload on workload.database = ordering.database and workload.fingerprint = ordering.fingerprint
+    -- where the lab has asked the planner, its answer counts: statements-without-index
+    left join (select distinct database, fingerprint from what_if) as judged
+        on judged.database = workload.database and judged.fingerprint = workload.fingerprint
     join relation_extent as extent
         on extent.database = ordering.database and extent.relation = ordering.relation
     left join condition
@@ -207,7 +210,8 @@ candidate as (
         and fixed.block = 0
         and fixed.column_name = ordering.first_column
         and fixed.kind = 'equality'
-    where workload.kind = 'select'
+    where judged.fingerprint is null
+        and workload.kind = 'select'
         and shape.has_limit
         and shape.relations = 1
         and shape.subqueries = 0
@@ -403,4 +407,17 @@ insert into reference (fingerprint, relation, alias, column_name, role, position
 insert into statement (fingerprint, calls, rows, execution_ms, mean_ms, shared_blocks_hit) values
     ('a1', 100, 50000000, 300000, 3000, 1000000),
     ('a2', 10000, 200000, 20000, 2, 200000);
+-- finds: nothing
+
+-- example: the planner was asked in the lab, and an index does not help
+-- given: evidence
+insert into relation (relation, root, schema, name, kind, tuple_rows, pages) values
+    ('public.reviews', 'public.reviews', 'public', 'reviews', 'table', 90000, 2000);
+insert into statement_text (fingerprint, kind) values ('a1', 'select');
+insert into shape (fingerprint, relations, has_limit, has_order_by) values ('a1', 1, true, true);
+insert into reference (fingerprint, relation, alias, column_name, role, position, is_descending, is_nulls_first) values
+    ('a1', 'public.reviews', 'reviews', 'created_at', 'order', 1, true, true);
+insert into statement (fingerprint, calls, rows, execution_ms, mean_ms, shared_blocks_hit) values
+    ('a1', 1000, 20000, 30000, 30, 2000000);
+insert into what_if (fingerprint, cost_before, cost_after) values ('a1', 25000, 25000);
 -- finds: nothing

@@ -34,10 +34,10 @@ def dsn(newest: Cluster, database: str) -> str:
 
 
 def test_from_server_to_fix(queryfit: CommandLine, dsn: str) -> None:
-    done = queryfit("audit", dsn)
+    done = queryfit("audit", "--no-lab", dsn)
     assert done.status == 0, done.err
     assert "Do this first" in done.out
-    document = json.loads(queryfit("audit", dsn, "--format", "json").out)
+    document = json.loads(queryfit("audit", "--no-lab", dsn, "--format", "json").out)
     jsonschema.validate(document, schema())
     numbers = {entry["rule"]: entry["rank"] for entry in document["findings"]}
     number = numbers["duplicate-index"]
@@ -57,22 +57,22 @@ def test_from_server_to_fix(queryfit: CommandLine, dsn: str) -> None:
 
 
 def test_exit_statuses_and_states(queryfit: CommandLine, dsn: str, newest: Cluster, database: str) -> None:
-    assert queryfit("audit", dsn, "-q").status == 0
-    assert queryfit("audit", dsn, "-q", "--fail-on", "warning").status == 1
-    assert queryfit("audit", dsn, "-q", "--fail-on-new").status == 0
-    assert queryfit("audit", dsn, "-q", "--fail-on", "never", "--fail-on-new").status == 0
+    assert queryfit("audit", "--no-lab", dsn, "-q").status == 0
+    assert queryfit("audit", "--no-lab", dsn, "-q", "--fail-on", "warning").status == 1
+    assert queryfit("audit", "--no-lab", dsn, "-q", "--fail-on-new").status == 0
+    assert queryfit("audit", "--no-lab", dsn, "-q", "--fail-on", "never", "--fail-on-new").status == 0
     newest.run("create index customer_email_c on customer (email)", database=database)
-    assert queryfit("audit", dsn, "-q", "--fail-on-new").status == 1
+    assert queryfit("audit", "--no-lab", dsn, "-q", "--fail-on-new").status == 1
     newest.run("drop index customer_email_b", database=database)
     newest.run("drop index customer_email_c", database=database)
-    done = queryfit("audit", dsn)
+    done = queryfit("audit", "--no-lab", dsn)
     assert "fixed" in done.out
 
 
 def test_a_baseline(queryfit: CommandLine, dsn: str, tmp_path: Path) -> None:
     known = tmp_path / "known.json"
-    assert queryfit("audit", dsn, "--write-baseline", known).status == 0
-    done = queryfit("audit", dsn, "--baseline", known, "--fail-on", "info", "--format", "json")
+    assert queryfit("audit", "--no-lab", dsn, "--write-baseline", known).status == 0
+    done = queryfit("audit", "--no-lab", dsn, "--baseline", known, "--fail-on", "info", "--format", "json")
     assert done.status == 0
     document = json.loads(done.out)
     assert document["findings"] == []
@@ -81,7 +81,7 @@ def test_a_baseline(queryfit: CommandLine, dsn: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("form", "begins"), [("markdown", "# queryfit"), ("sarif", "{"), ("json", "{")])
 def test_forms_to_a_file(queryfit: CommandLine, dsn: str, tmp_path: Path, form: str, begins: str) -> None:
-    done = queryfit("audit", dsn, "--format", form, "--output", tmp_path / "out")
+    done = queryfit("audit", "--no-lab", dsn, "--format", form, "--output", tmp_path / "out")
     assert (done.status, done.out) == (0, "")
     assert (tmp_path / "out").read_text().startswith(begins)
 
@@ -98,15 +98,15 @@ def test_a_capture_judged_later(queryfit: CommandLine, dsn: str) -> None:
     assert "rows of evidence" in taken.err
     folder = Path(taken.out.strip())
     assert (folder / "capture.json").exists()
-    by_path = json.loads(queryfit("audit", folder, "--format", "json").out)
-    by_name = json.loads(queryfit("audit", folder.name, "--format", "json").out)
-    assert queryfit("audit", folder, "--for", "1s").status == 2
+    by_path = json.loads(queryfit("audit", "--no-lab", folder, "--format", "json").out)
+    by_name = json.loads(queryfit("audit", "--no-lab", folder.name, "--format", "json").out)
+    assert queryfit("audit", "--no-lab", folder, "--for", "1s").status == 2
     assert [entry["id"] for entry in by_path["findings"]] == [entry["id"] for entry in by_name["findings"]]
     assert "duplicate-index" in {entry["rule"] for entry in by_path["findings"]}
 
 
 def test_show_without_its_capture_says_what_is_missing(queryfit: CommandLine, dsn: str) -> None:
-    document = json.loads(queryfit("audit", dsn, "--format", "json").out)
+    document = json.loads(queryfit("audit", "--no-lab", dsn, "--format", "json").out)
     (Path(document["capture"]) / "capture.json").unlink()
     done = queryfit("show", 1)
     assert done.status == 0
@@ -118,7 +118,7 @@ def test_which_finding(queryfit: CommandLine, dsn: str, command: str) -> None:
     nothing = queryfit(command, 1)
     assert nothing.status == 3
     assert "hint: run `queryfit audit` first" in nothing.err
-    queryfit("audit", dsn)
+    queryfit("audit", "--no-lab", dsn)
     for name in ("99", "0", "ffffff", "zz"):
         done = queryfit(command, name)
         assert (done.status, done.out) == (3, "")
@@ -135,7 +135,7 @@ def test_no_server(queryfit: CommandLine, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dsn", ["not a dsn", "postgresql://u:secret@[::1"])
 def test_no_dsn(queryfit: CommandLine, dsn: str) -> None:
-    done = queryfit("audit", dsn)
+    done = queryfit("audit", "--no-lab", dsn)
     assert done.status == 2
     assert "secret" not in done.err
 
@@ -148,14 +148,14 @@ def test_neither_a_dsn_nor_a_capture(queryfit: CommandLine) -> None:
 
 def test_a_store_that_cannot_be_written_to(queryfit: CommandLine, dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", "/proc/nope")
-    done = queryfit("audit", dsn)
+    done = queryfit("audit", "--no-lab", dsn)
     assert done.status == 0
     assert "this run is not remembered" in " ".join(done.out.split())
     assert queryfit("capture", dsn).status == 3
 
 
 def test_options_that_exclude_each_other(queryfit: CommandLine, dsn: str) -> None:
-    done = queryfit("audit", dsn, "--all-databases", "--database", "x")
+    done = queryfit("audit", "--no-lab", dsn, "--all-databases", "--database", "x")
     assert done.status == 2
 
 
@@ -189,8 +189,8 @@ def test_doctors_role_is_fit(queryfit: CommandLine, dsn: str, newest: Cluster) -
 
 
 def test_verbose_tells_each_step_and_quiet_none(queryfit: CommandLine, dsn: str) -> None:
-    assert "queryfit: server, settings and sessions" in queryfit("audit", dsn, "-v").err
-    assert queryfit("audit", dsn, "-q").err == ""
+    assert "queryfit: server, settings and sessions" in queryfit("audit", "--no-lab", dsn, "-v").err
+    assert queryfit("audit", "--no-lab", dsn, "-q").err == ""
 
 
 def test_the_default_of_max_plans_is_the_captures() -> None:
@@ -201,7 +201,7 @@ def test_rules_of_ones_own(queryfit: CommandLine, dsn: str) -> None:
     queryfit("rules", "new", "small-table")
     path = Path("rules/custom/small-table.sql")
     path.write_text(path.read_text().replace("= 1000000 --", "= 10000 --"))
-    document = json.loads(queryfit("audit", dsn, "--rules", "rules", "--format", "json").out)
+    document = json.loads(queryfit("audit", "--no-lab", dsn, "--rules", "rules", "--format", "json").out)
     assert [entry["subject"] for entry in document["findings"] if entry["rule"] == "small-table"] == ["public.customer"]
 
 
@@ -209,12 +209,12 @@ def test_a_rule_that_does_not_work_stops_no_other(queryfit: CommandLine, dsn: st
     queryfit("rules", "new", "broken-rule")
     path = Path("rules/custom/broken-rule.sql")
     path.write_text(path.read_text().replace("rel.tuple_rows >=", "rel.relation::integer >="))
-    document = json.loads(queryfit("audit", dsn, "--rules", "rules", "--format", "json").out)
+    document = json.loads(queryfit("audit", "--no-lab", dsn, "--rules", "rules", "--format", "json").out)
     assert "broken-rule" in {entry["rule"] for entry in document["not_checked"]}
     assert "duplicate-index" in {entry["rule"] for entry in document["findings"]}
 
 
 def test_all_databases(queryfit: CommandLine, dsn: str, newest: Cluster, cluster_of: Callable[[int], Cluster]) -> None:
     assert newest is cluster_of(newest.version)
-    done = queryfit("audit", dsn, "--all-databases", "--format", "json")
+    done = queryfit("audit", "--no-lab", dsn, "--all-databases", "--format", "json")
     assert "postgres" in json.loads(done.out)["server"]["databases"]

@@ -95,7 +95,7 @@ def _healthy_run(data: Path) -> dict[str, Any]:
             assert shown.returncode == 0, shown.stderr
             dsn = next(word for word in shown.stderr.split() if word.startswith("postgresql://"))
             facts = _facts(dsn)
-            audited = _run(data, "audit", dsn)
+            audited = _run(data, "audit", "--no-lab", dsn)
         finally:
             stopped = _run(data, "demo", "--stop", cache=cache)
         return {

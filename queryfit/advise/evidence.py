@@ -1,0 +1,203 @@
+"""What the lab finds out from a capture, as evidence: plans that the live server was not asked for, the best indexes."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from queryfit.errors import QueryfitError
+from queryfit.evidence.session import Addition, open_session
+
+if TYPE_CHECKING:
+    from queryfit.advise.advise import Outcome
+    from queryfit.advise.model import Chosen
+    from queryfit.evidence.store import Capture
+
+Say = Callable[[str], None]
+Row = dict[str, Any]
+ORIGIN = "lab"
+MOST_RELATIONS = 2_000
+"""A lab of more tables takes longer to build than an audit may take; `queryfit advise` builds it."""
+
+MOST_PLANS = 20_000
+MOST_SECONDS = 60.0
+MOST_REFUSED = 200  # statements that the live server did not plan, planned here
+
+
+@dataclass(slots=True)
+class _Found:
+    rows: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
+    planned: set[tuple[str, str]] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+
+
+def found_in_lab(capture: Capture, store: Path, say: Say = lambda _: None) -> tuple[Addition, list[str]]:
+    """Plans and index advice of every captured database, and notes on what was not done.
+
+    Never raises for what the lab cannot do: an audit is worth having without it.
+    """
+    found = _Found()
+    for database, relations in _databases(capture):
+        if relations > MOST_RELATIONS:
+            found.notes.append(
+                f"{database} has {relations:,} tables, too many to plan in the lab beside an audit: queryfit advise"
+            )
+            continue
+        try:
+            _refused(capture, database, found, say)
+            _advised(capture, database, store, found, say=say)
+        except QueryfitError as error:
+            hint = f" ({error.hint})" if error.hint else ""
+            found.notes.append(f"{database} was not planned in the lab: {error.message}{hint}")
+    return Addition(dict(found.rows), frozenset(found.planned)), found.notes
+
+
+def _databases(capture: Capture) -> list[tuple[str, int]]:
+    """Databases with statements, and how many tables they have."""
+    with open_session(capture) as session:
+        rows = session.query(
+            "select database, count(*) from relation where kind in ('table', 'partitioned_table', 'materialized_view')"
+            " and database in (select database from statement) group by database order by database"
+        ).rows
+    return [(str(database), int(count)) for database, count in rows]
+
+
+def _refused(capture: Capture, database: str, found: _Found, say: Say) -> None:
+    """Plan the statements that the live server was not asked about."""
+    with open_session(capture) as session:
+        rows = session.query(
+            "select text.fingerprint, text.text from unread join statement_text as text"
+            " on unread.subject = 'fingerprint:' || text.fingerprint"
+            " left join workload on workload.fingerprint = text.fingerprint and workload.database = unread.database"
+            f" where table_name = 'plan' and unread.database = $database"
+            f" order by workload.execution_ms desc nulls last, text.fingerprint limit {MOST_REFUSED}",
+            {"database": database},
+        ).rows
+        path = session.query("select value from setting where name = 'search_path'").rows
+    if not rows:
+        return
+    from queryfit.lab.build import build  # noqa: PLC0415 -- psycopg and pglast load with it
+    from queryfit.lab.planner import Planned, Query  # noqa: PLC0415
+    from queryfit.lab.whatif import LabPlanner  # noqa: PLC0415
+
+    schemas = [name.strip().strip('"') for name in str(path[0][0] if path else "").split(",")]
+    search_path = tuple(name for name in schemas if name and name != "$user") or ("public",)
+    queries = [Query(fingerprint, text, search_path=search_path) for fingerprint, text in rows]
+    with build(capture, database, say) as lab, LabPlanner(lab) as planner:
+        say(f"{database}: planning {len(queries)} statements in the lab")
+        plans = planner.plan_all(queries)
+        for query in queries:
+            plan = plans[query.key]
+            if isinstance(plan, Planned) and not lab.doubts(planner.relations(query) or ()):
+                _add_plan(found, database, query.key, plan.document)
+
+
+def _add_plan(found: _Found, database: str, fingerprint: str, top: Mapping[str, Any]) -> None:
+    from queryfit.plans.explain import read_plan  # noqa: PLC0415
+
+    document = [{"Plan": top}]
+    nodes = read_plan(document)
+    plan = f"{fingerprint}/{database}/lab"
+    found.planned.add((database, fingerprint))
+    found.rows["plan"].append(
+        {
+            "plan": plan,
+            "database": database,
+            "fingerprint": fingerprint,
+            "origin": ORIGIN,
+            "total_cost": nodes[0].total_cost,
+            "plan_rows": nodes[0].plan_rows,
+            "document": json.dumps(document, ensure_ascii=False, separators=(",", ":")),
+        }
+    )
+    found.rows["plan_node"] += [{"plan": plan, **asdict(node)} for node in nodes]
+
+
+def _advised(capture: Capture, database: str, store: Path, found: _Found, *, say: Say) -> None:
+    from queryfit.advise.advise import Request, advise  # noqa: PLC0415
+
+    request = Request(
+        str(capture.folder), store, database=database, max_plans=MOST_PLANS, time_limit_s=MOST_SECONDS, has_curve=False
+    )
+    outcome = advise(request, lambda text: say(f"{database}: {text}"))
+    advice = outcome.advice
+    if not advice.is_complete:
+        found.notes.append(f"{database}: the search for indexes was ended early; `queryfit advise` goes on longer")
+    found.rows["index_candidate"] += _candidates(outcome, database)
+    found.rows["what_if"] += _effects(outcome, database)
+
+
+def _candidates(outcome: Outcome, database: str) -> Iterator[Row]:
+    from queryfit.advise.migration import statements_of  # noqa: PLC0415
+
+    advice, standing = outcome.advice, outcome.standing
+    for chosen in advice.chosen:
+        candidate = chosen.candidate
+        fix, undo = statements_of(chosen, standing)
+        yield {
+            "database": database,
+            "candidate": candidate.index.subject,
+            "action": "add",
+            "relation": candidate.index.relation,
+            "leading_key": candidate.index.keys[0].expression,
+            "access_method": candidate.index.access_method,
+            "index_name": chosen.name,
+            "why": candidate.why,
+            "replaces": ", ".join(candidate.replaces) or None,
+            "size_bytes": candidate.size.size_bytes if candidate.size else None,
+            "saving_ms_per_day": chosen.saving,
+            "upkeep_ms_per_day": candidate.upkeep,
+            "build_ms": chosen.build_ms,
+            "disk_bytes": chosen.disk_bytes,
+            "fix_sql": fix,
+            "undo_sql": undo,
+            "planner_version": outcome.planner_version,
+        }
+    for removal in advice.removals:
+        existing = removal.existing
+        fix, undo = statements_of(removal, standing)
+        yield {
+            "database": database,
+            "candidate": existing.name,
+            "action": "drop",
+            "relation": existing.index.relation,
+            "leading_key": existing.index.keys[0].expression,
+            "access_method": existing.index.access_method,
+            "index_name": existing.name,
+            "why": removal.reason,
+            "size_bytes": existing.size_bytes,
+            "saving_ms_per_day": removal.saving,
+            "upkeep_ms_per_day": existing.upkeep,
+            "fix_sql": fix,
+            "undo_sql": undo,
+            "planner_version": outcome.planner_version,
+        }
+
+
+def _effects(outcome: Outcome, database: str) -> Iterator[Row]:
+    """A statement's saving belongs to the indexes that its plans use, by what the set would lose without each."""
+    advice = outcome.advice
+    by_name = {chosen.name: chosen for chosen in advice.chosen}
+    times = {statement.fingerprint: statement.execution_ms_per_day for statement in advice.workload.statements}
+    for effect in advice.effects:
+        used: Sequence[Chosen] = [by_name[name] for name in effect.indexes if name in by_name]
+        whole = sum(max(chosen.saving, 0) for chosen in used)
+        saved = (effect.cost_before - effect.cost_after) * effect.weight
+        row: Row = {
+            "database": database,
+            "fingerprint": effect.fingerprint,
+            "candidate": None,
+            "cost_before": effect.cost_before,
+            "cost_after": effect.cost_after,
+            "saved_ms_per_day": saved,
+            "execution_ms_per_day": times.get(effect.fingerprint),
+        }
+        if not used:
+            yield row
+        for chosen in used:
+            part = max(chosen.saving, 0) / whole if whole else 1 / len(used)
+            yield {**row, "candidate": chosen.candidate.index.subject, "saved_ms_per_day": saved * part}
