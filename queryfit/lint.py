@@ -28,6 +28,7 @@ from queryfit.migrations.steps import Effect, Step
 from queryfit.ruleset import SEVERITIES, Rule, load_rules, rule_files, run_rule
 
 if TYPE_CHECKING:
+    from queryfit.lab.trial import Tried
     from queryfit.migrations.comments import Comment
     from queryfit.migrations.mending import Judged, Planned
 
@@ -39,6 +40,7 @@ _OF_ANY_RULE = "the suppression of *"
 _COMMENTS = "migration_suppression"
 _MARKER = "queryfit:"  # without it a file holds no suppression
 _UNSEEN = "unseen-statement"
+_OF_A_TRIAL = frozenset({"migration_plan_change", "migration_new_index"})  # only where migrations are tried in the lab
 _KNOWN = frozenset({"subject", "step", "effect", "severity", "proof", "not_checked_reason", "hint", "file", "line"})
 
 
@@ -62,10 +64,19 @@ class Settings:
         """The version that repairs are written for: where nobody says, one that all newer ones understand."""
         return self.version or OLDEST
 
-    def rules(self) -> tuple[Rule, ...]:
-        """The rules about migrations: those that come with queryfit and the person's own. Raises QueryfitError."""
+    def rules(self, *, is_tried: bool = False) -> tuple[Rule, ...]:
+        """The rules about migrations: those that come with queryfit and the person's own. Raises QueryfitError.
+
+        `is_tried`: also those about what a trial shows; who asks for one wants all that it says.
+        """
         rules = load_rules((*self.config.rules, *self.rule_folders), only_migrations=True)
-        return tuple(rule for rule in rules if self.with_style or _may_block(rule))
+        return tuple(
+            rule for rule in rules if (is_tried if _is_of_trial(rule) else self.with_style or _may_block(rule))
+        )
+
+
+def _is_of_trial(rule: Rule) -> bool:
+    return not _OF_A_TRIAL.isdisjoint(rule.reads)
 
 
 def _may_block(rule: Rule) -> bool:
@@ -85,21 +96,34 @@ class Linted:
     about: Mapping[str, tuple[Step, Effect | None]]  # by a finding's id, the statement that it is about
 
 
-def lint(files: Sequence[MigrationFile], settings: Settings, *, before: Database | None = None) -> Linted:
+def lint(
+    files: Sequence[MigrationFile],
+    settings: Settings,
+    *,
+    before: Database | None = None,
+    trial: Callable[[Sequence[MigrationFile], Run], Tried] | None = None,
+) -> Linted:
     """Judge the files that are marked for it, in their order.
 
     `before` is the schema before the first file; without it, what no file made is taken to be there and in use.
+    `trial` runs them in the lab and says what becomes of captured statements.
     Raises QueryfitError for rules or settings that are wrong.
     """
-    rules = settings.rules()
+    rules = settings.rules(is_tried=trial is not None)
     _check_settings(settings.config, rules)
     with_columns = any(_EACH_COLUMN in rule.select for rule in rules)
     run = replay(files, version=settings.judged_for, before=before, with_columns=with_columns)
     about_steps = [rule for rule in rules if _COMMENTS not in rule.reads]
     maker = _Maker(files, run, settings.mended_for)
-    with loaded_session(evidence(files, run, settings.judged_for)) as session, session.together():
+    held = evidence(files, run, settings.judged_for)
+    tried = trial(files, run) if trial is not None else None
+    if tried is not None:
+        held.update(tried.rows)
+    with loaded_session(held) as session, session.together():
         found, not_checked = _found(session, maker, about_steps, settings)
     not_checked += _unseen(files)
+    if tried is not None:
+        not_checked += tried.not_checked
     comments = _comments(files)
     suppressed: list[Finding] = []
     if comments:
@@ -195,7 +219,7 @@ def _found(
             if row.get("not_checked_reason"):
                 reason, hint = str(row["not_checked_reason"]), row.get("hint")
                 not_checked.append(NotChecked(rule.name, str(row["subject"]), reason, hint, *maker.place(row)))
-            elif settings.with_style or (row.get("severity") or rule.severity) != "info":
+            elif settings.with_style or _is_of_trial(rule) or (row.get("severity") or rule.severity) != "info":
                 found.append(maker.finding(rule, row))
     return found, not_checked
 

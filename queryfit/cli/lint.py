@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -19,11 +19,14 @@ from queryfit.migrations import NEWEST, OLDEST
 
 if TYPE_CHECKING:
     from queryfit.config import Config
+    from queryfit.evidence.store import Capture
     from queryfit.findings import Report
+    from queryfit.lab.trial import Tried
     from queryfit.lint import Linted, Settings
     from queryfit.migrations.files import MigrationFile
     from queryfit.migrations.fixing import Outcome
     from queryfit.migrations.model import Database
+    from queryfit.migrations.replay import Run as Replayed
     from queryfit.migrations.trace.compared import Comparison
     from queryfit.render.look import Look
     from queryfit.ruleset import Rule
@@ -96,6 +99,12 @@ class _Tracing:
         help="The server that they will run on: its schema comes first, its sizes and traffic tell what matters.",
     ),
     click.option(
+        "--lab/--no-lab",
+        "in_lab",
+        default=True,
+        help="Try them in the lab of --against: which captured statements get dearer, or fail.  [default: --lab]",
+    ),
+    click.option(
         "--pg-version",
         "version",
         type=click.IntRange(OLDEST, NEWEST),
@@ -148,6 +157,7 @@ def command(
     paths: tuple[Path, ...],
     history: Path | None,
     against: str | None,
+    in_lab: bool,
     version: int | None,
     runner: str | None,
     stdin_name: str | None,
@@ -224,7 +234,9 @@ def command(
             return reporting.status(
                 lint(linted_files, settings, before=before.database).report.findings, fail_from, only_new=False
             )
-    linted = lint(linted_files, settings, before=before.database)
+    linted = lint(
+        linted_files, settings, before=before.database, trial=_trial(context, before.capture) if in_lab else None
+    )
     report, comparison = linted.report, None
     if tracing.is_asked:
         report, comparison = _traced(context, linted, _in_order(files, linted_files), tracing, settings.judged_for)
@@ -261,21 +273,42 @@ class _Before:
     files: list[MigrationFile]
     database: Database | None
     version: int | None
+    capture: Capture | None = None
 
 
 def _before(context: click.Context, against: str | None, files: list[MigrationFile], config: Config) -> _Before:
     if against is None:
         return _Before(files, None, None)
-    from queryfit.migrations.before import schema_of  # noqa: PLC0415
+    from queryfit.migrations.before import capture_of, schema_in  # noqa: PLC0415
 
-    schema = schema_of(against, store=config.store)
+    capture = context.with_resource(capture_of(against, store=config.store))
+    schema = schema_in(capture)
     for note in schema.notes:
         options.say(context, note)
     left = schema.unapplied(files)
     gone = sum(file.is_linted for file in files) - sum(file.is_linted for file in left)
     if gone:
         options.say(context, f"{gone} of the files {'has' if gone == 1 else 'have'} been applied there already")
-    return _Before(left, schema.database, schema.version)
+    return _Before(left, schema.database, schema.version, capture)
+
+
+def _trial(
+    context: click.Context, capture: Capture | None
+) -> Callable[[Sequence[MigrationFile], Replayed], Tried] | None:
+    """What tries the files in the lab of the capture."""
+    if capture is None:
+        return None
+
+    def tried(files: Sequence[MigrationFile], run: Replayed) -> Tried:
+        gc.enable()
+        from queryfit.cli.target import progress  # noqa: PLC0415
+        from queryfit.embedded import signals_as_exceptions  # noqa: PLC0415
+        from queryfit.lab.trial import try_migrations  # noqa: PLC0415
+
+        with progress(context) as say, signals_as_exceptions():
+            return try_migrations(capture, files, run, say)
+
+    return tried
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ from __future__ import annotations
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from queryfit.evidence.session import Session, open_session
 from queryfit.evidence.store import Store
@@ -20,6 +21,9 @@ from queryfit.migrations.model import BEFORE, Database, Relation
 from queryfit.migrations.replay import replay
 from queryfit.migrations.runners import RUNNER_TABLES
 from queryfit.sql.names import quote_identifier
+
+if TYPE_CHECKING:
+    from queryfit.evidence.store import Capture
 
 _TABLES = ("table", "partitioned_table", "foreign_table")
 _SECONDS_A_DAY = 86_400
@@ -60,19 +64,32 @@ class Schema:
 
 def schema_of(target: str, progress: Callable[[str], None] = lambda _: None, *, store: Path | None = None) -> Schema:
     """The schema of a server (a DSN) or a capture (its folder, or its name in the store). Raises QueryfitError."""
+    with capture_of(target, progress, store=store) as capture:
+        return schema_in(capture)
+
+
+@contextmanager
+def capture_of(
+    target: str, progress: Callable[[str], None] = lambda _: None, *, store: Path | None = None
+) -> Iterator[Capture]:
+    """The capture that is named, or one of the server, for the length of the block. Raises QueryfitError."""
     from queryfit.audit import find_capture, take_capture  # noqa: PLC0415
     from queryfit.config import default_store  # noqa: PLC0415
 
     capture = find_capture(target, Store(store or default_store()))
     if capture is not None:
-        with open_session(capture) as session:
-            return _read(session)
+        yield capture
+        return
     from queryfit.capture.server import CaptureOptions  # noqa: PLC0415 -- psycopg loads only where a server is asked
 
     with tempfile.TemporaryDirectory(prefix="queryfit-") as folder:
-        taken = take_capture(target, CaptureOptions(max_plans=0), Store(Path(folder)), progress=progress)
-        with open_session(taken) as session:
-            return _read(session)
+        yield take_capture(target, CaptureOptions(max_plans=0), Store(Path(folder)), progress=progress)
+
+
+def schema_in(capture: Capture) -> Schema:
+    """The schema that a capture holds. Raises QueryfitError."""
+    with open_session(capture) as session:
+        return _read(session)
 
 
 def _read(session: Session) -> Schema:
