@@ -18,7 +18,7 @@ def main() -> None:
     """Run the demo, find its first missing index, and show both."""
     with tempfile.TemporaryDirectory() as store:
         demo = _output("demo", "--store", store, "--width", WIDTH, "--limit", SHOWN)
-        number = re.search(r"^ *(\d+) .*no$|^ *(\d+) .* A statement reads a large table", demo, re.MULTILINE)
+        number = re.search(r"^ *(\d+) .*no$|^ *(\d+) .* Statements that an index would serve", demo, re.MULTILINE)
         assert number, "the demo has found no missing index"
         wanted = number[1] or number[2]
         fix = _output("fix", wanted, "--store", store)
