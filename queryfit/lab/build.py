@@ -260,6 +260,10 @@ def _build(
         not_carried, counts = contents.fill(
             place, session, database, version=programs.version, captured=major, progress=progress
         )
+    not_carried += [
+        NotCarried("evidence", table, "the capture holds none: an earlier version took it", changes_plans=False)
+        for table in sorted(contents.READS - capture.files().keys())
+    ]
     if capture.meta.get("is_redacted"):
         reason = "the capture is redacted: it holds no sample values, so no histograms and common values"
         not_carried.append(NotCarried("statistics", "of all columns", reason, carried.EVERY_RELATION))
