@@ -32,7 +32,7 @@ def judge(
 ) -> Report:
     """Judge a capture; rules about migrations are left to `lint`.
 
-    `addition` is what the lab found out from it. `before` are the findings of the run before (None when there was none),
+    `addition` is what the lab found out from it. `before` are the findings of the run before (None: there was none),
     `baseline_ids` the known findings. A rule that cannot run never stops the others: it is named as not checked. Raises
     QueryfitError where the capture is damaged, or the configuration sets a rule or parameter that is not there.
     """

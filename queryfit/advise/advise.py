@@ -17,6 +17,7 @@ from queryfit import words
 from queryfit.advise.build_cost import build_ms, disk_bytes
 from queryfit.advise.migration_facts import Standing, standing
 from queryfit.advise.model import Advice, Candidate, Chosen, Existing, Rejected, Skipped, Workload
+from queryfit.advise.remembered import remember
 from queryfit.advise.summary import distance
 from queryfit.audit import find_capture, take_capture
 from queryfit.errors import QueryfitError
@@ -122,9 +123,11 @@ def advise(request: Request, say: Say = lambda _: None) -> Outcome:
                 version = by.planner.version
         if by.lab is not None:
             advice = replace(advice, notes=(*advice.notes, *_lab_notes(by.lab)))
-    measured = _measured(advice, request, say) if request.measure_dsn is not None else None
-    if measured is not None:
-        advice = replace(advice, measured=measured.ratios)
+        measured = _measured(advice, request, say) if request.measure_dsn is not None else None
+        if measured is not None:
+            advice = replace(advice, measured=measured.ratios)
+            if request.is_captured:
+                remember(capture, database, advice, measured)
     return Outcome(advice, asked.standing, version, measured)
 
 

@@ -22,9 +22,8 @@ from queryfit.advise.model import Skipped
 from queryfit.advise.runnable import PREPARED, body, prepare, runnable
 from queryfit.advise.switches import Switch
 from queryfit.capture.connect_errors import QUERY_CANCELED, QueryError
-from queryfit.capture.generic_plans import TYPE_ERRORS
-from queryfit.capture.generic_text import untyped_parameter
 from queryfit.errors import QueryfitError
+from queryfit.lab.explain import find_types
 from queryfit.lab.planner import Query
 from queryfit.lab.texts import Plannable
 from queryfit.words import duration
@@ -89,23 +88,15 @@ class Runner:
 
     def _prepare(self, text: Plannable) -> None:
         """PREPARE, the first time with guessed types for parameters where the server cannot tell them."""
-        types = self._types.get(text.text, {})
-        guesses = iter(text.guesses)
-        while True:
-            try:
-                with self.session.savepoint("queryfit_guess", keep=True):
-                    self.session.run(prepare(text, types))
-            except QueryError as error:
-                number = untyped_parameter(error.message)
-                if number is not None and number not in types and number <= text.parameters:
-                    types = {**types, number: "text"}
-                elif error.sqlstate not in TYPE_ERRORS or (guess := next(guesses, None)) is None:
-                    raise
-                else:
-                    types = guess
-            else:
-                self._types[text.text] = types
-                return
+        known = self._types.get(text.text)
+        if known is None:
+            self._types[text.text] = find_types(text, lambda types: self._attempt(text, types))
+        else:
+            self._attempt(text, known)
+
+    def _attempt(self, text: Plannable, types: Mapping[int, str]) -> None:
+        with self.session.savepoint("queryfit_guess", keep=True):
+            self.session.run(prepare(text, types))
 
     def explain(self, query: Query, options: str, *, limit_s: float = 60) -> dict[str, Any]:
         """EXPLAIN of a statement in a part of the transaction that is rolled back. Raises QueryError."""

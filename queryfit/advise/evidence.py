@@ -1,4 +1,4 @@
-"""What the lab finds out from a capture, as evidence: plans that the live server was not asked for, the best indexes."""
+"""What the lab finds out from a capture, as evidence: plans the live server was not asked for, the best indexes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from queryfit.advise.remembered import Run, remembered
 from queryfit.errors import QueryfitError
 from queryfit.evidence.session import Addition, open_session
 
@@ -128,7 +129,7 @@ def _advised(capture: Capture, database: str, store: Path, found: _Found, *, say
     if not advice.is_complete:
         found.notes.append(f"{database}: the search for indexes was ended early; `queryfit advise` goes on longer")
     found.rows["index_candidate"] += _candidates(outcome, database)
-    found.rows["what_if"] += _effects(outcome, database)
+    found.rows["what_if"] += _effects(outcome, database, remembered(capture, database))
 
 
 def _candidates(outcome: Outcome, database: str) -> Iterator[Row]:
@@ -178,8 +179,11 @@ def _candidates(outcome: Outcome, database: str) -> Iterator[Row]:
         }
 
 
-def _effects(outcome: Outcome, database: str) -> Iterator[Row]:
-    """A statement's saving belongs to the indexes that its plans use, by what the set would lose without each."""
+def _effects(outcome: Outcome, database: str, runs: Mapping[str, Run]) -> Iterator[Row]:
+    """A statement's saving belongs to the indexes that its plans use, by what the set would lose without each.
+
+    Where it was measured with the very indexes, the time that was saved then counts.
+    """
     advice = outcome.advice
     by_name = {chosen.name: chosen for chosen in advice.chosen}
     times = {statement.fingerprint: statement.execution_ms_per_day for statement in advice.workload.statements}
@@ -187,6 +191,11 @@ def _effects(outcome: Outcome, database: str) -> Iterator[Row]:
         used: Sequence[Chosen] = [by_name[name] for name in effect.indexes if name in by_name]
         whole = sum(max(chosen.saving, 0) for chosen in used)
         saved = (effect.cost_before - effect.cost_after) * effect.weight
+        run = runs.get(effect.fingerprint)
+        if run is not None and used and run.indexes == {chosen.candidate.index.subject for chosen in used}:
+            saved = effect.cost_before * effect.weight * (1 - run.ratio)
+        else:
+            run = None
         row: Row = {
             "database": database,
             "fingerprint": effect.fingerprint,
@@ -195,6 +204,9 @@ def _effects(outcome: Outcome, database: str) -> Iterator[Row]:
             "cost_after": effect.cost_after,
             "saved_ms_per_day": saved,
             "execution_ms_per_day": times.get(effect.fingerprint),
+            "measured_before_ms": run.before_ms if run else None,
+            "measured_after_ms": run.after_ms if run else None,
+            "measured_ratio": run.ratio if run else None,
         }
         if not used:
             yield row

@@ -209,8 +209,8 @@ def _most_combinations(columns: Sequence[ColumnFacts], table: TableFacts) -> flo
             return max(_repeats_at_least(others[0], table) * table.rows, *counts)
     whole = 1.0
     is_known = False
-    counts = sorted(table.distinct.items(), key=lambda item: (-len(item[0]), sorted(item[0])))
-    for names, stored in counts:
+    combined = sorted(table.distinct.items(), key=lambda item: (-len(item[0]), sorted(item[0])))
+    for names, stored in combined:
         if len(names) > 1 and names <= left.keys():
             whole *= stored
             is_known = True

@@ -18,7 +18,7 @@ from queryfit.lab.session import StatementError
 from queryfit.sql.names import quote_identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from queryfit.lab.guesses import Guess
     from queryfit.lab.planner import Query
@@ -106,7 +106,7 @@ class Explainer:
             raise known
         if known is None:
             try:
-                self._types[text.text] = self._find_types(text)
+                self._types[text.text] = find_types(text, lambda types: self._attempt(text, types))
             except QueryError as error:
                 if error.sqlstate in MENDABLE:
                     self._types[text.text] = error
@@ -125,29 +125,37 @@ class Explainer:
     def _prepare(self, text: Plannable, types: Mapping[int, str]) -> None:
         self.session.run(f"{_head(text, types)}{text.text}")
 
-    def _find_types(self, text: Plannable) -> Mapping[int, str]:
-        """Prepare a text for the first time, with guessed types for parameters where the server cannot tell them.
+    def _attempt(self, text: Plannable, types: Mapping[int, str]) -> None:
+        try:
+            self._prepare(text, types)
+        except QueryError:
+            self.recover()
+            raise
 
-        The next guess is made for the parameters at the place that the server complains of.
-        """
-        types: dict[int, str] = {}
-        left = {guess: list(guess.choices) for guess in text.guesses}
-        for _ in range(MOST_GUESSES):
-            try:
-                self._prepare(text, types)
-            except StatementError as error:
-                self.recover()
-                if error.sqlstate not in MENDABLE:
-                    raise
-                number = untyped_parameter(error.message)
-                position = -1 if error.position is None else error.position - len(_head(text, types))
-                if number is not None and types.get(number) is None and number <= text.parameters:
-                    types[number] = "text"
-                elif not _guess(left, types, position, parameters_at(text.text, text.statement, position)):
-                    raise
-            else:
-                return types
-        raise QueryError("the types of its parameters were not found", sqlstate=min(TYPE_ERRORS))
+
+def find_types(text: Plannable, attempt: Callable[[Mapping[int, str]], None]) -> Mapping[int, str]:
+    """Types to declare the parameters of a text with: `attempt` prepares it with some, and raises QueryError.
+
+    The next guess is made for the parameters at the place that the server complains of. Raises QueryError.
+    """
+    types: dict[int, str] = {}
+    left = {guess: list(guess.choices) for guess in text.guesses}
+    for _ in range(MOST_GUESSES):
+        try:
+            attempt(types)
+        except QueryError as error:
+            if error.sqlstate not in MENDABLE:
+                raise
+            number = untyped_parameter(error.message)
+            at = error.position if isinstance(error, StatementError) else None
+            position = -1 if at is None else at - len(_head(text, types))
+            if number is not None and types.get(number) is None and number <= text.parameters:
+                types[number] = "text"
+            elif not _guess(left, types, position, parameters_at(text.text, text.statement, position)):
+                raise
+        else:
+            return types
+    raise QueryError("the types of its parameters were not found", sqlstate=min(TYPE_ERRORS))
 
 
 def _head(text: Plannable, types: Mapping[int, str]) -> str:

@@ -68,6 +68,7 @@ select
     candidate as subject,
     used.relation || ' (' || leading_key || ')' as root,
     fingerprint,
+    case when measured_ratio is not null then 'measured' else 'planned' end as proof,
     saved_ms_per_day - coalesce(upkeep_part_ms_per_day, 0) as impact_ms_per_day,
     saved_ms_per_day - coalesce(upkeep_part_ms_per_day, 0) as impact_low_ms_per_day,
     used.relation,
@@ -78,6 +79,8 @@ select
     case when greatest_factor >= 10 then round(greatest_factor) else round(greatest_factor, 1) end as factor,
     cost_before,
     cost_after,
+    measured_before_ms,
+    measured_after_ms,
     used.size_bytes,
     upkeep_ms_per_day,
     extent.pages * 8192 as fix_read_bytes,
@@ -104,6 +107,17 @@ insert into index_candidate (candidate, action, relation, leading_key, why, savi
     ('public.orders (customer_id)', 'add', 'public.orders', 'customer_id', 'equality on customer_id', 990000, 18000000);
 insert into what_if (fingerprint, candidate, cost_before, cost_after, saved_ms_per_day) values
     ('a1', 'public.orders (customer_id)', 25000, 8.4, 990000);
+-- finds: public.orders (customer_id)
+
+-- example: it was measured on a copy
+-- given: evidence
+insert into statement_text (fingerprint, kind) values ('a1', 'select');
+insert into statement (fingerprint, calls, execution_ms, mean_ms) values ('a1', 70000, 7000000, 100);
+insert into index_candidate (candidate, action, relation, leading_key, saving_ms_per_day) values
+    ('public.orders (customer_id)', 'add', 'public.orders', 'customer_id', 990000);
+insert into what_if (
+    fingerprint, candidate, cost_before, cost_after, saved_ms_per_day, measured_before_ms, measured_after_ms, measured_ratio
+) values ('a1', 'public.orders (customer_id)', 25000, 8.4, 940000, 96, 4.8, 0.05);
 -- finds: public.orders (customer_id)
 
 -- example: an index for two statements is one finding

@@ -8,5 +8,8 @@ create table what_if (
     cost_before double not null,                -- planner's cost of a call today, mean over its variants
     cost_after double not null,                 -- with the whole set
     saved_ms_per_day double not null,           -- of its time, this index's part; negative where it gets slower
-    execution_ms_per_day double                 -- its time today; null where the window is unknown
+    execution_ms_per_day double,                -- its time today; null where the window is unknown
+    measured_before_ms double,                  -- median of a call without these indexes, where it was measured on a copy
+    measured_after_ms double,                   -- with them
+    measured_ratio double                       -- median of the paired ratios, with over without; null where nobody measured
 );
