@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 # a leaf is not worth a plan when it can make its query cheaper by no more than this part of its cost
-NEGLIGIBLE = 4e-4
+NEGLIGIBLE = 2e-4
 ROUNDING = 1e-9
 
 
@@ -49,15 +49,20 @@ class Leaf:
 class Tree:
     """What is known of one query. Costs are those of one call.
 
+    `reach` are all elements on its tables, `possible` those whose leading key it names, `relevant` those of them that
+    are worth exploring.
+
     `groups` are masks that divide the elements by what they do for a query (the same table and leading key): where an
     index is missing, either its whole group is, or another of the group is there.
     """
 
-    relevant: int
+    relevant: int  # what is explored
     base: float  # cost of today
     limit: float  # no plan may cost more: what the guard lets through
     groups: Sequence[int]  # by element
     sizes: Sequence[float]  # by element, bytes
+    reach: int = 0
+    possible: int = 0
     negligible: float = 0.0  # what is not worth a plan, in cost
     options: dict[int, float] = field(default_factory=dict)  # by what they use: the least cost seen
     leaves: set[Leaf] = field(default_factory=set)
@@ -83,7 +88,14 @@ class Tree:
         return min((cost for used, cost in self.options.items() if used & ~chosen == 0), default=float("inf"))
 
     def begin(self) -> None:
-        """Everything is open."""
+        """Everything is open; options that others beat with less are forgotten."""
+        ranked = sorted(self.options.items(), key=lambda option: (option[1], option[0].bit_count(), option[0]))
+        kept: list[int] = []
+        for used, _ in ranked:
+            if not any(other & ~used == 0 for other in kept):
+                kept.append(used)
+        self.options = {used: self.options[used] for used in kept}
+        self.leaves.clear()
         self.leaves.add(Leaf(0.0, 0, frozenset()))
 
     def expand(self, leaf: Leaf, used: int, cost: float) -> None:

@@ -75,7 +75,7 @@ class Problem:
         jobs: dict[tuple[int, int], list[int]] = {}
         for at, (number, visible) in enumerate(wanted):
             tree = self.queries[number].tree
-            seen = visible & tree.relevant
+            seen = visible & tree.reach
             known = tree.known(seen)
             if known is None:
                 jobs.setdefault((number, seen), []).append(at)
@@ -91,7 +91,7 @@ class Problem:
         asked = self.queries[number]
         first = len(self.candidates)
         visible = frozenset(self.candidates[one].index for one in members(seen & ((1 << first) - 1)))
-        gone = asked.tree.relevant & self.kept & ~seen
+        gone = asked.tree.reach & self.kept & ~seen
         return Job(asked.query, visible, frozenset(self.removable[one - first].name for one in members(gone)))
 
     def _learn(self, number: int, seen: int, plan: Answer) -> tuple[int, float] | None:
@@ -276,19 +276,20 @@ def _relate(problem: Problem, plans: Sequence[Planned]) -> None:
     for asked, plan in zip(problem.queries, plans, strict=True):
         relations = problem.planner.relations(asked.query)
         named: set[str] | None = None
-        relevant = 0
+        reach = possible = 0
         for relation in by_relation if relations is None else sorted(relations & by_relation.keys()):
             if named is None:
                 named = {*_words(asked.query.text), *_spoken(plan.document)}
             for number, words in by_relation[relation]:
+                reach |= 1 << number
                 if number >= first or not words or words & named:
-                    relevant |= 1 << number
+                    possible |= 1 << number
         tree = asked.tree
-        tree.relevant = relevant
+        tree.reach, tree.possible, tree.relevant = reach, possible, possible
         # left unasked, all leaves together cost the workload no more than SLACK
         part = problem.least * min(1.0, MANY / len(problem.queries))
         tree.negligible = NEGLIGIBLE * tree.base + (part / asked.weight if asked.weight > 0 else float("inf"))
-        tree.learn(problem.kept & relevant, problem.mask(plan) & relevant, plan.cost)
+        tree.learn(problem.kept & reach, problem.mask(plan), plan.cost)
 
 
 def _words(text: str) -> list[str]:
@@ -325,10 +326,27 @@ def screen(problem: Problem, ask: Ask) -> None:
     for number, gained in gains.items():
         tree = problem.queries[number].tree
         tree.relevant &= problem.kept | _best(gained, tree.sizes)
-        # plans that could see more say nothing about what is left, unless they used nothing else
-        kept = [plan for plan in tree.plans if plan[1] & ~tree.relevant == 0]
-        tree.plans = [(seen & tree.relevant, used, cost) for seen, used, cost in kept]
-        tree.options = {used: cost for used, cost in tree.options.items() if used & ~tree.relevant == 0}
+
+
+def extend(problem: Problem, ask: Ask, wanted: int) -> list[int]:
+    """Let queries see more of these elements, where they help; the queries whose exploration has to begin again.
+
+    What other queries want may serve a query nearly as well as what was made for it, at no cost.
+    """
+    more = {
+        number: new
+        for number, asked in enumerate(problem.queries)
+        if (new := wanted & asked.tree.possible & ~asked.tree.relevant)
+    }
+    gains: dict[int, dict[int, float]] = {number: {} for number in more}
+    _show(problem, ask, more, gains, LAYERS // 2)
+    grown = []
+    for number, gained in gains.items():
+        if gained:
+            tree = problem.queries[number].tree
+            tree.relevant |= _best(gained, tree.sizes)
+            grown.append(number)
+    return grown
 
 
 def _show(

@@ -41,6 +41,7 @@ class Solution:
     value: float
     bound: float
     chosen: int
+    support: int  # mask of what it takes at least in part
     leaves: tuple[tuple[int, Leaf, float], ...]
     is_found: bool = True
 
@@ -216,8 +217,10 @@ class Program:
         info = self._highs.getInfo()
         is_found = info.primal_solution_status == int(highspy.SolutionStatus.kSolutionStatusFeasible)
         values = self._highs.getSolution().col_value if is_found else []
-        chosen = 0
+        chosen = support = 0
         for element in range(len(self._elements)):
+            if values and values[element] > PRESENT:
+                support |= 1 << element
             if values and values[element] > HALF:
                 chosen |= 1 << element
         leaves = tuple(
@@ -230,4 +233,4 @@ class Program:
         bound = max(info.mip_dual_bound, 0.0) / self._scale if is_integer else value
         if not is_found:
             bound = 0.0
-        return Solution(value, bound, chosen, leaves, is_found)
+        return Solution(value, bound, chosen, support, leaves, is_found)

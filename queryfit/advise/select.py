@@ -17,14 +17,15 @@ from queryfit.advise import guards
 from queryfit.advise.model import Advice, Candidate, Existing, Point, Rejected, Workload
 from queryfit.advise.naming import named
 from queryfit.advise.options import Leaf, members
-from queryfit.advise.problem import SLACK, Ask, Problem, build, screen
+from queryfit.advise.problem import SLACK, Ask, Problem, build, extend, screen
 from queryfit.advise.program import Program
 
 if TYPE_CHECKING:
     from queryfit.lab.jobs import BatchPlanner
 
 BATCH = 200  # plans between two looks at the clock
-STALL = 5e-4  # rounds that lift no bound by this part of it do not go on
+STALL = 4e-4  # rounds that lift no bound by this part of it do not go on
+COARSE = 4e-3  # the same, for a first look at what is wanted
 STALLED_ROUNDS = 2
 ATTEMPTS = 8  # sets tried for a budget, each after what the last has taught
 PROGRESS = 0.1  # of the gap that a round must close for another one
@@ -95,6 +96,7 @@ class _Search:
     is_complete: bool = True
     best: dict[int | None, _Best] = field(default_factory=dict)
     _calls: int = 0
+    _support: int = 0
 
     def __post_init__(self) -> None:
         self._calls = self.planner.calls
@@ -139,13 +141,14 @@ class _Search:
             return
         self.say("screening", budgets[0])
         screen(problem, self._bounded(problem, 0.4))
-        program = Program(
-            problem.elements,
-            [asked.weight for asked in problem.queries],
-            SCALE / max(problem.cost_before, 1e-9),
-        )
-        self._begin(problem, program)
-        self._explore(problem, program, budgets)
+        everything = range(len(problem.queries))
+        program = self._begin(problem, everything)
+        self._explore(problem, program, budgets, COARSE)
+        grown = extend(problem, self._bounded(problem, 0.5), self._support)
+        for best in self.best.values() if grown else ():
+            best.bound = 0.0  # there is more to choose from than it knew
+        program = self._begin(problem, grown)
+        self._explore(problem, program, budgets, STALL)
         for budget in budgets:
             self._choose(problem, program, budget)
         for budget in budgets:
@@ -165,14 +168,19 @@ class _Search:
 
         return ask
 
-    def _begin(self, problem: Problem, program: Program) -> None:
-        """Plan every query with all that it may see."""
-        for asked in problem.queries:
-            asked.tree.begin()
-        roots = [(number, leaf) for number, asked in enumerate(problem.queries) for leaf in asked.tree.leaves]
+    def _begin(self, problem: Problem, numbers: Iterable[int]) -> Program:
+        """Plan queries with all that they may see; a program that knows what is known of all queries."""
+        weights = [asked.weight for asked in problem.queries]
+        program = Program(problem.elements, weights, SCALE / max(problem.cost_before, 1e-9))
+        roots = []
+        for number in numbers:
+            tree = problem.queries[number].tree
+            tree.begin()
+            roots += [(number, leaf) for leaf in tree.leaves]
         self._expand(problem, program, roots, 0.7)
         for number, asked in enumerate(problem.queries):
             program.update(number, asked.tree)
+        return program
 
     def _expand(
         self, problem: Problem, program: Program, leaves: Sequence[tuple[int, Leaf]], part: float = 1.0
@@ -189,7 +197,7 @@ class _Search:
             program.update(number, problem.queries[number].tree)
         return bool(touched)
 
-    def _explore(self, problem: Problem, program: Program, budgets: Sequence[int | None]) -> None:
+    def _explore(self, problem: Problem, program: Program, budgets: Sequence[int | None], stall: float) -> None:
         """Expand what the relaxations lean on, until they stand on plans alone or their bounds move no more."""
         open_ones = dict.fromkeys(budgets, 0.0)
         stalled = 0
@@ -200,7 +208,8 @@ class _Search:
                 program.limit(budget, self.limits.indexes)
                 solution = program.relax()
                 self._raise_bound(problem, budget, solution.bound)
-                moved = moved or solution.value > last * (1 + STALL)
+                self._support |= solution.support
+                moved = moved or solution.value > last * (1 + stall)
                 open_ones[budget] = solution.value
                 if not solution.leaves:
                     del open_ones[budget]  # what is learnt from now on cannot make it lean
