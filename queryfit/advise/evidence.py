@@ -100,7 +100,7 @@ def _refused(capture: Capture, database: str, found: _Found, say: Say) -> None:
 def _add_plan(found: _Found, database: str, fingerprint: str, top: Mapping[str, Any]) -> None:
     from queryfit.plans.explain import read_plan  # noqa: PLC0415
 
-    document = [{"Plan": top}]
+    document = [{"Plan": dict(top)}]
     nodes = read_plan(document)
     plan = f"{fingerprint}/{database}/lab"
     found.planned.add((database, fingerprint))
