@@ -309,8 +309,8 @@ def _spoken(node: Mapping[str, Any]) -> Iterator[str]:
 def screen(problem: Problem, ask: Ask) -> None:
     """Leave each query the candidates that help it, where it has too many to be shown at once.
 
-    First those that were made for it and the smallest of each table and leading key; then those that help other
-    queries, for one that serves two is worth its size twice. A bound found afterwards holds for what is left.
+    Shown are those that were made for it and the smallest of each table and leading key. What others want is for
+    `extend`. A bound found afterwards holds for what is left.
     """
     gains: dict[int, dict[int, float]] = {}
     near: dict[int, int] = {}
@@ -320,9 +320,6 @@ def screen(problem: Problem, ask: Ask) -> None:
             gains[number] = {}
             near[number] = _near(problem, asked, candidates)
     _show(problem, ask, near, gains, LAYERS)
-    helpful = mask_of(element for gained in gains.values() for element in gained)
-    far = {number: problem.queries[number].tree.relevant & helpful & ~seen for number, seen in near.items()}
-    _show(problem, ask, far, gains, LAYERS // 3)
     for number, gained in gains.items():
         tree = problem.queries[number].tree
         tree.relevant &= problem.kept | _best(gained, tree.sizes)

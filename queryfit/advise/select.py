@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from queryfit.lab.jobs import BatchPlanner
 
 BATCH = 200  # plans between two looks at the clock
-STALL = 4e-4  # rounds that lift no bound by this part of it do not go on
+STALL = 6e-4  # rounds that lift no bound by this part of it do not go on
 COARSE = 4e-3  # the same, for a first look at what is wanted
 STALLED_ROUNDS = 2
 ATTEMPTS = 8  # sets tried for a budget, each after what the last has taught
