@@ -234,9 +234,9 @@ def command(
             return reporting.status(
                 lint(linted_files, settings, before=before.database).report.findings, fail_from, only_new=False
             )
-    linted = lint(
-        linted_files, settings, before=before.database, trial=_trial(context, before.capture) if in_lab else None
-    )
+    tells_absence = form == "json" or context.ensure_object(Run).is_verbose
+    trial = _trial(context, before, tells_absence=tells_absence) if in_lab else None
+    linted = lint(linted_files, settings, before=before.database, trial=trial)
     report, comparison = linted.report, None
     if tracing.is_asked:
         report, comparison = _traced(context, linted, _in_order(files, linted_files), tracing, settings.judged_for)
@@ -274,6 +274,7 @@ class _Before:
     database: Database | None
     version: int | None
     capture: Capture | None = None
+    is_capture_kept: bool = True  # false: taken for this run alone
 
 
 def _before(context: click.Context, against: str | None, files: list[MigrationFile], config: Config) -> _Before:
@@ -281,7 +282,7 @@ def _before(context: click.Context, against: str | None, files: list[MigrationFi
         return _Before(files, None, None)
     from queryfit.migrations.before import capture_of, schema_in  # noqa: PLC0415
 
-    capture = context.with_resource(capture_of(against, store=config.store))
+    capture, is_kept = context.with_resource(capture_of(against, store=config.store))
     schema = schema_in(capture)
     for note in schema.notes:
         options.say(context, note)
@@ -289,13 +290,14 @@ def _before(context: click.Context, against: str | None, files: list[MigrationFi
     gone = sum(file.is_linted for file in files) - sum(file.is_linted for file in left)
     if gone:
         options.say(context, f"{gone} of the files {'has' if gone == 1 else 'have'} been applied there already")
-    return _Before(left, schema.database, schema.version, capture)
+    return _Before(left, schema.database, schema.version, capture, is_kept)
 
 
 def _trial(
-    context: click.Context, capture: Capture | None
+    context: click.Context, before: _Before, *, tells_absence: bool
 ) -> Callable[[Sequence[MigrationFile], Replayed], Tried] | None:
-    """What tries the files in the lab of the capture."""
+    """What tries the files in the lab of the capture; where there can be no lab, only some want to be told."""
+    capture = before.capture
     if capture is None:
         return None
 
@@ -303,10 +305,13 @@ def _trial(
         gc.enable()
         from queryfit.cli.target import progress  # noqa: PLC0415
         from queryfit.embedded import signals_as_exceptions  # noqa: PLC0415
-        from queryfit.lab.trial import try_migrations  # noqa: PLC0415
+        from queryfit.lab.trial import AbsentError, Tried, missed, try_migrations  # noqa: PLC0415
 
-        with progress(context) as say, signals_as_exceptions():
-            return try_migrations(capture, files, run, say)
+        try:
+            with progress(context) as say, signals_as_exceptions():
+                return try_migrations(capture, files, run, say, keeps_lab=before.is_capture_kept)
+        except AbsentError as error:
+            return missed(error) if tells_absence else Tried.of()
 
     return tried
 

@@ -15,13 +15,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import psycopg
 
-from queryfit.capture.connect_errors import QueryError, ServerGoneError
+from queryfit.capture.connect_errors import QueryError, ServerGoneError, query_error
 from queryfit.errors import QueryfitError
 from queryfit.evidence.session import Lines, open_session
 from queryfit.findings import NotChecked
-from queryfit.lab.build import Lab, build
+from queryfit.lab.build import Lab, build, captured_major
+from queryfit.lab.programs import programs_for
 from queryfit.lab.relations import Relations
+from queryfit.lab.server import remove_labs
 from queryfit.lab.session import Session
 from queryfit.lab.stage import MEMBERSHIP
 from queryfit.lab.table_facts import tables_of
@@ -32,8 +35,6 @@ from queryfit.lab.trial_steps import Part, choice_of, parts_of
 from queryfit.lab.trial_workload import Found, captured_statements
 
 if TYPE_CHECKING:
-    import psycopg
-
     from queryfit.evidence.session import Session as Evidence
     from queryfit.evidence.store import Capture
     from queryfit.lab.trial_changes import NewIndex, PlanChange
@@ -43,9 +44,10 @@ if TYPE_CHECKING:
 RULES = ("statements-fail-after-migration", "statements-plan-dearer")
 TABLES = ("migration_plan_change", "migration_new_index")
 TIME_LIMIT_S = 120.0  # of planning and trying; building the lab comes before
+STEPWISE_S = 30.0  # of planning after each statement; then only once, when all have run
 MOST_REASONS = 3  # for leaving captured statements out
 _STATEMENT_TIMEOUT = "10s"
-_SETTINGS = {"statement_timeout": _STATEMENT_TIMEOUT, "lock_timeout": "5s", "client_min_messages": "error"}
+SETTINGS = {"statement_timeout": _STATEMENT_TIMEOUT, "lock_timeout": "5s", "client_min_messages": "error"}
 _NEW_RELATIONS = frozenset("rmpf")
 _LINES = msgspec.json.Encoder()
 
@@ -68,21 +70,42 @@ class Tried:
         return cls(dict(zip(TABLES, map(Lines, lines), strict=True)), tuple(not_checked))
 
 
+class AbsentError(QueryfitError):
+    """There is nothing to try migrations with: no PostgreSQL for the lab, or no statements."""
+
+
 def try_migrations(
-    capture: Capture, files: Sequence[MigrationFile], run: Run, progress: Callable[[str], None] = lambda _: None
+    capture: Capture,
+    files: Sequence[MigrationFile],
+    run: Run,
+    progress: Callable[[str], None] = lambda _: None,
+    *,
+    keeps_lab: bool = True,
 ) -> Tried:
-    """Try the files on the capture. Never raises for what the lab cannot do: that is not checked, with the reason."""
+    """Try the files on the capture. What the lab cannot do is no error: that is not checked, with the reason.
+
+    Without `keeps_lab` the lab is removed afterwards: nobody will ask for that capture again. Raises AbsentError.
+    """
     if not any(choice_of(part).sql for part in _all_parts(files, run)):
         return Tried.of()  # nothing that could change a plan
     try:
         with open_session(capture) as evidence:
-            database = _database(evidence)
-            _require_statements(evidence, database)
+            database = _required(capture, evidence)
             with build(capture, database, progress) as lab:
-                return _tried(lab, evidence, files, run, progress)
+                tried = _tried(lab, evidence, files, run, progress)
+            if not keeps_lab:
+                remove_labs({lab.folder.name})
+            return tried
+    except AbsentError:
+        raise
     except QueryfitError as error:
-        reason = f"the migrations were not tried in the lab: {error.message}"
-        return Tried.of(not_checked=[NotChecked(rule, None, reason, error.hint) for rule in RULES])
+        return missed(error)
+
+
+def missed(error: QueryfitError) -> Tried:
+    """Nothing was tried, for that reason."""
+    reason = f"the migrations were not tried in the lab: {error.message}"
+    return Tried.of(not_checked=[NotChecked(rule, None, reason, error.hint) for rule in RULES])
 
 
 def _all_parts(files: Sequence[MigrationFile], run: Run) -> Iterator[Part]:
@@ -92,20 +115,23 @@ def _all_parts(files: Sequence[MigrationFile], run: Run) -> Iterator[Part]:
             yield from parts
 
 
-def _database(evidence: Evidence) -> str:
+def _required(capture: Capture, evidence: Evidence) -> str:
+    """The database of the capture. Raises AbsentError where something is not there that a trial needs."""
+    try:
+        programs_for(captured_major(capture))
+    except QueryfitError as error:
+        raise AbsentError(error.message, hint=error.hint) from error
     names = [str(name) for (name,) in evidence.query("select distinct database from relation order by 1").rows]
     if len(names) != 1:
         held = f"the capture holds {len(names)} databases" if names else "the capture holds no table"
-        raise QueryfitError(held, hint="give one of a single database: queryfit capture DSN")
-    return names[0]
-
-
-def _require_statements(evidence: Evidence, database: str) -> None:
-    if not evidence.query("select 1 from workload where database = $database limit 1", {"database": database}).rows:
-        raise QueryfitError(
+        raise AbsentError(held, hint="give one of a single database: queryfit capture DSN")
+    database = {"database": names[0]}
+    if not evidence.query("select 1 from workload where database = $database limit 1", database).rows:
+        raise AbsentError(
             "the capture holds no statements of this database",
             hint="create extension pg_stat_statements, and let some traffic come by before the capture",
         )
+    return names[0]
 
 
 def _tried(
@@ -129,6 +155,8 @@ def _tried(
                 indexes += trial.indexes
             except QueryfitError as error:
                 trial.miss(f"the migrations were not tried in the lab: {error.message}", error.hint)
+            except psycopg.Error as error:
+                trial.miss(f"the migrations were not tried in the lab: {query_error(error, is_gone=False).message}")
             finally:
                 trial.end()
             not_checked += trial.not_checked
@@ -165,7 +193,7 @@ class _Trial:
         session = Session(self.connection)
         session.run("set wal_skip_threshold = 0")
         session.run("begin")
-        session.set_local(_SETTINGS)
+        session.set_local(SETTINGS)
         changed = frozenset().union(
             *(part.relations for part in self.parts if choice_of(part).sql or choice_of(part).reason)
         )
@@ -201,7 +229,12 @@ class _Trial:
             if session.is_in_transaction:
                 session.run("rollback")
         if self._touched:
-            self.lab.reapply(sorted(self._touched))
+            try:
+                self.lab.reapply(sorted(self._touched))
+            except psycopg.Error as error:
+                raise QueryfitError(
+                    "the lab could not be put back as it was", hint=f"queryfit lab remove {self.lab.folder.name}"
+                ) from error
 
     def _statements(self, session: Session, family: frozenset[str], *, is_wide: bool) -> Found:
         relations = Relations(session)
@@ -225,6 +258,8 @@ class _Trial:
         self, session: Session, catalog: Catalog, plans: Plans, found: Found, history: History
     ) -> frozenset[str] | None:
         """Run the statements one after the other; the relations of those that were not run, null for any."""
+        replanning = _Replanning(plans, found, history)
+        blind: frozenset[str] | None = frozenset()
         entries = catalog.entries()
         file: MigrationFile | None = None
         for place, part in enumerate(self.parts):
@@ -242,21 +277,17 @@ class _Trial:
                 reason = self._run_one(session, catalog, part, choice.sql)
             if reason is not None:
                 self.miss(f"not tried in the lab from here on: {reason}", None, part)
-                return _untried(self.parts[place:])
+                blind = _untried(self.parts[place:])
+                break
             before, entries = entries, catalog.entries()
             names = {entry.name for entry in before.values()}  # a change of type makes indexes anew, as they were
             new = [entry for oid, entry in entries.items() if oid not in before and entry.name not in names]
             made = catalog.size([entry for entry in new if entry.table is not None])
             history.made.update({one.entry.oid: (part, one) for one in made})
             reach = part.relations | frozenset(catalog.family(part.relations))
-            concerned = [
-                statement
-                for statement in found.statements
-                if part.is_wide or statement.reached is None or not statement.reached.isdisjoint(reach)
-            ]
-            if concerned:
-                history.after.append((part, plans.of(concerned)))
-        return frozenset()
+            replanning.after(part, reach)
+        replanning.finish()
+        return blind
 
     def _run_one(self, session: Session, catalog: Catalog, part: Part, sql: str) -> str | None:
         """Run one statement on tables that take no room; why PostgreSQL refuses it, or null."""
@@ -284,6 +315,41 @@ class _Trial:
         if retyped and not (statistics and catalog.restore(statistics)):
             self._blurred.update(part.relations)
         return None
+
+
+@dataclass(slots=True)
+class _Replanning:
+    """Plans the statements again that a step may concern: at once, or in the end where that would take too long."""
+
+    plans: Plans
+    found: Found
+    history: History
+    spent_s: float = 0.0
+    late: dict[str, Part] = field(default_factory=dict)  # by fingerprint, the last statement that concerns it
+
+    def after(self, part: Part, relations: frozenset[str]) -> None:
+        """A statement of the migration has run that changed these relations."""
+        concerned = [
+            statement
+            for statement in self.found.statements
+            if part.is_wide or statement.reached is None or not statement.reached.isdisjoint(relations)
+        ]
+        if self.spent_s > STEPWISE_S:
+            self.late.update((statement.fingerprint, part) for statement in concerned)
+        elif concerned:
+            began = time.monotonic()
+            self.history.after.append((part, self.plans.of(concerned)))
+            self.spent_s += time.monotonic() - began
+
+    def finish(self) -> None:
+        """All have run."""
+        for number in sorted({part.step.number for part in self.late.values()}):
+            waiting = [
+                statement
+                for statement in self.found.statements
+                if statement.fingerprint in self.late and self.late[statement.fingerprint].step.number == number
+            ]
+            self.history.after.append((self.late[waiting[0].fingerprint], self.plans.of(waiting)))
 
 
 def _catalog(trial: _Trial, session: Session, relations: Sequence[str] | frozenset[str]) -> Catalog:

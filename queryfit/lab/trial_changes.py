@@ -61,6 +61,7 @@ class PlanChange(msgspec.Struct):
     error: str | None
     calls_per_day: float | None
     execution_ms_per_day: float | None
+    window_s: float | None
     time_share: float
 
 
@@ -125,13 +126,15 @@ def _not_judged(statement: Captured, before: Outcome, final: Outcome, unknown: U
     """Why nothing can be said about a statement; null where something can."""
     reason = None
     if before.refusal is not None:
-        reason = f"without the migration: {before.refusal.message}"
+        reason = "the lab cannot plan it without the migration either"
     elif statement.fingerprint in unknown.doubtful:
         reason = unknown.doubtful[statement.fingerprint]
     elif unknown.hides(statement.reached):
         reason = "statements that were not tried may concern it"
     elif final.refusal is not None:
-        reason = None if final.refusal.is_proof else f"after the migration: {final.refusal.message}"
+        reason = (
+            None if final.refusal.is_proof else f"the lab does not plan it after the migration: {final.refusal.message}"
+        )
     elif not final.relations.isdisjoint(unknown.new):
         reason = "it reads a table that the migration makes, and how many rows will be there is not known"
     elif not unknown.blurred.isdisjoint(statement.reached or final.relations):
@@ -202,6 +205,7 @@ def _row(statement: Captured, part: Part, before: Outcome, after: Outcome, *, co
         error=after.refusal.message if cost is None and after.refusal is not None else None,
         calls_per_day=statement.calls_per_day,
         execution_ms_per_day=statement.execution_ms_per_day,
+        window_s=statement.window_s,
         time_share=statement.time_share,
     )
 

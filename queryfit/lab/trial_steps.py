@@ -151,8 +151,6 @@ def choice_of(part: Part) -> Choice:
 def _obstacle(part: Part) -> str | None:
     """Why nobody can say what is there after a statement; null where one can."""
     for one in (part.step, *part.nested):
-        if one.refusal is not None:
-            return f"PostgreSQL refuses it: {one.refusal}"
         if one.unseen is not None or one.unfollowed is not None:
             return f"it is not known what it does: {one.unseen or one.unfollowed}"
     if part.step.kind not in SCHEMA_KINDS | BLOCK_KINDS | DATA_KINDS | OTHER_KINDS:

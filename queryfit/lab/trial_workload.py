@@ -21,7 +21,7 @@ MOST_PLANNED = 500  # of those that the migration may concern
 _PLANNED_KINDS = frozenset({"select", "insert", "update", "delete", "merge"})
 _STATEMENTS = """
 select workload.fingerprint, workload.text, workload.kind, workload.calls_per_day, workload.execution_ms_per_day,
-    workload.time_share, statement_text.is_truncated
+    workload.window_s, workload.time_share, statement_text.is_truncated
 from workload
 join statement_text on statement_text.fingerprint = workload.fingerprint
 where workload.database = $database
@@ -47,6 +47,7 @@ class Captured:
     reached: frozenset[str] | None  # schema.name of relations; null: it may be any
     calls_per_day: float | None
     execution_ms_per_day: float | None
+    window_s: float | None
     time_share: float
 
 
@@ -99,6 +100,7 @@ def captured_statements(
                 reached,
                 row["calls_per_day"],
                 row["execution_ms_per_day"],
+                row["window_s"],
                 row["time_share"],
             )
         )

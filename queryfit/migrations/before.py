@@ -64,26 +64,29 @@ class Schema:
 
 def schema_of(target: str, progress: Callable[[str], None] = lambda _: None, *, store: Path | None = None) -> Schema:
     """The schema of a server (a DSN) or a capture (its folder, or its name in the store). Raises QueryfitError."""
-    with capture_of(target, progress, store=store) as capture:
+    with capture_of(target, progress, store=store) as (capture, _):
         return schema_in(capture)
 
 
 @contextmanager
 def capture_of(
     target: str, progress: Callable[[str], None] = lambda _: None, *, store: Path | None = None
-) -> Iterator[Capture]:
-    """The capture that is named, or one of the server, for the length of the block. Raises QueryfitError."""
+) -> Iterator[tuple[Capture, bool]]:
+    """The capture that is named, or one of the server for the length of the block; whether it is there afterwards.
+
+    Raises QueryfitError.
+    """
     from queryfit.audit import find_capture, take_capture  # noqa: PLC0415
     from queryfit.config import default_store  # noqa: PLC0415
 
     capture = find_capture(target, Store(store or default_store()))
     if capture is not None:
-        yield capture
+        yield capture, True
         return
     from queryfit.capture.server import CaptureOptions  # noqa: PLC0415 -- psycopg loads only where a server is asked
 
     with tempfile.TemporaryDirectory(prefix="queryfit-") as folder:
-        yield take_capture(target, CaptureOptions(max_plans=0), Store(Path(folder)), progress=progress)
+        yield take_capture(target, CaptureOptions(max_plans=0), Store(Path(folder)), progress=progress), False
 
 
 def schema_in(capture: Capture) -> Schema:

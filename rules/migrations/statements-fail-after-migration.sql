@@ -3,8 +3,8 @@
 -- severity: error
 -- proof: planned
 -- reads: migration_plan_change
--- message: This {change}: {statements}, {calls_per_day} today ({execution_ms_per_day}), {fail} after this migration:
---     {error}.
+-- message: This {change}: {statements}, called {calls_per_day}, {execution_ms_per_day} today, {fail} after this
+--     migration: {error}.{caution}
 -- since: 0.1
 --
 -- ## Why it matters
@@ -31,6 +31,7 @@ select
     sum(change.execution_ms_per_day) as execution_ms_per_day,
     sum(change.time_share) as time_share,
     arg_max(change.error, change.time_share) as error,
+    case when min(change.window_s) < 3600 then ' The counters cover less than an hour.' else '' end as caution,
     arg_max(change.text, change.time_share) as worst_statement,
     string_agg(change.fingerprint, ', ' order by change.time_share desc, change.fingerprint) as fingerprints
 from migration_plan_change as change

@@ -4,7 +4,7 @@
 -- proof: planned
 -- reads: migration_plan_change
 -- message: This {change}: {statements}, {execution_ms_per_day} today, {get} {factor}× cheaper, which saves about
---     {saved_ms_per_day}.{gained}
+--     {saved_ms_per_day}.{gained}{caution}
 -- param: min_factor = 1.5 -- the planner's cost is an estimate: less may not be felt
 -- param: min_share = 0.01 -- of the captured time, as time saved: below it nobody notices
 -- param: min_ms_per_day = 60000 -- a minute a day saved is worth saying on the busiest server, too
@@ -34,6 +34,7 @@ select
     case when max(change.index) filter (change.is_index_new) is not null
         and max(change.index) filter (change.is_index_new) <> change.object
         then ' Their plans use ' || max(change.index) filter (change.is_index_new) || '.' else '' end as gained,
+    case when min(change.window_s) < 3600 then ' The counters cover less than an hour.' else '' end as caution,
     arg_max(change.text, change.time_share) as worst_statement,
     string_agg(change.fingerprint, ', ' order by change.time_share desc, change.fingerprint) as fingerprints
 from migration_plan_change as change

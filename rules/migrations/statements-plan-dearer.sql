@@ -4,7 +4,7 @@
 -- proof: planned
 -- reads: migration_plan_change
 -- message: This {change}: {statements}, {execution_ms_per_day} today ({time_share} of the captured time), {get}
---     {factor}× dearer.{lost}
+--     {factor}× dearer.{lost}{caution}
 -- param: min_factor = 1.5 -- the planner's cost is an estimate: less may not be felt
 -- param: min_share = 0.01 -- of the captured time, as time that comes on top: below it nobody notices
 -- param: min_ms_per_day = 60000 -- a minute a day on top is worth a look on the busiest server, too
@@ -36,6 +36,7 @@ select
     case when max(change.index) filter (not change.is_index_new) is not null
         and max(change.index) filter (not change.is_index_new) <> change.object
         then ' Their plans lose ' || max(change.index) filter (not change.is_index_new) || '.' else '' end as lost,
+    case when min(change.window_s) < 3600 then ' The counters cover less than an hour.' else '' end as caution,
     arg_max(change.text, change.time_share * change.cost_after / change.cost_before) as worst_statement,
     string_agg(change.fingerprint, ', ' order by change.time_share desc, change.fingerprint) as fingerprints
 from migration_plan_change as change

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import pytest
 
 from queryfit.capture.server import CaptureOptions, capture_server
 from queryfit.evidence.store import Capture, Store
+from queryfit.lab import trial
 from queryfit.lab.build import Lab, build
 from queryfit.lab.server import found_labs, remove_labs
 from queryfit.lab.trial import try_migrations
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from tests.servers import Cluster
 
 VERSIONS = (15, 18)  # before 18 nobody but a superuser writes statistics
+RESTORES_SINCE = 18
 DATABASE = "trial_shop"
 TABLES = """
 create table customer (id int primary key, email text not null, region int, note text);
@@ -98,10 +101,12 @@ def schema(capture: Capture) -> Schema:
     return schema_in(capture)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def linted(capture: Capture, schema: Schema, cache: Path) -> Callable[..., Report]:
     """Lint migrations, each a file, against the capture."""
     assert cache.exists()
+    with build(capture, DATABASE) as lab:
+        lab.keep()  # its server is not started anew for each test
 
     def run(*texts: str, **options: Any) -> Report:
         files = [
@@ -126,6 +131,22 @@ def test_dropped_index_makes_its_statements_dearer(linted: Callable[..., Report]
     assert finding.message.startswith("This drops public.orders_created: 2 statements, ")
     assert finding.evidence["factor"] > 5
     assert not [entry for entry in report.not_checked if entry.rule == DEARER]
+
+
+def test_costs_are_those_of_the_server(
+    linted: Callable[..., Report], schema: Schema, cluster_of: Callable[[int], Cluster]
+) -> None:
+    (finding,) = of(linted("create index concurrently orders_code on orders (code);"))
+    with psycopg.connect(cluster_of(schema.version).dsn(DATABASE)) as real:
+        real.execute("set plan_cache_mode = force_generic_plan")
+        real.execute("prepare by_code (text) as select id, code from orders where code = $1")
+        costs = []
+        for statement in ("select", "create index on orders (code)"):
+            real.execute(statement.encode())
+            ((document,),) = real.execute("explain (format json) execute by_code ('abc')").fetchall()
+            costs.append(document[0]["Plan"]["Total Cost"])
+        real.rollback()
+    assert finding.evidence["factor"] == pytest.approx(costs[0] / costs[1], rel=0.02)
 
 
 def test_index_that_is_replaced_before_it_goes_is_no_finding(linted: Callable[..., Report]) -> None:
@@ -177,15 +198,23 @@ def test_index_of_a_partitioned_table(linted: Callable[..., Report]) -> None:
     assert [(finding.rule, finding.subject) for finding in made] == [(UNUSED, "public.event_at")]
 
 
-def test_type_that_no_longer_fits(linted: Callable[..., Report], capture: Capture) -> None:
-    report = linted("alter table orders alter column created type text;")
-    refused = [finding for finding in of(report) if finding.rule == FAILS]
+def test_statistics_outlive_a_change_of_type(linted: Callable[..., Report], schema: Schema) -> None:
+    report = linted("alter table customer alter column email type varchar(200);\ndrop index orders_created;")
     left_out = [entry.reason for entry in report.not_checked if entry.rule == DEARER]
-    assert capture.name
-    assert not refused  # parameters of a client are texts: they fit
-    assert not of(report, CHEAPER, UNUSED)
-    if report.notes == [] and left_out:
-        assert all("statistics" in reason for reason in left_out)
+    assert [finding.subject for finding in of(report)] == ["public.orders_created"]
+    if schema.version >= RESTORES_SINCE:
+        assert not left_out
+    else:
+        assert left_out == [
+            "3 captured statements left out: a change of type drops statistics that this lab cannot write again"
+        ]
+
+
+def test_rewritten_table_keeps_its_size_and_its_indexes(linted: Callable[..., Report], schema: Schema) -> None:
+    report = linted("alter table orders alter column total type text;\nalter table orders alter column id type bigint;")
+    assert not of(report, FAILS, UNUSED)
+    if schema.version >= RESTORES_SINCE:
+        assert not of(report)
 
 
 def test_statement_that_the_lab_refuses_ends_the_trial(linted: Callable[..., Report]) -> None:
@@ -208,15 +237,35 @@ def test_block_that_is_not_seen_through_leaves_nothing_to_be_judged(linted: Call
     assert any("not known what it does" in entry.reason for entry in report.not_checked)
 
 
-def test_data_is_not_changed_and_strangers_reach_nothing(linted: Callable[..., Report]) -> None:
+def test_data_is_not_changed(linted: Callable[..., Report]) -> None:
     report = linted(
-        "insert into unread values (1, 'x');\nupdate orders set code = 'x';\ndelete from orders;\n"
-        "create function leak() returns text language sql as 'select pg_read_file(''/etc/passwd'')';\n"
-        "select leak();\ndrop index orders_created;\n"
+        "insert into unread values (1, 'x');\nupdate orders set code = 'x';\ndelete from orders;\ntruncate customer;\n"
+        "drop index orders_created;\n"
     )
-    assert DEARER not in {finding.rule for finding in of(report)} or of(report, DEARER)
-    refused = linted("create index on orders (pg_read_file('/etc/passwd'));\ndrop index orders_customer;")
-    assert not of(refused, DEARER)
+    assert [finding.subject for finding in of(report)] == ["public.orders_created"]
+    assert not [entry for entry in report.not_checked if entry.rule == DEARER]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("create index on orders (pg_read_file('/etc/passwd'));", "must be marked IMMUTABLE"),
+        ("alter table unread alter word type text using pg_read_file('/etc/passwd');", "permission denied"),
+        ("create function f() returns int language c as '/tmp/evil.so';", "permission denied"),
+        ("do $$ begin create role evil superuser; end $$;", "permission denied"),
+        ("do $$ begin commit; create table x (i int); end $$;", "invalid transaction termination"),
+        ("do $$ begin loop create table if not exists x (i int); end loop; end $$;", "statement timeout"),
+    ],
+)
+def test_stranger_reaches_nothing(
+    linted: Callable[..., Report], schema: Schema, monkeypatch: pytest.MonkeyPatch, text: str, reason: str
+) -> None:
+    if schema.version != VERSIONS[-1]:
+        pytest.skip("one version will do")
+    monkeypatch.setitem(trial.SETTINGS, "statement_timeout", "1s")
+    report = linted(f"{text}\ndrop index orders_created;")
+    told = [entry.reason for entry in report.not_checked if entry.rule == DEARER]
+    assert any(re.search(reason, entry) for entry in told)
 
 
 def test_nothing_is_left_in_the_lab(linted: Callable[..., Report], capture: Capture) -> None:

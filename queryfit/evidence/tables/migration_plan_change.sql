@@ -16,5 +16,6 @@ create table migration_plan_change (
     error varchar,                              -- why it fails, as PostgreSQL says; null: it does not
     calls_per_day double,                       -- null when the window of the counters is unknown
     execution_ms_per_day double,                -- today; null when the window is unknown
+    window_s double,                            -- seconds that the counters of the statement cover; null when unknown
     time_share double not null                  -- share of the execution time of all captured statements, 0 to 1
 );
