@@ -260,7 +260,7 @@ class _Maker:
             line = row.get("line")
         fix = words.substitute(rule.fix, row)
         message = words.fill(rule.message, row)
-        if effect is not None and (worth := stake(effect)):
+        if effect is not None and not _is_of_trial(rule) and (worth := stake(effect)):
             message = f"{message.rstrip('.')} ({worth})."
         severity = row.get("severity")
         identifier = self._identity(rule.name, origin, subject)

@@ -62,7 +62,7 @@ _REMEMBER = f"select {SCHEMA}.remember($1, $2, $3::int8, $4::int4, $5::float4, $
 _INDEX = """
 select am.amname, pg_catalog.pg_get_indexdef(i.indexrelid), i.indnkeyatts, i.indnatts, i.indkey::text,
     i.indoption::text, pg_catalog.pg_get_expr(i.indpred, i.indrelid), i.indisunique,
-    array_to_string(c.reloptions, ' '), exists (
+    array_to_string(c.reloptions, ' '), i.indpred is null and exists (
         select from pg_catalog.pg_constraint as k
         where k.conrelid = i.indrelid and k.contype = 'f' and k.conkey[1] = i.indkey[0])
 from pg_catalog.pg_index as i

@@ -3,8 +3,7 @@
 -- severity: info
 -- proof: planned
 -- reads: migration_new_index
--- message: None of the {statements} captured statements on {relation} uses {index} ({size_bytes} once it is built), but
---     every write maintains it.
+-- message: {nobody} {index} ({size_bytes} once it is built), but every write to {relation} maintains it.
 -- since: 0.1
 --
 -- ## Why it matters
@@ -28,7 +27,11 @@ select
     made.relation,
     made.definition,
     made.size_bytes,
-    made.statements
+    made.statements,
+    case
+        when made.statements = 1 then 'The only captured statement on ' || made.relation || ' does not use'
+        else 'None of the ' || made.statements || ' captured statements on ' || made.relation || ' uses'
+    end as nobody
 from migration_new_index as made
 where
     made.users = 0 and made.statements > 0 and made.is_complete

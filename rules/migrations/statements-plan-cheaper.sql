@@ -33,7 +33,7 @@ select
     sum(change.execution_ms_per_day * (1 - change.cost_after / change.cost_before)) as saved_ms_per_day,
     case when max(change.index) filter (change.is_index_new) is not null
         and max(change.index) filter (change.is_index_new) <> change.object
-        then ' Their plans use ' || max(change.index) filter (change.is_index_new) || '.' else '' end as gained,
+        then case when count(*) = 1 then ' Its plan uses ' else ' Their plans use ' end || max(change.index) filter (change.is_index_new) || '.' else '' end as gained,
     case when min(change.window_s) < 3600 then ' The counters cover less than an hour.' else '' end as caution,
     arg_max(change.text, change.time_share) as worst_statement,
     string_agg(change.fingerprint, ', ' order by change.time_share desc, change.fingerprint) as fingerprints

@@ -35,7 +35,7 @@ select
     sum(change.execution_ms_per_day * (change.cost_after / change.cost_before - 1)) as added_ms_per_day,
     case when max(change.index) filter (not change.is_index_new) is not null
         and max(change.index) filter (not change.is_index_new) <> change.object
-        then ' Their plans lose ' || max(change.index) filter (not change.is_index_new) || '.' else '' end as lost,
+        then case when count(*) = 1 then ' Its plan loses ' else ' Their plans lose ' end || max(change.index) filter (not change.is_index_new) || '.' else '' end as lost,
     case when min(change.window_s) < 3600 then ' The counters cover less than an hour.' else '' end as caution,
     arg_max(change.text, change.time_share * change.cost_after / change.cost_before) as worst_statement,
     string_agg(change.fingerprint, ', ' order by change.time_share desc, change.fingerprint) as fingerprints

@@ -6,6 +6,7 @@ import importlib.util
 import io
 import json
 import sys
+import tempfile
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from queryfit.cli.main import status_of
 from queryfit.render import json as rendered_json
 from tests.cli.conftest import CommandLine
+from tests.servers import Cluster
 
 BASE = "create table orders (id bigint primary key, customer_id bigint);\n"
 INDEX = "create index orders_customer on orders (customer_id);\n"
@@ -290,3 +292,48 @@ def test_rules_about_migrations_are_listed_and_shown(queryfit: CommandLine) -> N
     shown = queryfit("rules", "show", "index-not-concurrent")
     assert shown.status == 0
     assert "Why it matters" in shown.out
+
+
+@pytest.fixture
+def shop(newest: Cluster, database: str) -> str:
+    """The DSN of a server with a table and statements on it."""
+    newest.run(
+        "create table orders (id int primary key, code text, total int);"
+        "insert into orders select i, md5(i::text), i from generate_series(1, 20000) as i;"
+        "create index orders_code on orders (code)",
+        database=database,
+    )
+    newest.run("vacuum analyze orders", database=database)
+    newest.run("select pg_stat_statements_reset(); select id from orders where code = 'a'", database=database)
+    return newest.dsn(database)
+
+
+def test_migration_is_tried_in_the_lab_of_a_server(
+    queryfit: CommandLine, tmp_path: Path, shop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="queryfit-test-") as cache:  # any user may pass through
+        Path(cache).chmod(0o711)
+        monkeypatch.setenv("XDG_CACHE_HOME", cache)
+        (tmp_path / "drop.sql").write_text("set lock_timeout = 0;\ndrop index concurrently orders_code;\n")
+        done = queryfit("lint", "drop.sql", "--against", shop)
+        assert done.status == 1
+        assert "This drops public.orders_code: 1 statement, " in done.out
+        assert "drop.sql:2:25  warning  statements-plan-dearer" in done.out
+        assert done.err == ""
+        labs = queryfit("lab", "list", "--format", "json")
+        assert (labs.status, json.loads(labs.out)["labs"]) == (0, [])  # nobody will ask for that capture again
+        without = queryfit("lint", "drop.sql", "--against", shop, "--no-lab")
+        assert without.status == 0
+        assert "No finding" in without.out
+
+
+def test_where_there_can_be_no_lab_only_those_who_ask_are_told(
+    queryfit: CommandLine, tmp_path: Path, shop: str, newest: Cluster, database: str
+) -> None:
+    newest.run("drop extension pg_stat_statements", database=database)
+    (tmp_path / "drop.sql").write_text("set lock_timeout = 0;\ndrop index concurrently orders_code;\n")
+    plain = queryfit("lint", "drop.sql", "--against", shop)
+    assert "statements" not in plain.out.replace("2 statements", "")
+    told = json.loads(queryfit("lint", "drop.sql", "--against", shop, "--format", "json").out)
+    reasons = {entry["reason"] for entry in told["not_checked"] if entry["rule"] == "statements-plan-dearer"}
+    assert reasons == {"the migrations were not tried in the lab: the capture holds no statements of this database"}
