@@ -20,6 +20,7 @@ from queryfit.advise.options import Leaf, Tree, members
 INFINITY = highspy.kHighsInf
 HALF = 0.5
 WINDOW = 0.008  # of the relaxation's value: how far from it an integer solution is first looked for
+LEANING = 0.02  # less than this of a leaf is not worth a plan
 PRESENT = 1e-6  # less than this of a column is rounding
 
 
@@ -227,7 +228,7 @@ class Program:
             (number, leaf, values[column])
             for number, query in enumerate(self._queries)
             for leaf, column in query.open.items()
-            if values and values[column] > PRESENT
+            if values and values[column] > LEANING
         )
         value = info.objective_function_value / self._scale if is_found else INFINITY
         bound = max(info.mip_dual_bound, 0.0) / self._scale if is_integer else value

@@ -17,8 +17,9 @@ from queryfit.advise import guards
 from queryfit.advise.model import Advice, Candidate, Existing, Point, Rejected, Workload
 from queryfit.advise.naming import named
 from queryfit.advise.options import Leaf, members
-from queryfit.advise.problem import SLACK, Ask, Problem, build, extend, screen
+from queryfit.advise.problem import SLACK, Ask, Problem, build
 from queryfit.advise.program import Program
+from queryfit.advise.screening import extend, screen
 
 if TYPE_CHECKING:
     from queryfit.lab.jobs import BatchPlanner
@@ -71,6 +72,9 @@ def select(
 
     `taken` are names (schema.name) that new indexes cannot have. Statements that the planner refuses are skipped with
     its reason. The same input gives the same advice, unless a limit of time was hit.
+
+    Costs are the planner's own, under exactly the set. The bound is of the program: it rests on plans that do not get
+    dearer when more indexes can be seen, which PostgreSQL's nearly never do, and on what screening left to each query.
     """
     search = _Search(planner, limits, progress)
     search.say("planning")
