@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 LEAST_SHARE = 2e-6  # of the workload's cost: what an index must save at least beside its upkeep
 MANY = 50
-SLACK = NEGLIGIBLE + MANY * LEAST_SHARE  # of the workload's cost: what bounds give away by not asking
+SLACK = NEGLIGIBLE + MANY * LEAST_SHARE  # of `floor`: what bounds give away by not asking
 _WORD = re.compile(r"\w+")
 
 Ask = Callable[[Sequence[tuple[int, int]]], list[tuple[int, float] | None]]
@@ -53,6 +53,7 @@ class Problem:
     least: float  # what an index must save, in the workload's unit
     shares: list[list[tuple[int, float]]]  # of each statement: its queries and their parts of it
     planner: BatchPlanner
+    floor: float = 0.0  # what the workload would cost if each query had its best plan known, upkeep left out
     kept: int = 0  # mask of the removable ones: today's set
     notes: list[str] = field(default_factory=list)
     _places: dict[Index, int] = field(init=False)
@@ -62,6 +63,19 @@ class Problem:
         first = len(self.candidates)
         self._places = {candidate.index: number for number, candidate in enumerate(self.candidates)}
         self._names = {one.name: first + number for number, one in enumerate(self.removable)}
+
+    def settle(self) -> None:
+        """Measure what is negligible by the least that is known to be possible, not by what today costs.
+
+        One statement that an index makes thousands of times cheaper must not hide all others.
+        """
+        best = [min((asked.tree.base, *asked.tree.options.values())) for asked in self.queries]
+        self.floor = sum(asked.weight * cost for asked, cost in zip(self.queries, best, strict=True))
+        before, self.least = self.least, LEAST_SHARE * self.floor
+        self.elements = [replace(one, charge=one.charge - before + self.least) for one in self.elements]
+        part = self.least * min(1.0, MANY / max(len(self.queries), 1))
+        for asked, cost in zip(self.queries, best, strict=True):
+            asked.tree.negligible = NEGLIGIBLE * cost + (part / asked.weight if asked.weight > 0 else float("inf"))
 
     def ask(self, wanted: Sequence[tuple[int, int]]) -> list[tuple[int, float] | None]:
         """What each query uses under these elements, and its cost; None where the planner refuses.

@@ -32,7 +32,7 @@ ATTEMPTS = 8  # sets tried for a budget, each after what the last has taught
 PROGRESS = 0.1  # of the gap that a round must close for another one
 SOLVED = 5e-4  # relative gap at which an integer program over the options known counts as solved
 SOLVER_S = 10.0
-SCALE = 1e4  # what the workload costs today, in the program's objective
+SCALE = 1e4  # what the workload costs at least, in the program's objective
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +145,9 @@ class _Search:
             return
         self.say("screening", budgets[0])
         screen(problem, self._bounded(problem, 0.4))
+        problem.settle()
+        for best in self.best.values():
+            best.verified = guards.verify(problem, ask, problem.kept) or best.verified
         everything = range(len(problem.queries))
         program = self._begin(problem, everything)
         self._explore(problem, program, budgets, COARSE)
@@ -175,7 +178,7 @@ class _Search:
     def _begin(self, problem: Problem, numbers: Iterable[int]) -> Program:
         """Plan queries with all that they may see; a program that knows what is known of all queries."""
         weights = [asked.weight for asked in problem.queries]
-        program = Program(problem.elements, weights, SCALE / max(problem.cost_before, 1e-9))
+        program = Program(problem.elements, weights, SCALE / max(problem.floor, 1e-9))
         roots = []
         for number in numbers:
             tree = problem.queries[number].tree
@@ -225,7 +228,7 @@ class _Search:
 
     def _raise_bound(self, problem: Problem, budget: int | None, bound: float) -> None:
         best = self.best[budget]
-        best.bound = max(best.bound, bound - SLACK * problem.cost_before)
+        best.bound = max(best.bound, bound - SLACK * problem.floor)
 
     def _choose(self, problem: Problem, program: Program, budget: int | None) -> None:
         """Solve over the options known, plan under the answer, and again with what that teaches."""
@@ -244,7 +247,7 @@ class _Search:
                 self._accept(budget, verified)
             self.say("choosing", budget)
             # what the program promised is what the planner says: another answer would be no better
-            near = solution.bound + 2 * SOLVED * problem.cost_before
+            near = solution.bound * (1 + 2 * SOLVED)
             if not verified.hurt and verified.value <= near:
                 break
 
@@ -263,7 +266,7 @@ class _Search:
     def _close(self, problem: Problem, program: Program, budget: int | None) -> None:
         """Lift the bound by integer solutions of the relaxation; each is planned until nothing about it is open."""
         learnt = False
-        while (gap := self._gap(problem, budget)) > self.limits.gap and not self.is_over(0.9):
+        while (gap := self._gap(budget)) > self.limits.gap and not self.is_over(0.9):
             program.limit(budget, self.limits.indexes)
             solution = program.solve(with_leaves=True, seconds=self._solver_s(), gap=self.limits.gap / 4)
             self._raise_bound(problem, budget, solution.bound)
@@ -274,7 +277,7 @@ class _Search:
             if verified is None:
                 break
             learnt = (not verified.hurt and self._accept(budget, verified)) or learnt
-            if not self._dive(problem, program, solution.chosen) or self._gap(problem, budget) > (1 - PROGRESS) * gap:
+            if not self._dive(problem, program, solution.chosen) or self._gap(budget) > (1 - PROGRESS) * gap:
                 break
         if learnt:
             self._choose(problem, program, budget)
@@ -289,9 +292,9 @@ class _Search:
                 return is_new
             is_new = True
 
-    def _gap(self, problem: Problem, budget: int | None) -> float:
+    def _gap(self, budget: int | None) -> float:
         best = self.best[budget]
-        return (best.verified.value - best.bound) / max(problem.cost_before, 1e-9)
+        return (best.verified.value - best.bound) / max(best.verified.value, 1e-9)
 
     def _solver_s(self) -> float:
         return max(0.5, min(SOLVER_S, (self.limits.seconds - self.seconds) / 4))

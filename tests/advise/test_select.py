@@ -74,6 +74,16 @@ class TestOptimality:
             promised = oracle.total(weights, point.indexes) + upkeep * len(point.indexes)
             assert point.cost_after == pytest.approx(promised)
 
+    def test_one_statement_that_dominates_does_not_hide_the_others(
+        self, planner: RealPlanner, oracle: Oracle, sizes: dict[Index, int]
+    ) -> None:
+        weights = {**EVEN, "products": 3000.0}
+        advice = select(workload(weights), proposed(), [], planner, budgets=(1500 * KB, None), limits=Limits(gap=0.001))
+        for point in advice.curve:
+            assert point.cost_after <= oracle.best(weights, sizes, point.budget_bytes, 8, 0.0) * 1.001
+        helped = [effect.fingerprint for effect in advice.effects if effect.cost_after < 0.9 * effect.cost_before]
+        assert len(helped) > 3
+
     def test_more_storage_is_never_worse(self, planner: RealPlanner) -> None:
         budgets = (0, 200 * KB, 500 * KB, 1000 * KB, 3000 * KB, None)
         curve = select(workload(EVEN), proposed(), [], planner, budgets=budgets).curve
