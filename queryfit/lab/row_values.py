@@ -10,9 +10,11 @@ import bisect
 import json
 import re
 import string
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
+from math import log, log1p
 from typing import Any
 
 from queryfit.lab.table_facts import ColumnFacts
@@ -76,6 +78,16 @@ class Values:
     def _elements(self) -> tuple[tuple[str, float], ...]:
         """Common elements of arrays and words of texts, with the share of the rows that have them."""
         return tuple(zip(self.column.common_elements, self.column.element_frequencies, strict=False))
+
+    @cached_property
+    def _by_share(self) -> list[tuple[float, int]]:
+        """Shares of the common elements with their places, the most common one first."""
+        return sorted(((share, place) for place, (_, share) in enumerate(self._elements)), reverse=True)
+
+    @cached_property
+    def _rare_elements(self) -> int:
+        """How many elements a row has beside the common ones."""
+        return max(0, round((self.column.element_count or 0) - sum(share for share, _ in self._by_share)))
 
     @cached_property
     def others(self) -> int:
@@ -241,18 +253,28 @@ class Values:
     def _collection(self, number: int) -> str:
         """An array, or a tsvector, with the common elements as often as they occur, and rare ones beside them."""
         column = self.column
-        chosen = [
-            element
-            for place, (element, share) in enumerate(self._elements)
-            if fraction(self.seed ^ number, place) < share
-        ]
-        expected = sum(share for _, share in self._elements)
-        for turn in range(max(0, round((column.element_count or 0) - expected))):
+        chosen = [self._elements[place][0] for place in sorted(self._common_places(number))]
+        for turn in range(self._rare_elements):
             model = self._elements[mixed(number, turn) % len(self._elements)][0]
             chosen.append(_varied(model, mixed(self.seed ^ number, turn + 7919), keep=0))
         if column.type == "tsvector":
             return " ".join(f"{_quoted_lexeme(word)}:{place}" for place, word in enumerate(chosen, 1))
         return "{" + ",".join(_quoted_element(element) for element in chosen) + "}"
+
+    def _common_places(self, number: int) -> Iterator[int]:
+        """The common elements that a row has, each with its own probability and independent of the others.
+
+        From the most common one on, and over those that it surely has not: a row has a few of the thousand words.
+        """
+        seed, turn, at, end = self.seed ^ number, 0, 0, len(self._by_share)
+        while at < end and (most := self._by_share[at][0]) > 0.0:  # none that follows is more common
+            if most < 1.0:
+                at += int(log(max(1.0 - fraction(seed, turn), 2**-64)) / log1p(-most))
+            if at < end:
+                share, place = self._by_share[at]
+                if fraction(seed, turn + 1) * most < share:
+                    yield place
+            turn, at = turn + 2, at + 1
 
     def _other(self, number: int) -> str:  # noqa: PLR0911 -- one a type
         column, bits = self.column, mixed(self.seed, number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,9 @@ from hypothesis import strategies as st
 from queryfit.capture.server import CaptureOptions, capture_server
 from queryfit.evidence.session import open_session
 from queryfit.evidence.store import Store
+from queryfit.lab.row_values import Values
 from queryfit.lab.rows import fill, generated_rows, writable_columns
-from queryfit.lab.table_facts import ColumnFacts, TableFacts, tables_of
+from queryfit.lab.table_facts import ColumnFacts, TableFacts, array_values, tables_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -155,3 +157,17 @@ def test_a_key_is_unique_without_any_statistics(count: int, seed: int, kind: str
     rows = list(generated_rows(table, count, seed=seed))
     assert len(set(rows)) == count
     assert all(value is not None and len(value) <= 40 for (value,) in rows)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=300), st.integers(0, 2**62))
+@settings(max_examples=5, deadline=None)
+def test_rows_have_common_elements_as_often_as_they_occur(shares: list[float], seed: int) -> None:
+    names = [f"e{place}" for place in range(len(shares))]
+    column = ColumnFacts(
+        "tags", "text[]", common_elements_text="{" + ",".join(names) + "}", element_frequencies=tuple(shares)
+    )
+    values = Values(column, rows=1e6, seed=seed)
+    rows = [values.drawn(number / 2000) for number in range(2000)]
+    held = Counter(name for row in rows for name in array_values(row))
+    for name, share in zip(names, shares, strict=True):
+        assert held[name] / len(rows) == pytest.approx(share, abs=0.06), name
