@@ -261,8 +261,8 @@ def new_indexes(
         if oid in entries:
             roots.setdefault(entries[oid].root, []).append(oid)
     final: dict[str, Outcome] = dict(history.before)
-    for _, outcomes in history.after:
-        final.update(outcomes)
+    for _, outcomes in history.after:  # one that fails in the end may have used it until then
+        final.update({name: outcome for name, outcome in outcomes.items() if outcome.refusal is None})
     for root, parts in roots.items():
         top = entries[root]
         if top.table is None or top.table in unknown.new or unknown.hides({top.table}) or not top.is_valid:

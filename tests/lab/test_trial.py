@@ -170,6 +170,11 @@ def test_new_index_and_what_uses_it(linted: Callable[..., Report]) -> None:
     assert "None of the 5 captured statements on public.orders" in found[UNUSED].message
 
 
+def test_index_is_used_by_a_statement_that_another_file_breaks(linted: Callable[..., Report]) -> None:
+    report = linted("create index on customer (email);", "alter table customer rename column note to remark;")
+    assert [finding.rule for finding in of(report)] == [FAILS]
+
+
 def test_dropped_column_breaks_statements(linted: Callable[..., Report]) -> None:
     report = linted("alter table customer drop column note;")
     (finding,) = of(report)
