@@ -14,8 +14,8 @@ _UNSAFE = frozenset({"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"})
 _MAYBE_UNSAFE = re.compile(r"[^ -~]")
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|#~$!])")
 _MENTION = re.compile(r"@(?=\w)")  # would write to whoever has that name
-_COMMAND = re.compile(r"^((?:[ \t]|\x1b\[[0-9;]*m)*)::(?=[\w-]+(?:\s[^\n]*)?::)", re.MULTILINE)
-_LEGACY_COMMAND = re.compile(r"##\[")
+_COMMAND = re.compile(r"::(?=[\w-]+(?:\s[^\n]*)?::)")
+_BEFORE_COMMAND = re.compile(r"(?:[ \t]|\x1b\[[0-9;]*m)*")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -99,7 +99,16 @@ def without_commands(text: str) -> str:
 
     A runner reads every line of the output, indented ones too, and wrapping can put any word at the begin of a line.
     """
-    return _LEGACY_COMMAND.sub(r"#\\x23[", _COMMAND.sub(r"\1\\x3a:", text))
+    parts, done = [], 0
+    place = text.find("::")  # a pattern tried at the begin of each line would walk the whole text
+    while place >= 0:
+        begin = text.rfind("\n", 0, place) + 1
+        if _BEFORE_COMMAND.fullmatch(text, begin, place) and _COMMAND.match(text, place):
+            parts += [text[done:place], "\\x3a:"]
+            done = place + 2
+        end = text.find("\n", place)  # only the first of a line can begin a command
+        place = text.find("::", end) if end >= 0 else -1
+    return "".join([*parts, text[done:]]).replace("##[", "#\\x23[")
 
 
 def csv_cell(value: object) -> object:
