@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,7 @@ _WORDS: Mapping[str, str] = {
     "create policy": "adds a policy to {relation}",
     "set row security": "switches row security of {relation}",
 }
+_WORD = re.compile(r"\w+")
 _INDEX_ACTIONS = frozenset({"drop index", "create index", "reindex", "rename index"})
 
 
@@ -183,7 +185,8 @@ def _row(statement: Captured, part: Part, before: Outcome, after: Outcome, *, co
     lost, gained = sorted(before.used - after.used), sorted(after.used - before.used)
     if cost is None:
         lost, gained = [], []
-    effect = _effect(part, statement, (*lost, *gained))
+    error = after.refusal.message if cost is None and after.refusal is not None else None
+    effect = _effect(part, statement, (*lost, *gained), error or "")
     index = None
     if effect is not None and effect.action in _INDEX_ACTIONS and effect.object_name in {*lost, *gained}:
         index = effect.object_name
@@ -202,7 +205,7 @@ def _row(statement: Captured, part: Part, before: Outcome, after: Outcome, *, co
         is_index_new=index in gained,
         cost_before=_cost(before, after) if cost is not None else _mean(before),
         cost_after=cost,
-        error=after.refusal.message if cost is None and after.refusal is not None else None,
+        error=error,
         calls_per_day=statement.calls_per_day,
         execution_ms_per_day=statement.execution_ms_per_day,
         window_s=statement.window_s,
@@ -214,20 +217,26 @@ def _mean(outcome: Outcome) -> float:
     return sum(outcome.costs.values()) / len(outcome.costs) if outcome.costs else 0.0
 
 
-def _effect(part: Part, statement: Captured, indexes: Iterable[str]) -> Effect | None:
-    """The action that fits best: on an index of the plans, a column that the text names, a table that it reads."""
+def _effect(part: Part, statement: Captured, indexes: Iterable[str], error: str) -> Effect | None:
+    """The action that fits best: what the error names, an index of the plans, a column or table of the statement."""
     own = [effect for effect in part.effects if effect.action not in NEUTRAL_ACTIONS]
-    names = {name.rpartition(".")[2] for name in indexes}
-    for effect in own:
-        if effect.object_name and effect.object_name.rpartition(".")[2] in names:
-            return effect
-    for effect in own:
-        if effect.column_name and effect.column_name in statement.text:
-            return effect
-    for effect in own:
-        if statement.reached is not None and effect.relation in statement.reached:
-            return effect
-    return own[0] if own else None
+    indexes = {_last(name) for name in indexes}
+    words = set(_WORD.findall(error))
+    texts = set(_WORD.findall(statement.text))
+    reached = statement.reached or frozenset()
+    fits: tuple[Callable[[Effect], bool], ...] = (
+        lambda effect: effect.column_name in words,
+        lambda effect: bool({_last(effect.relation), _last(effect.object_name)} & words),
+        lambda effect: _last(effect.object_name) in indexes,
+        lambda effect: effect.column_name in texts and effect.relation in reached,
+        lambda effect: effect.relation in reached,
+    )
+    return next((effect for fit in fits for effect in own if fit(effect)), own[0] if own else None)
+
+
+def _last(name: str | None) -> str:
+    """The last part of a qualified name, without quotes; empty for none."""
+    return (name or "").rpartition(".")[2].strip('"')
 
 
 def _described(part: Part, effect: Effect | None) -> tuple[str, str]:

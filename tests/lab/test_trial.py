@@ -184,6 +184,19 @@ def test_dropped_column_breaks_statements(linted: Callable[..., Report]) -> None
     assert finding.severity == "error"
 
 
+def test_fault_stands_at_the_action_that_makes_it(linted: Callable[..., Report]) -> None:
+    text = (
+        "alter table orders\n  drop column total,\n  drop column code;\ndrop index orders_customer,\n orders_created;\n"
+    )
+    found = {finding.subject: (finding.rule, finding.line) for finding in of(linted(text), FAILS, DEARER)}
+    assert found == {
+        "public.orders.total": (FAILS, 2),
+        "public.orders.code": (FAILS, 3),
+        "public.orders_customer": (DEARER, 4),
+        "public.orders_created": (DEARER, 5),
+    }
+
+
 def test_renamed_table_with_a_view_in_its_place_breaks_nothing(linted: Callable[..., Report]) -> None:
     moved = "alter table customer rename to client;\n"
     assert [finding.subject for finding in of(linted(moved))] == ["public.customer"]
