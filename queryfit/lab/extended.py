@@ -18,6 +18,7 @@ import psycopg
 
 from queryfit.lab.carried import NotCarried
 from queryfit.lab.facts import Row
+from queryfit.lab.old_statistics import SCRATCH
 from queryfit.sql.names import quote_identifier
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ _DISTINCT_MAGIC = 0xA352BFA4
 _DEPENDENCIES_MAGIC = 0xB4549A2C
 _TYPE_BASIC = 1
 _INHERITED_SINCE = 15  # before, an object has one set of data
-SCRATCH = "queryfit_scratch"
 CASTS = tuple(f"(bytea as {name})" for name in ("pg_ndistinct", "pg_dependencies", "pg_mcv_list"))
 
 

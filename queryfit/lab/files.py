@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,7 +128,7 @@ def reapply(connection: psycopg.Connection[Any], data: Path, names: Collection[s
     """
     wanted = None if names is None else list(names)
     for file in _files(connection, data, wanted):
-        extend(file.path, file.file_pages, first=_first_pages(file))
+        extend(file.path, file.file_pages, partial(_first_pages, file))
     connection.execute(f"select {SCHEMA}.resize(%s)".encode(), [wanted])
 
 
@@ -156,15 +158,13 @@ def _files(connection: psycopg.Connection[Any], data: Path, names: list[str] | N
     return [_File(data / path, method, pages, height, heap) for path, method, pages, height, heap in rows if path]
 
 
-def _first_pages(file: _File) -> bytes | None:
-    """What the first pages are to hold, where that is not what the server wrote."""
+def _first_pages(file: _File, handle: int) -> bytes | None:
+    """What the first pages of an open file are to hold, where that is not what the server wrote."""
     if file.access_method == "btree" and file.height is not None:
-        with file.path.open("rb") as stream:
-            metapage = stream.read(PAGE_BYTES)
+        metapage = os.read(handle, PAGE_BYTES)
         return btree_page.tree(metapage, file.height) if btree_page.is_empty(metapage) else None
     if file.access_method == "brin":
-        with file.path.open("rb") as stream:
-            page = bytearray(stream.read(PAGE_BYTES))
+        page = bytearray(os.read(handle, PAGE_BYTES))
         if len(page) == PAGE_BYTES and struct.unpack_from("=I", page, 24)[0] == _BRIN_MAGIC:
             # what the planner charges for: the pages of the map from ranges to summaries
             ranges = -(-max(1, file.heap_pages) // max(1, struct.unpack_from("=I", page, 32)[0]))
@@ -173,26 +173,30 @@ def _first_pages(file: _File) -> bytes | None:
     return None
 
 
-def extend(path: Path, pages: int, *, first: bytes | None = None) -> None:
-    """Make a relation's main fork as long as so many pages (never shorter than `first`), without writing them."""
-    status = path.stat()
-    if first is not None:
-        pages = max(pages, len(first) // PAGE_BYTES)
-        with path.open("r+b") as stream:
-            stream.write(first)
-    segment = 0
-    remaining = pages
-    while True:
-        part = path if segment == 0 else path.with_name(f"{path.name}.{segment}")
-        here = min(remaining, SEGMENT_PAGES)
-        if here == 0 and segment > 0 and not part.exists():
+def extend(path: Path, pages: int, first: Callable[[int], bytes | None] = lambda _: None) -> None:
+    """Make a relation's main fork as long as so many pages, without writing them.
+
+    `first` is asked with the open file what its first pages are to hold, so that it is never shorter than they are. Of
+    a large database that is done tens of thousands of times: one open, and no call that changes nothing.
+    """
+    handle = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
+    try:
+        if (held := first(handle)) is not None:
+            pages = max(pages, len(held) // PAGE_BYTES)
+            os.lseek(handle, 0, os.SEEK_SET)
+            os.write(handle, held)
+        os.ftruncate(handle, min(pages, SEGMENT_PAGES) * PAGE_BYTES)
+        status = os.fstat(handle)
+    finally:
+        os.close(handle)
+    for segment in count(1):
+        part = path.with_name(f"{path.name}.{segment}")
+        here = min(max(0, pages - segment * SEGMENT_PAGES), SEGMENT_PAGES)
+        if here == 0 and not part.exists():
             return
         with part.open("r+b" if part.exists() else "w+b") as stream:
             stream.truncate(here * PAGE_BYTES)
-        if segment > 0:
-            _like(part, status)
-        remaining -= here
-        segment += 1
+        _like(part, status)
 
 
 def _like(part: Path, status: os.stat_result) -> None:

@@ -14,6 +14,7 @@ import pglast
 import psycopg
 from psycopg import pq
 
+from queryfit.lab.batches import batches, succeeded
 from queryfit.lab.carried import NotCarried
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _GOOD = {pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK}
 _LONGEST_REASON = 300
+_TOLD_EVERY = 10  # batches
 _DUPLICATE_FUNCTION = b"42723"
 
 
@@ -57,20 +59,15 @@ class Maker:
     def run(self, steps: Sequence[Step], progress: Callable[[int, int], None] = lambda _done, _all: None) -> None:
         """Make these objects; what cannot be made is in `not_carried` afterwards."""
         pending = list(steps)
-        total = len(pending)
+        total, done = len(pending), 0
         while pending:
             failed: list[tuple[Step, str]] = []
-            for number, step in enumerate(pending):
-                if number % 200 == 0:
-                    progress(total - len(pending) + number, total)
-                try:
-                    self.execute(step.sql, step.expects)
-                except FailedError as error:
-                    failed.append((step, str(error)))
-                else:
-                    self.made += 1
-                    if step.lacks is not None:
-                        self._miss(step, step.lacks)
+            for number, batch in enumerate(batches(pending)):
+                if number % _TOLD_EVERY == 0:
+                    progress(done, total)
+                refused = self._make(batch)
+                failed += refused
+                done += len(batch) - len(refused)
             if len(failed) < len(pending):
                 pending = [step for step, _ in failed]
                 continue
@@ -81,6 +78,31 @@ class Maker:
                     self._miss(step, reason)
                 else:
                     pending.append(other)
+
+    def _make(self, steps: Sequence[Step]) -> list[tuple[Step, str]]:
+        """Make objects, all together where that works; those that failed, with the reason."""
+        failed: list[tuple[Step, str]] = []
+        if not self._make_together(steps):
+            for step in steps:
+                try:
+                    self.execute(step.sql, step.expects)
+                except FailedError as error:
+                    failed.append((step, str(error)))
+        refused = {id(step) for step, _ in failed}
+        for step in steps:
+            if id(step) not in refused:
+                self.made += 1
+                if step.lacks is not None:
+                    self._miss(step, step.lacks)
+        return failed
+
+    def _make_together(self, steps: Sequence[Step]) -> bool:
+        try:
+            for step in steps:
+                check_single(step.sql, step.expects)
+            return succeeded(self.connection.pgconn, [(step.sql.encode(), ()) for step in steps])
+        except (FailedError, UnicodeError):
+            return False
 
     def execute(self, sql: str, expects: str) -> None:
         """Run one statement of that kind. Raises FailedError with the reason."""

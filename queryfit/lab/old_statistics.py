@@ -12,11 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from queryfit.lab.batches import Statement, as_text
+
 if TYPE_CHECKING:
     import psycopg
 
     from queryfit.lab.facts import Row
 
+SCRATCH = "queryfit_scratch"  # a table in public that holds nothing for longer than one step
 _MOST_SLOTS = 5
 _FLOAT = 701
 _FLOAT_LESS = 672  # <(float8, float8)
@@ -62,10 +65,10 @@ _OPERATORS = b"""
     from class join pg_amop as a on a.amopfamily = class.opcfamily and a.amoplefttype = class.opcintype
         and a.amoprighttype = class.opcintype
 """
-_ATTRIBUTE = b"""
-    select a.attrelid::int8, a.attnum::int4, a.atttypid::int8, a.attcollation::int8
+_ATTRIBUTES = b"""
+    select a.attname::text, a.attrelid::int8, a.attnum::int4, a.atttypid::int8, a.attcollation::int8
     from pg_attribute as a join pg_class as c on c.oid = a.attrelid join pg_namespace as n on n.oid = c.relnamespace
-    where n.nspname = %s and c.relname = %s and a.attname = %s and a.attnum > 0 and not a.attisdropped
+    where n.nspname = %s and c.relname = %s and a.attnum > 0 and not a.attisdropped
 """
 
 
@@ -82,6 +85,9 @@ _IS_CHECKED = b"""
     )
     select exists (select from reached join pg_constraint as k on k.contypid = reached.type)
 """
+
+
+_Column = tuple[int, int, int, int]  # relation, number, type, collation
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,48 +110,39 @@ class _Slot:
 
 @dataclass(slots=True)
 class OldWriter:
-    """Writes single rows over a superuser's autocommit connection."""
+    """Says what writes single rows, as a superuser; it asks the catalog over that one's autocommit connection."""
 
     superuser: psycopg.Connection[Any]
     _operators: dict[int, _Operators] = field(default_factory=dict)
+    _checked: dict[int, bool] = field(default_factory=dict)
+    _columns: dict[tuple[str, str], dict[str, _Column]] = field(default_factory=dict)  # of the last relation
 
-    def write_row(self, row: Row, name: tuple[str, str]) -> str | None:
-        """Write one row for the relation of that schema and name; a problem in words. Raises psycopg.Error."""
-        there = self.superuser.execute(_ATTRIBUTE, [*name, row["column_name"]]).fetchone()
+    def statements(self, row: Row, name: tuple[str, str]) -> tuple[list[Statement], str | None]:
+        """What writes a row for the relation of that schema and name, and what it leaves out. Raises psycopg.Error."""
+        there = self._columns_of(name).get(row["column_name"])
         if there is None:
-            return "the lab has no such column"
+            return [], "the lab has no such column"
         relation, number, type_, collation = there
         operators = self._operators_of(type_)
-        (is_checked,) = self.superuser.execute(_IS_CHECKED, {"type": operators.base}).fetchone() or (True,)
+        is_checked = self._is_checked(operators.base)
         slots = [
             slot
             for slot in self._slots(row, operators, type_, collation)
             if not (is_checked and slot.values is not None and slot.kind != _LENGTHS)
         ][:_MOST_SLOTS]
-        self._store((relation, number, row["is_inherited"]), row, slots)
-        return "its values are of a type that a check of the schema reads" if is_checked else None
+        lost = "its values are of a type that a check of the schema reads" if is_checked else None
+        return _stored((relation, number, row["is_inherited"]), row, slots), lost
 
-    def _store(self, own: tuple[object, ...], row: Row, slots: list[_Slot]) -> None:
-        self.superuser.execute(
-            b"delete from pg_statistic where (starelid, staattnum, stainherit) = (%s::oid, %s::int2, %s)", own
-        )
-        names = ["starelid", "staattnum", "stainherit", "stanullfrac", "stawidth", "stadistinct"]
-        holes = ["%s::oid", "%s::int2", "%s::boolean", "%s::real", "%s::integer", "%s::real"]
-        values: list[object] = [
-            *own, row["null_fraction"] or 0, row["average_width_bytes"] or 0, row["distinct_values"] or 0
-        ]  # fmt: skip
-        for place in range(1, _MOST_SLOTS + 1):
-            slot = slots[place - 1] if place <= len(slots) else _Slot(0, 0, 0, None)
-            names += [f"{column}{place}" for column in ("stakind", "staop", "stacoll", "stanumbers")]
-            holes += ["%s::int2", "%s::oid", "%s::oid", "%s::real[]"]
-            values += [slot.kind, slot.operator, slot.collation, slot.numbers]
-            if slot.values is not None:
-                names.append(f"stavalues{place}")
-                holes.append("array_in(%s::cstring, %s::oid, -1)")
-                values += [slot.values, slot.type]
-        self.superuser.execute(
-            f"insert into pg_statistic ({', '.join(names)}) values ({', '.join(holes)})".encode(), values
-        )
+    def _columns_of(self, name: tuple[str, str]) -> dict[str, _Column]:
+        if name not in self._columns or name[1] == SCRATCH:  # which is another table every time
+            rows = self.superuser.execute(_ATTRIBUTES, name).fetchall()
+            self._columns = {name: {column: (relation, *more) for column, relation, *more in rows}}
+        return self._columns[name]
+
+    def _is_checked(self, type_: int) -> bool:
+        if type_ not in self._checked:
+            (self._checked[type_],) = self.superuser.execute(_IS_CHECKED, {"type": type_}).fetchone() or (True,)
+        return self._checked[type_]
 
     def _operators_of(self, type_: int) -> _Operators:
         if type_ not in self._operators:
@@ -179,3 +176,30 @@ class OldWriter:
             yield _Slot(_ELEMENTS, equal, place, frequencies, values, element)
         if row.get("element_count_histogram") is not None:
             yield _Slot(_ELEMENT_COUNTS, equal, place, row["element_count_histogram"])
+
+
+def _stored(own: tuple[object, ...], row: Row, slots: list[_Slot]) -> list[Statement]:
+    names = ["starelid", "staattnum", "stainherit", "stanullfrac", "stawidth", "stadistinct"]
+    casts = ["oid", "int2", "boolean", "real", "integer", "real"]
+    holes = [f"${place}::{kind}" for place, kind in enumerate(casts, 1)]
+    values: list[object] = [
+        *own, row["null_fraction"] or 0, row["average_width_bytes"] or 0, row["distinct_values"] or 0
+    ]  # fmt: skip
+
+    def add(name: str, value: object, kind: str) -> str:
+        names.append(name)
+        values.append(value)
+        return f"${len(values)}::{kind}"
+
+    for place in range(1, _MOST_SLOTS + 1):
+        slot = slots[place - 1] if place <= len(slots) else _Slot(0, 0, 0, None)
+        holes.append(add(f"stakind{place}", slot.kind, "int2"))
+        holes.append(add(f"staop{place}", slot.operator, "oid"))
+        holes.append(add(f"stacoll{place}", slot.collation, "oid"))
+        holes.append(add(f"stanumbers{place}", slot.numbers, "real[]"))
+        if slot.values is not None:
+            hole = add(f"stavalues{place}", slot.values, "cstring")
+            holes.append(f"array_in({hole}, {slot.type}::oid, -1)")
+    remove = b"delete from pg_statistic where (starelid, staattnum, stainherit) = ($1::oid, $2::int2, $3::boolean)"
+    insert = f"insert into pg_statistic ({', '.join(names)}) values ({', '.join(holes)})".encode()
+    return [(remove, [as_text(value) for value in own]), (insert, [as_text(value) for value in values])]

@@ -7,12 +7,13 @@ the input functions of values may be the capture's own. Before, rows of pg_stati
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
 
+from queryfit.lab.batches import Statement, as_text, batches, run, succeeded
 from queryfit.lab.carried import NotCarried
 from queryfit.lab.facts import Row
 from queryfit.lab.old_statistics import OldWriter
@@ -34,10 +35,10 @@ ARGUMENTS = (
     ("range_bounds_histogram", "range_bounds_histogram", "text"),
 )
 _RESTORE = (
-    "select pg_catalog.pg_restore_attribute_stats('schemaname', %s::text, 'relname', %s::text, 'attname', %s::text,"
-    " 'inherited', %s::boolean, {})"
+    "select pg_catalog.pg_restore_attribute_stats('schemaname', $1::text, 'relname', $2::text, 'attname', $3::text,"
+    " 'inherited', $4::boolean{})"
 )
-_BATCH = 500
+_TOLD_EVERY = 20  # batches
 _LONGEST_REASON = 300
 _RESTORE_SINCE = 18
 
@@ -62,36 +63,60 @@ class Writer:
     ) -> list[NotCarried]:
         """`names` gives schema and name, unquoted, of each relation and index. Returns what the server did not take."""
         missing: list[NotCarried] = []
-        for number, row in enumerate(rows):
-            if number % _BATCH == 0:
-                progress(number)
-            relation = row["relation"]
-            if relation in names and (problem := self.write_row(row, names[relation])):
-                reason = problem.partition("\n")[0][:_LONGEST_REASON]
-                column = row["column_name"]
-                missing.append(NotCarried("statistics", f"{relation}.{column}", reason, (relation,), column=column))
+        known = [row for row in rows if row["relation"] in names]
+        for number, batch in enumerate(batches(known)):
+            if number % _TOLD_EVERY == 0:
+                progress(number * len(batch))
+            if self._write_together(batch, names):
+                continue
+            for row in batch:
+                if problem := self.write_row(row, names[row["relation"]]):
+                    reason = problem.partition("\n")[0][:_LONGEST_REASON]
+                    relation, column = row["relation"], row["column_name"]
+                    missing.append(NotCarried("statistics", f"{relation}.{column}", reason, (relation,), column=column))
         return missing
 
     def write_row(self, row: Row, name: tuple[str, str]) -> str | None:
         """Write one row for the relation of that schema and name; a problem in words, or null."""
         self._said.clear()
         try:
-            if self._old is not None:
-                return self._old.write_row(row, name)
-            self._restore(row, name)
-        except psycopg.Error as error:
+            statements, problem = self._statements(row, name)
+            for statement, parameters in statements:
+                run(self._writes.pgconn, statement, parameters)
+        except (psycopg.Error, ValueError) as error:
             return str(error) or type(error).__name__
-        return self._said[0] if self._said else None
+        return problem or (self._said[0] if self._said else None)
 
-    def _restore(self, row: Row, name: tuple[str, str]) -> None:
+    def _write_together(self, rows: Sequence[Row], names: Mapping[str, tuple[str, str]]) -> bool:
+        """Write rows at once; False where any of them is a problem, which is then to be found one by one."""
+        self._said.clear()
+        statements: list[Statement] = []
+        try:
+            for row in rows:
+                more, problem = self._statements(row, names[row["relation"]])
+                if problem:
+                    return False
+                statements += more
+            return succeeded(self._writes.pgconn, statements) and not self._said
+        except (psycopg.Error, ValueError):
+            return False
+
+    @property
+    def _writes(self) -> psycopg.Connection[Any]:
+        return self.owner if self._old is None else self.superuser
+
+    def _statements(self, row: Row, name: tuple[str, str]) -> tuple[list[Statement], str | None]:
+        """What writes a row, and what it does not write."""
+        if self._old is not None:
+            return self._old.statements(row, name)
         given = [
             (argument, kind, row.get(column)) for column, argument, kind in ARGUMENTS if row.get(column) is not None
         ]
         if not given:
-            return
-        pairs = ", ".join(f"'{argument}', %s::{kind}" for argument, kind, _ in given)
+            return [], None
+        pairs = "".join(f", '{argument}', ${place}::{kind}" for place, (argument, kind, _) in enumerate(given, 5))
         values = [name[0], name[1], row["column_name"], row["is_inherited"], *(value for _, _, value in given)]
-        self.owner.execute(_RESTORE.format(pairs).encode(), values)
+        return [(_RESTORE.format(pairs).encode(), [as_text(value) for value in values])], None
 
 
 def with_extremes(rows: Iterable[Row], extremes: Iterable[Row]) -> Iterator[Row]:

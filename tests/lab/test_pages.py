@@ -49,7 +49,7 @@ def test_heights_are_those_of_postgresql(pages: int, width: int, is_built: bool,
 def test_a_file_grows_in_segments_and_shrinks_to_nothing(tmp_path: Path) -> None:
     path = tmp_path / "16384"
     path.touch(mode=0o600)
-    files.extend(path, 2 * files.SEGMENT_PAGES + 5, first=b"x" * btree_page.PAGE_BYTES)
+    files.extend(path, 2 * files.SEGMENT_PAGES + 5, lambda _: b"x" * btree_page.PAGE_BYTES)
     sizes = [part.stat().st_size // btree_page.PAGE_BYTES for part in sorted(tmp_path.iterdir())]
     assert sizes == [files.SEGMENT_PAGES, files.SEGMENT_PAGES, 5]
     assert sum(part.stat().st_blocks for part in tmp_path.iterdir()) * 512 < 1 << 20
