@@ -9,7 +9,7 @@ set, and what this teaches goes back into the program, until nothing changes and
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -37,13 +37,18 @@ SCALE = 1e4  # what the workload costs at least, in the program's objective
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When to stop. `gap`: how far from the bound is near enough; `tolerance`: how much slower a statement may get."""
+    """When to stop. `gap`: how far from the bound is near enough; `tolerance`: how much slower a statement may get.
+
+    `least_share`: what of the workload's cost an index has to save to be worth a build, or worth the change from one
+    that is there.
+    """
 
     planner_calls: int = 50_000
     seconds: float = 240.0
     indexes: int | None = None
     tolerance: float = 0.1
     gap: float = 0.008
+    least_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,18 +345,31 @@ class _Search:
         )
 
     def _worthwhile(self, problem: Problem, verified: guards.Verified) -> tuple[guards.Verified, dict[int, float]]:
-        """Drop what the set would not lose by, the least valuable first."""
+        """Leave out what the set would hardly lose by, the least valuable first."""
+        least = self.limits.least_share * problem.cost_before
         savings = guards.worth(problem, problem.ask, verified)
-        while savings:
-            element = min(savings, key=lambda one: (savings[one], one))
-            if savings[element] > 0:
-                break
-            less = guards.verify(problem, problem.ask, verified.chosen & ~(1 << element))
-            if less is None or less.hurt or less.value > verified.value:
-                break
+        while (less := self._less(problem, verified, savings, least)) is not None:
             verified = less
             savings = guards.worth(problem, problem.ask, verified)
         return verified, savings
+
+    def _less(
+        self, problem: Problem, verified: guards.Verified, savings: Mapping[int, float], least: float
+    ) -> guards.Verified | None:
+        """The set without one index, or with those there instead of one that replaces them; None: all are worth it.
+
+        An index of a share that counts is asked about only where something there does nearly what it does.
+        """
+        places = {one.name: place for place, one in enumerate(problem.removable, len(problem.candidates))}
+        for element in sorted(savings, key=lambda one: (savings[one], one)):
+            without = verified.chosen & ~(1 << element)
+            back = sum(1 << places[name] for name in problem.candidates[element].replaces if name in places) & ~without
+            trials = [without] * (savings[element] <= least) + [without | back] * (back != 0)
+            for trial in trials:
+                less = guards.verify(problem, problem.ask, trial)
+                if less is not None and not less.hurt and less.value <= verified.value + least:
+                    return less
+        return None
 
     def _bound_of(self, problem: Problem, budget: int | None) -> float:
         """Without the least savings, which are no costs."""

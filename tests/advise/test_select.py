@@ -106,6 +106,15 @@ class TestOptimality:
 
 
 class TestPromises:
+    def test_what_saves_less_than_a_share_is_left_out(self, planner: RealPlanner) -> None:
+        whole = select(workload(EVEN), proposed(), [], planner, limits=Limits(gap=0.0))
+        least = 0.02
+        advice = select(workload(EVEN), proposed(), [], planner, limits=Limits(gap=0.0, least_share=least))
+        assert 0 < len(advice.chosen) < len(whole.chosen)
+        assert all(chosen.saving > least * advice.cost_before for chosen in advice.chosen)
+        lost = len(whole.chosen) - len(advice.chosen)
+        assert advice.cost_after <= whole.cost_after + lost * least * advice.cost_before
+
     def test_every_index_is_used_and_says_what_it_is_worth(self, planner: RealPlanner, oracle: Oracle) -> None:
         advice = select(workload(EVEN), proposed(), [], planner)
         indexes = [one.candidate.index for one in advice.chosen]
@@ -190,6 +199,9 @@ class TestRemovals:
         alone = select(reads, wider, [read], planner, budgets=(0,))
         assert alone.chosen == ()
         assert alone.removals == ()
+        little = select(reads, wider, [read], planner, limits=Limits(least_share=0.999))
+        assert little.chosen == ()  # what is there does nearly as well
+        assert little.removals == ()
 
 
 class TestBadInput:
