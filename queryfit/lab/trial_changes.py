@@ -129,14 +129,13 @@ def _not_judged(statement: Captured, before: Outcome, final: Outcome, unknown: U
     reason = None
     if before.refusal is not None:
         reason = "the lab cannot plan it without the migration either"
-    elif statement.fingerprint in unknown.doubtful:
-        reason = unknown.doubtful[statement.fingerprint]
     elif unknown.hides(statement.reached):
         reason = "statements that were not tried may concern it"
-    elif final.refusal is not None:
-        reason = (
-            None if final.refusal.is_proof else f"the lab does not plan it after the migration: {final.refusal.message}"
-        )
+    elif final.refusal is not None:  # whatever the lab lacks: what is gone is gone
+        told = f"the lab does not plan it after the migration: {final.refusal.message}"
+        reason = None if final.refusal.is_proof else told
+    elif statement.fingerprint in unknown.doubtful:
+        reason = unknown.doubtful[statement.fingerprint]
     elif not final.relations.isdisjoint(unknown.new):
         reason = "it reads a table that the migration makes, and how many rows will be there is not known"
     elif not unknown.blurred.isdisjoint(statement.reached or final.relations):
@@ -282,11 +281,9 @@ def new_indexes(
         if not part.file.is_linted:
             continue
         names = {entries[oid].name for oid in parts}
-        reading = [
-            statement
-            for statement in statements
-            if (statement.reached is None or top.table in statement.reached)
-            and final[statement.fingerprint].refusal is None
+        reading = [one for one in statements if one.reached is None or top.table in one.reached]
+        planned = [
+            one for one in reading if final[one.fingerprint].refusal is None and one.fingerprint not in unknown.doubtful
         ]
         sizes = [size.size_bytes for oid in parts if (size := history.made[oid][1].size) is not None]
         effect = next(
@@ -302,7 +299,7 @@ def new_indexes(
             size_bytes=sum(sizes) if sizes else None,
             is_unique=top.is_unique,
             has_foreign_key=made.has_foreign_key,
-            statements=len(reading),
-            users=sum(not final[statement.fingerprint].used.isdisjoint(names) for statement in reading),
-            is_complete=is_complete,
+            statements=len(planned),
+            users=sum(not final[one.fingerprint].used.isdisjoint(names) for one in planned),
+            is_complete=is_complete and len(planned) == len(reading) and top.table not in unknown.blurred,
         )

@@ -308,6 +308,30 @@ def test_nothing_is_left_in_the_lab(linted: Callable[..., Report], capture: Capt
     assert found_labs()
 
 
+def test_redacted_capture_proves_what_fails_and_no_more(
+    newest: Cluster, database: str, cache: Path, tmp_path: Path
+) -> None:
+    assert cache.exists()
+    newest.run("create table t (id int primary key, a int, b int); insert into t values (1, 2, 3)", database=database)
+    newest.run("analyze t", database=database)
+    newest.run("create index t_a on t (a); select pg_stat_statements_reset()", database=database)
+    newest.run("select a from t where a = 2", database=database)
+    newest.run("select b from t where id = 2", database=database)
+    with Store(tmp_path / "store").write("full", redacts=True) as writer:
+        capture_server(newest.dsn(database), CaptureOptions(max_plans=0), writer)
+    taken = writer.committed
+    assert taken is not None
+    text = "drop index t_a;\nalter table t drop column b;\ncreate index t_ab on t (a, id);\n"
+    report = lint(
+        [MigrationFile(None, "1.sql", text, text, "psql", "each")],
+        Settings(),
+        before=schema_in(taken).database,
+        trial=lambda files, run: try_migrations(taken, files, run, keeps_lab=False),
+    ).report
+    assert [(finding.rule, finding.subject) for finding in of(report)] == [(FAILS, "public.t.b")]
+    assert any("redacted" in entry.reason for entry in report.not_checked if entry.rule == DEARER)
+
+
 def test_migration_without_ddl_needs_no_lab(capture: Capture, schema: Schema) -> None:
     def never(*_: object) -> None:
         raise AssertionError
