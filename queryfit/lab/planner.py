@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from queryfit.errors import QueryfitError
@@ -45,6 +45,19 @@ class Index:
     predicate: str | None = None
     is_unique: bool = False
     parameters: tuple[tuple[str, str], ...] = ()  # WITH (…), such as pages_per_range
+    _hash: int = field(init=False, repr=False, compare=False)  # a search looks an index up millions of times
+
+    def __post_init__(self) -> None:
+        parts = (self.relation, self.keys, self.included, self.access_method, self.predicate, self.is_unique)
+        object.__setattr__(self, "_hash", hash((*parts, self.parameters)))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __reduce__(self) -> tuple[type[Index], tuple[object, ...]]:
+        """Made anew where it is unpickled or copied: hashes of texts differ from process to process."""
+        own = (self.relation, self.keys, self.included, self.access_method, self.predicate, self.is_unique)
+        return Index, (*own, self.parameters)
 
     @property
     def subject(self) -> str:
