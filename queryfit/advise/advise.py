@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,9 @@ _STEPS = (1, 2, 5)
 _MOST_BUDGETS = 8  # on the curve, beside the one that is asked for
 _WRITING = re.compile(r"\s*(?:insert|update|delete|merge|with)\b", re.IGNORECASE)
 _FINGERPRINT = re.compile(r"[0-9a-f]{4,16}")
+_LEAST_SAVING = 1e-3  # of a server's whole time: less is not worth a build, nor a swap of what is there
+_SHARE_FOR_SIZES = 0.2  # of the time that is left
+_SHORTEST_SEARCH_S = 1.0  # whatever the time limit: with no search there would be no best so far
 _LEAST_SHARE = 1 / 200  # of the tables: a budget below that buys hardly anything
 
 
@@ -63,6 +67,7 @@ class Request:
     measure_dsn: str | None = None
     measures_writes: bool = False
     measures_anyway: bool = False
+    most_statements: int | None = None  # of those that the server counted: the ones that take the most time
 
     @property
     def is_captured(self) -> bool:
@@ -101,10 +106,11 @@ class _Asked:
 
 @dataclass(frozen=True, slots=True)
 class _By:
-    """Who plans: a planner, the lab that it plans in (null: the server itself), and who hears how far it is."""
+    """Who plans and where (a null lab: on the server itself), until when, and who hears how far it is."""
 
     planner: BatchPlanner
     lab: Lab | None
+    deadline: float  # of all that follows the capture, on the monotonic clock
     say: Say
 
 
@@ -113,13 +119,13 @@ def advise(request: Request, say: Say = lambda _: None) -> Outcome:
     with _capture(request, say) as capture:
         with open_session(capture) as session:
             database = _database(session, capture, request.database)
-            with _planner(capture, database, request, say) as by:
+            with _planner(capture, session, database, request, say) as by:
                 say("reading the workload")
                 workload = _workload(session, database, by.planner, request)
                 if by.lab is not None:
                     workload = _without_doubts(workload, by.planner, by.lab)
                 asked = _asked(session, database, workload, by, request)
-                advice = _selected(asked, by.planner, request, say)
+                advice = _selected(asked, by, request)
                 version = by.planner.version
         if by.lab is not None:
             advice = replace(advice, notes=(*advice.notes, *_lab_notes(by.lab)))
@@ -165,7 +171,7 @@ def _workload(session: Session, database: str, planner: BatchPlanner, request: R
     elif request.workload_file is not None:
         found = workload_of_file(request.workload_file, search_path=path, variants=variants)
     else:
-        found = workload_of_session(session, database, planner, variants=variants)
+        found = workload_of_session(session, database, planner, variants=variants, most=request.most_statements)
         if request.query is not None:
             found = _only(found, request.query.strip())
     if not found.statements and not found.skipped:
@@ -265,9 +271,12 @@ def _priced(
     relations = {candidate.index.relation for candidate in candidates} | {one.index.relation for one in existing}
     tables = tables_of(session, workload.database, relations)
     by.say(f"sizes of {len(candidates):,} candidates")
-    indexes = [candidate.index for candidate in candidates]
+    weights = {one.fingerprint: one.execution_ms_per_day or one.weight for one in workload.statements}
+    # building takes long: if the time is not enough for all, then for those of the statements that count most
+    by_weight = sorted(candidates, key=lambda one: -sum(weights.get(name, 0.0) for name in one.fingerprints))
+    until = time.monotonic() + max(0.0, by.deadline - time.monotonic()) * _SHARE_FOR_SIZES
     with by.lab.connect() if by.lab is not None else nullcontext() as connection:
-        sizes = sizes_of(indexes, tables, connection)
+        sizes = sizes_of([one.index for one in by_weight], tables, connection, deadline=until)
     writes = (
         writes_of(session, workload.database)
         if request.is_captured
@@ -298,34 +307,46 @@ def _written(workload: Workload, planner: BatchPlanner) -> dict[str, Mapping[str
 
 
 @contextmanager
-def _planner(capture: Capture, database: str, request: Request, say: Say) -> Iterator[_By]:
+def _planner(capture: Capture, session: Session, database: str, request: Request, say: Say) -> Iterator[_By]:
     """The lab with its planner, or HypoPG on the server."""
+    deadline = time.monotonic() + request.time_limit_s  # building the lab counts
     if request.in_lab:
         from queryfit.lab.build import build  # noqa: PLC0415
+        from queryfit.lab.part import part_of  # noqa: PLC0415
         from queryfit.lab.whatif import LabPlanner  # noqa: PLC0415
 
-        with build(capture, database, say) as lab, LabPlanner(lab) as planner:
-            yield _By(planner, lab, say)
+        part = part_of(session, database, _texts(session, database, request))
+        with build(capture, database, say, session=session, part=part) as lab, LabPlanner(lab) as planner:
+            yield _By(planner, lab, deadline, say)
         return
     from queryfit.lab.hypopg import HypoPlanner  # noqa: PLC0415
 
     with HypoPlanner(request.target) as planner:
-        yield _By(planner, None, say)
+        yield _By(planner, None, deadline, say)
+
+
+def _texts(session: Session, database: str, request: Request) -> list[str]:
+    """All that names what the statements reach: each statement, or files of them as they are."""
+    from queryfit.lab.part import texts_of_session  # noqa: PLC0415
+
+    if request.is_captured:
+        return texts_of_session(session, database, (request.query or "").strip(), request.most_statements)
+    if request.workload_file is None:
+        return [request.workload_text or request.query or ""]
+    place = request.workload_file
+    files = place.glob("*.sql") if place.is_dir() else [place]
+    with suppress(OSError):  # the workload says what is wrong with a file
+        return [file.read_text(encoding="utf-8", errors="replace") for file in files]
+    return []
 
 
 def _without_doubts(workload: Workload, planner: BatchPlanner, lab: Lab) -> Workload:
     """Statements whose plans may be others for what the lab does not have are not judged."""
-    from queryfit.lab.planner import NotPlannedError  # noqa: PLC0415
+    from queryfit.advise.doubts import doubts_of  # noqa: PLC0415
 
     kept, skipped = [], list(workload.skipped)
     for statement in workload.statements:
-        reached: set[str] = set()
-        for query in statement.queries:
-            try:
-                reached |= planner.relations(query) or frozenset()
-            except NotPlannedError:
-                continue  # the search says why
-        doubts = lab.doubts(reached)
+        doubts = doubts_of(lab, planner, statement.queries)
         if doubts:
             more = f" and {len(doubts) - 1} more" if len(doubts) > 1 else ""
             reason = f"the lab lacks what its plan may rest on: {doubts[0].sentence}{more}"
@@ -346,23 +367,24 @@ def _lab_notes(lab: Lab) -> Iterator[str]:
         yield f"the lab lacks {number} {'thing' if number == 1 else 'things'} of the server: `queryfit lab` names them"
 
 
-def _selected(asked: _Asked, planner: BatchPlanner, request: Request, say: Say) -> Advice:
+def _selected(asked: _Asked, by: _By, request: Request) -> Advice:
     from queryfit.advise.select import Limits, select  # noqa: PLC0415
 
     advice = select(
         asked.workload,
         asked.candidates,
         asked.existing,
-        planner,
+        by.planner,
         budgets=(request.budget_bytes, *_other_budgets(asked.standing, request)),
         limits=Limits(
             planner_calls=request.max_plans,
-            seconds=request.time_limit_s,
+            seconds=max(_SHORTEST_SEARCH_S, by.deadline - time.monotonic()),
             indexes=request.max_indexes,
             tolerance=request.tolerance,
+            least_share=_LEAST_SAVING if request.is_whole else 0.0,
         ),
         taken=asked.standing.taken,
-        progress=lambda step: say(_told(step)),
+        progress=lambda step: by.say(_told(step)),
     )
     return replace(
         advice,

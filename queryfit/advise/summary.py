@@ -111,8 +111,13 @@ def _text(statement: Weighted | None, fingerprint: str) -> str:
 
 
 def curve(advice: Advice) -> list[Point]:
-    """The points that say something: of those with one set the cheapest, the one asked for, and that without limit."""
+    """The points that say something: of those with one set the cheapest, the one asked for, and that without limit.
+
+    None where there is nothing that a budget buys.
+    """
     kept: list[Point] = []
+    if not any(point.size_bytes for point in advice.curve):
+        return kept
     for number, point in enumerate(advice.curve):
         before = advice.curve[number - 1] if number else None
         is_same = before is not None and (before.size_bytes, before.cost_after) == (point.size_bytes, point.cost_after)

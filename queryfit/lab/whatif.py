@@ -20,6 +20,7 @@ from queryfit.lab.index_estimate import Estimator
 from queryfit.lab.jobs import Answer, Job, Shown, Task, as_jobs, distribute, refused, take
 from queryfit.lab.planner import Index, NotPlannedError, Planned, Query, Size
 from queryfit.lab.relations import Relations
+from queryfit.lab.schema import PLACEHOLDER_SERVER
 from queryfit.lab.session import Session
 from queryfit.lab.stage import FORGET, MEMBERSHIP, TOGGLE, Stage
 from queryfit.lab.table_facts import unquoted
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from queryfit.lab.build import Lab
 
 WORKERS = 2
+UNDEFINED_TABLE = "42P01"
+UNDEFINED = {"42883", "42704", "3F000"}  # a function or operator, a type, a schema
+ON_SERVER = "plan on the server with --hypopg"
 Result = TypeVar("Result")
 
 
@@ -71,7 +75,7 @@ class LabPlanner:
             with lab.connect_superuser() as connection:
                 for statement in (TOGGLE, MEMBERSHIP):
                     connection.execute(statement.encode())
-                there = There(Session(connection))
+                there = There(Session(connection), is_part=lab.is_part)
                 self._relations = Relations(Session(connection))
             prefix = f"queryfit_{secrets.token_hex(3)}"  # another planner may have candidates in this lab
             for number in range(workers):
@@ -218,18 +222,39 @@ class LabPlanner:
                 try:
                     candidates = candidates or Shown(task.job.visible)
                     stage.set_up(task, candidates)
-                except NotPlannedError as error:
-                    answers.append((task.at, error))
+                except NotPlannedError as refusal:
+                    answers.append((task.at, refusal))
                     continue
                 try:
                     plan = stage.explainer.explain(task.job.query, task.text)
-                except NotPlannedError as error:
-                    if not isinstance(error.__cause__, QueryError) or not error.__cause__.is_timeout:
-                        self._texts[task.job.query] = error  # nothing here changes but indexes: it would fail again
-                    answers.append((task.at, error))
+                except NotPlannedError as refusal:
+                    said = _of_the_lab(refusal)
+                    if not isinstance(said.__cause__, QueryError) or not said.__cause__.is_timeout:
+                        self._texts[task.job.query] = said  # nothing here changes but indexes: it would fail again
+                    answers.append((task.at, said))
                 else:
                     answers.append((task.at, Planned(plan.cost, *stage.named(plan.used), plan.document)))
         except QueryError as error:
             stage.reset()
             answers += refused(waiting, error)
         return answers
+
+
+def _of_the_lab(error: NotPlannedError) -> NotPlannedError:
+    """What the lab's server says of objects that only production has, in words that do not blame the statement."""
+    cause = error.__cause__
+    if not isinstance(cause, QueryError):
+        return error
+    if PLACEHOLDER_SERVER in cause.message:
+        said = NotPlannedError("it reads a foreign table, and the lab has no foreign server", hint=ON_SERVER)
+    elif cause.sqlstate == UNDEFINED_TABLE:
+        hint = "it is temporary, gone since, or spelt otherwise; where the server has it, --hypopg plans there"
+        said = NotPlannedError(f"the capture holds no such table: {cause.message}", hint=hint)
+    elif cause.sqlstate in UNDEFINED:
+        said = NotPlannedError(
+            f"the lab does not plan it: {cause.message}", hint=f"where the server has it, {ON_SERVER}"
+        )
+    else:
+        return error
+    said.__cause__ = cause
+    return said

@@ -19,6 +19,8 @@ _NEAR = 0.0005  # nearer to the best than that is the best: the solver's own tol
 
 def headline(advice: Advice) -> str:
     """What the set is and what it saves: `5 indexes, 412 MB: −49 % of the statement time (3.9 h a day)`."""
+    if not advice.workload.statements:
+        return "Nothing is advised: no statement could be checked."
     if not advice.chosen and not advice.removals:
         return "No index is worth what it costs: none of the candidates saves more than its upkeep."
     saved = summary.saving(advice)

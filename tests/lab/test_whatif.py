@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from queryfit.advise.doubts import doubts_of
 from queryfit.capture.server import CaptureOptions, capture_server
 from queryfit.evidence.store import Store
 from queryfit.lab.build import Lab, NotCarried, build
@@ -249,11 +250,12 @@ ODD = {
     "values ($1), ($2)": None,
     "table big": None,
     "select xpath($1, $2)": None,
-    "select * from far": "",
-    "select * from pg_temp.gone": "",
+    "select * from far": "it reads a foreign table, and the lab has no foreign server",
+    "select * from pg_temp.gone": "the capture holds no such table",
     "create temp table x as select 1": "not a statement that is planned",
-    "select * from temp_orders": "does not exist",
-    "select no_such(id) from big": "does not exist",
+    "select * from temp_orders": 'the capture holds no such table: relation "temp_orders" does not exist',
+    "select no_such(id) from big": "the lab does not plan it: function no_such(integer) does not exist",
+    "select * from big where g |=| $1": "the lab does not plan it: operator does not exist",
     "select * from json_table('[]', '$[*]' columns (a int path '$'))": None,
 }
 
@@ -296,6 +298,25 @@ def test_a_function_that_the_lab_has_no_body_of_is_said(lab: Lab, planner: LabPl
         with pytest.raises(NotPlannedError, match=r"function public\.slow_tax: a stub"):
             doubting.plan(Query("tax", "select * from big where slow_tax(g) > 3"))
         assert doubting.plan(BY_G).cost == planner.plan(BY_G).cost
+
+
+def test_doubt_about_a_column_is_doubt_about_conditions_on_it(lab: Lab, planner: LabPlanner) -> None:
+    column = NotCarried("statistics", "public.big.g", "no histogram", ("public.big",), column="g")
+    whole = NotCarried("index", "public.small_odd", "no such class", ("public.small",))
+    doubting = replace(lab, not_carried=(*lab.not_carried, column, whole))
+
+    def doubts(text: str) -> set[str]:
+        return {item.name for item in doubts_of(doubting, planner, [Query(text, text)])}
+
+    assert doubts("select g, t from big where t = 'abc'") == set()
+    assert doubts("select * from big where t = $1") == set()
+    assert doubts("select id from big where g = 7") == {"public.big.g"}
+    assert doubts("select t from big order by g limit 3") == {"public.big.g"}
+    assert doubts("select id from busy") == {"public.big.g", "public.small_odd"}  # the view has a condition on it
+    assert doubts("select g from recent where t > $1") == set()
+    assert doubts("select * from small") == {"public.small_odd"}
+    assert doubts("select * from event") == set()
+    assert doubts("select broken") == set()
 
 
 def test_a_cache_asks_only_what_does_not_follow(planner: LabPlanner) -> None:

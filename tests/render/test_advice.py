@@ -107,6 +107,15 @@ def test_what_is_not_checked_is_said_with_its_hint() -> None:
     assert "4b5c, 5c4d" in advice.render(FULL, PLAIN, is_verbose=True)
 
 
+def test_where_nothing_was_judged_nothing_is_called_not_worth_it() -> None:
+    empty = Point(budget_bytes=None, size_bytes=0, cost_after=0.0, bound=0.0, indexes=())
+    unjudged = replace(NOTHING, workload=replace(FULL.workload, statements=()), effects=(), curve=(empty, empty))
+    text = advice.render(unjudged, PLAIN)
+    assert "Nothing is advised: no statement could be checked." in text
+    assert "What a budget buys" not in text
+    assert "Not checked: " in text
+
+
 def test_nothing_to_do_is_no_table_and_no_next_step() -> None:
     text = advice.render(NOTHING, PLAIN)
     assert "No index is worth what it costs" in text
