@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 
 from msgspec import Raw, Struct
-from pglast.parser import ParseError, split
 
 from queryfit.sql import ddl_parts, ddl_script
+from queryfit.sql.pglast_parser import ParseError, split
 
 _BEFORE_STATEMENT = re.compile(r"(?:[\s;]+|--[^\n]*(?:\n|$)|/\*(?:[^*/]|\*(?!/)|/(?!\*))*\*/)*")
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
-from pglast.parser import ParseError, parse_sql_json, scan, split
 
 from queryfit.sql.ddl import decode
+from queryfit.sql.pglast_parser import ParseError, parse_sql_json, scan, split
 
 
 class _Statement(Struct, frozen=True):

@@ -3,7 +3,7 @@
 import re
 from functools import lru_cache
 
-from pglast import keywords
+from queryfit.sql.pglast_parser import keywords
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 # quote_ident() quotes every keyword that is not unreserved, even where the grammar would take it bare.
