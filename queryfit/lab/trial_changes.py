@@ -36,8 +36,8 @@ _WORDS: Mapping[str, str] = {
     "drop table": "drops {object}",
     "rename table": "renames {object}",
     "set schema": "moves {object} to another schema",
-    "drop view": "drops the view {object}",
-    "replace view": "replaces the view {object}",
+    "drop view": "drops the {kind} {object}",
+    "replace view": "replaces the {kind} {object}",
     "drop function": "drops the function {object}",
     "replace function": "replaces the function {object}",
     "create policy": "adds a policy to {relation}",
@@ -248,11 +248,12 @@ def _described(part: Part, effect: Effect | None) -> tuple[str, str]:
     if effect.column_name:
         thing = f"{relation}.{effect.column_name}"
     elif effect.object_name:
-        thing = effect.object_name
+        thing = effect.object_name if "." in effect.object_name else f"{relation}.{effect.object_name}"
     words = _WORDS.get(effect.action)
     if words is None:
         return thing, f"{effect.action} on {relation}" if relation else effect.action
-    return thing, words.replace("{object}", thing).replace("{relation}", relation)
+    told = {"object": thing, "relation": relation, "kind": effect.relation_kind}
+    return thing, re.sub(r"\{(\w+)\}", lambda found: told[found[1]], words)
 
 
 def new_indexes(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ _PROOFS = frozenset({
     "428C9",  # a column became generated
 })  # fmt: skip
 # Only sure where no type of a parameter was guessed.
+_ARGUMENTS = re.compile(r"\(.*\) does not exist")
 _PROOFS_WITHOUT_PARAMETERS = frozenset({"42883", "42804", "42846", "22P02"})
 
 
@@ -102,7 +104,9 @@ def _refusal(error: NotPlannedError, parameters: int) -> Refusal:
     is_sure = state in _PROOFS or (
         state in _PROOFS_WITHOUT_PARAMETERS and (not parameters or cause.message.startswith("function "))
     )
-    return Refusal(cause.message, is_proof=is_sure)
+    # types of arguments are what was guessed last for the parameters
+    message = _ARGUMENTS.sub("(…) does not exist", cause.message) if parameters else cause.message
+    return Refusal(message, is_proof=is_sure)
 
 
 def _relations(plan: Plan) -> Iterator[str]:

@@ -13,6 +13,10 @@ from typing import TYPE_CHECKING
 
 from pglast import parser
 
+from queryfit.migrations.builtin import IMMUTABLE, STABLE, VOLATILE
+from queryfit.sql.grammar import ast
+from queryfit.sql.parse import parse
+
 if TYPE_CHECKING:
     from queryfit.migrations.files import MigrationFile
     from queryfit.migrations.steps import Effect, Step
@@ -50,10 +54,12 @@ ADDITIONS = frozenset({
     "create domain", "create extension", "create function", "create schema", "create sequence", "create type",
     "add enum value", "create table", "create column", "create table as", "create materialized view",
 })  # fmt: skip
+_BUILT_IN = IMMUTABLE | STABLE | VOLATILE
 _SEARCH_PATH = re.compile(
     r"\s*(?:set\s+(?:(?:session|local)\s+)?(?:search_path|schema)|reset\s+(?:search_path|all))\b", re.IGNORECASE
 )
 _SET_CONFIG = re.compile(r"\s*select\s+(?:pg_catalog\s*\.\s*)?set_config\s*\(\s*'search_path'", re.IGNORECASE)
+_ROLLBACK = re.compile(r"\s*(?:rollback|abort)\b", re.IGNORECASE)
 _WITH_DATA = re.compile(r"\bwith\s+(no\s+)?data\s*$", re.IGNORECASE)
 
 
@@ -153,6 +159,8 @@ def _obstacle(part: Part) -> str | None:
     for one in (part.step, *part.nested):
         if one.unseen is not None or one.unfollowed is not None:
             return f"it is not known what it does: {one.unseen or one.unfollowed}"
+    if part.step.kind == "TransactionStmt" and _ROLLBACK.match(part.file.sql, part.step.start):
+        return "what a ROLLBACK takes back is not followed"
     if part.step.kind not in SCHEMA_KINDS | BLOCK_KINDS | DATA_KINDS | OTHER_KINDS:
         return f"a statement of the kind {part.step.kind} is not tried"
     return None
@@ -167,13 +175,29 @@ def _as_run(step: Step, text: str) -> str:
 
 def _block(part: Part, text: str) -> Choice:
     if not part.nested:
-        makes = any(effect.action in {"create table as", "create table"} for effect in part.effects)
-        return Choice(reason="SELECT INTO is not tried") if makes else Choice()
+        if any(effect.action in {"create table as", "create table"} for effect in part.effects):
+            return Choice(reason="SELECT INTO is not tried")
+        name = _called(text)
+        return Choice(reason=f"it is not known what it does: what {name}() does") if name else Choice()
     if any(one.kind in DATA_KINDS or one.kind == "CreateTableAsStmt" for one in part.nested):
         return Choice(reason="a block that changes data as well is not tried")
     if all(effect.action in NEUTRAL_ACTIONS for effect in part.effects):
         return Choice()
     return Choice(text)
+
+
+def _called(text: str) -> str | None:
+    """A function that is not PostgreSQL's own, of a SELECT that only calls it: `select add_partitions()`."""
+    for statement in parse(text).statements:
+        select = statement.stmt
+        if not isinstance(select, ast.SelectStmt) or select.fromClause:
+            continue
+        for target in select.targetList or ():
+            if isinstance(target.val, ast.FuncCall):
+                names = [part.sval for part in target.val.funcname]
+                if names[0] != "pg_catalog" and names[-1] not in _BUILT_IN:
+                    return str(names[-1])
+    return None
 
 
 def _without_concurrently(text: str) -> str:

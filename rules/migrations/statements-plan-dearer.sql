@@ -20,7 +20,8 @@
 -- costs and the index that their plans lost. `queryfit advise` finds the index that serves them best.
 --
 -- ## When to leave it
--- The statements go with the same release, or they are worth less than what the index costs every write.
+-- The statements go with the same release, or they are worth less than what the index costs every write. The lab plans
+-- as a role that row security binds: where a policy changes, statements of roles that bypass it stay as they are.
 
 select
     change.step,
