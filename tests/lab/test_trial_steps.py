@@ -49,7 +49,8 @@ def test_schema_is_changed(text: str, run: str) -> None:
     [
         "insert into t values (1)", "update t set a = 1", "delete from t", "truncate t", "grant select on t to x",
         "alter table t owner to x", "alter table t set tablespace fast", "comment on table t is 'x'", "vacuum t",
-        "set statement_timeout = 0", "set role postgres", "begin", "commit", "select 1", "select now(), setval('s', 3)", "select f(a) from t",
+        "set statement_timeout = 0", "set role postgres", "begin", "commit", "select 1",
+        "select now(), setval('s', 3)", "select f(a) from t",
         "analyze", "lock table t",
         "create trigger g before update on t for each row execute function f()", "drop trigger g on t",
         "refresh materialized view v", "reindex index i", "create role x",
