@@ -22,6 +22,7 @@ FOUND = 1  # findings at or above --fail-on
 USAGE = 2
 COULD_NOT = 3
 INTERRUPTED = 130
+_DUCKDB_INTERRUPTED = "Query interrupted"  # its RuntimeError for a Ctrl-C that came while it worked
 BROKEN_PIPE = 141  # what a shell reports for a program that SIGPIPE ended
 
 # in the order of the help: the way of the work, then what looks behind it
@@ -131,6 +132,9 @@ def status_of(arguments: Sequence[str], state: Run | None = None) -> int:
         _complain("interrupted", None)
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 -- a person never sees a traceback that was not asked for
+        if isinstance(error, RuntimeError) and str(error) == _DUCKDB_INTERRUPTED:
+            _complain("interrupted", None)
+            return INTERRUPTED
         if state.is_verbose and not isinstance(error, click.ClickException):
             from traceback import print_exc  # noqa: PLC0415
 

@@ -110,6 +110,24 @@ def test_one_line_and_a_hint(
     assert (done.status, done.out, done.err) == (status, "", said)
 
 
+def test_an_interrupt_while_duckdb_works() -> None:
+    done = python("""
+import click, os, signal, sys, threading
+from queryfit.cli import main
+from queryfit.evidence.session import empty_session
+
+@click.command("history")
+def command():
+    with empty_session(["server"]) as session:
+        threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGINT]).start()
+        session.query("select count(*) from range(10000000) as a, range(1000000) as b where a.range % 7 = b.range % 5")
+
+main.LazyGroup.get_command = lambda *_: command
+sys.exit(main.status_of(["history"]))
+""")
+    assert (done.returncode, done.stderr) == (130, "queryfit: interrupted\n")
+
+
 def test_a_fault_of_our_own_is_no_traceback(queryfit: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     _Boom(monkeypatch, ZeroDivisionError("x"))
     done = queryfit("history")
