@@ -126,6 +126,16 @@ class Problem:
             for one in members(chosen)
         )
 
+    def replaced(self, element: int) -> int:
+        """The existing indexes that a candidate could stand in for."""
+        return mask_of(self._names[name] for name in self.candidates[element].replaces if name in self._names)
+
+    def owed(self, chosen: int, element: int) -> int:
+        """The existing indexes that have to come back with this candidate gone: nothing else stands in for them."""
+        left = chosen & ~(1 << element)
+        gone = ((number, self.elements[number].unless) for number in members(self.kept & ~left))
+        return mask_of(number for number, unless in gone if unless and not unless & left)
+
     def size(self, chosen: int) -> float:
         """Bytes of the indexes that would be made."""
         return sum(self.elements[one].size_bytes for one in members(chosen) if self.elements[one].counts)

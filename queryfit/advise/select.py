@@ -360,11 +360,11 @@ class _Search:
 
         An index of a share that counts is asked about only where something there does nearly what it does.
         """
-        places = {one.name: place for place, one in enumerate(problem.removable, len(problem.candidates))}
         for element in sorted(savings, key=lambda one: (savings[one], one)):
-            without = verified.chosen & ~(1 << element)
-            back = sum(1 << places[name] for name in problem.candidates[element].replaces if name in places) & ~without
-            trials = [without] * (savings[element] <= least) + [without | back] * (back != 0)
+            owed = problem.owed(verified.chosen, element)
+            without = (verified.chosen & ~(1 << element)) | owed
+            back = problem.replaced(element) & ~without
+            trials = [without] * (savings[element] <= least or owed != 0) + [without | back] * (back != 0)
             for trial in trials:
                 less = guards.verify(problem, problem.ask, trial)
                 if less is not None and not less.hurt and less.value <= verified.value + least:

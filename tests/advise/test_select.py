@@ -203,6 +203,15 @@ class TestRemovals:
         assert little.chosen == ()  # what is there does nearly as well
         assert little.removals == ()
 
+    def test_what_is_read_does_not_go_with_the_one_that_stood_in_for_it(self, planner: RealPlanner) -> None:
+        text = "select count(*) from line where product = 5"
+        reads = Workload((Weighted("other", text, (Query("other", text),), 100.0),))
+        wider = proposed([index_on("line", "day", "product")], replaces=("public.line_day",))
+        read = replace(self.DAY, is_removable=False, upkeep=1e3)
+        advice = select(reads, wider, [read], planner, limits=Limits(least_share=0.9, tolerance=1e9))
+        assert [one.candidate.index for one in advice.chosen] == [] or advice.removals
+        assert bool(advice.removals) == bool(advice.chosen)
+
 
 class TestBadInput:
     def test_what_the_planner_refuses_is_named_and_the_rest_is_advised(self, planner: RealPlanner) -> None:
