@@ -7,6 +7,7 @@ a B-tree over an expression the statistics of the expression are enough, and the
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -37,17 +38,24 @@ Connection = psycopg.Connection[Any]
 
 
 def sizes_of(
-    indexes: Iterable[Index], tables: Mapping[str, TableFacts], connection: Connection | None = None, *, seed: int = 0
+    indexes: Iterable[Index],
+    tables: Mapping[str, TableFacts],
+    connection: Connection | None = None,
+    *,
+    seed: int = 0,
+    deadline: float | None = None,
 ) -> dict[Index, Size | None]:
     """The sizes of several indexes, null where nothing gives one.
 
-    With a connection to the lab, indexes without a formula are built there on generated rows. Nothing of it stays.
+    With a connection to the lab, indexes without a formula are built there on generated rows, in the order in which
+    they come and until `deadline` (on the monotonic clock). Nothing of it stays.
     """
     sizes: dict[Index, Size | None] = {}
     for index in indexes:
         table = tables.get(index.relation)
         size = size_of(index, table) if table is not None else None
-        if size is None and table is not None and connection is not None:
+        is_late = deadline is not None and time.monotonic() > deadline
+        if size is None and table is not None and connection is not None and not is_late:
             size = built_size(connection, index, table, seed=seed)
         sizes[index] = size
     return sizes

@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -22,13 +22,16 @@ from queryfit.lab import carried, contents, files
 from queryfit.lab.btree_page import PAGE_BYTES, height
 from queryfit.lab.carried import NotCarried
 from queryfit.lab.database import DATABASE, OWNER, READER
+from queryfit.lab.facts import Facts
 from queryfit.lab.files import Extent
 from queryfit.lab.programs import Programs, programs_for
 from queryfit.lab.server import Place, claim, disk_use
 from queryfit.lab.tidy import Mark, is_as_built, mark, tidy
 
 if TYPE_CHECKING:
+    from queryfit.evidence.session import Session
     from queryfit.evidence.store import Capture
+    from queryfit.lab.part import Part
     from queryfit.lab.planner import Size
 
 Progress = Callable[[str], None]
@@ -55,6 +58,7 @@ class Lab:
     carried: dict[str, int]  # how many objects there are, by kind
     was_built: bool  # by this call, not before
     seconds: float  # that building or opening took
+    is_part: bool  # relations that no statement reaches were left out
     _place: Place = field(repr=False)
     _mark: Mark = field(repr=False)
     _superuser: psycopg.Connection[Any] | None = field(default=None, repr=False)
@@ -177,8 +181,18 @@ class Lab:
         return self._superuser
 
 
-def build(capture: Capture, database: str, progress: Progress = lambda _: None) -> Lab:
+def build(
+    capture: Capture,
+    database: str,
+    progress: Progress = lambda _: None,
+    *,
+    session: Session | None = None,
+    part: Part | None = None,
+) -> Lab:
     """The lab of one database of a capture: built, or started again where it was built before.
+
+    `session` over that capture where there is one: the evidence of a large database takes memory and time to load.
+    With `part` nothing but that is carried.
 
     Raises QueryfitError where no PostgreSQL is at hand, the capture is no full one, or the server fails. What cannot
     be carried is no error: `Lab.not_carried` names it.
@@ -186,7 +200,7 @@ def build(capture: Capture, database: str, progress: Progress = lambda _: None) 
     started = time.monotonic()
     major = captured_major(capture)
     programs = programs_for(major)
-    place = claim(key_of(capture, database, programs))
+    place = claim(key_of(capture, database, programs, part))
     try:
         meta = None
         if place.is_finished:
@@ -196,7 +210,9 @@ def build(capture: Capture, database: str, progress: Progress = lambda _: None) 
                 place.clear()
         was_built = meta is None
         if meta is None:
-            meta = _build(place, capture, database, programs=programs, major=major, progress=progress)
+            with nullcontext(session) if session is not None else open_session(capture) as held:
+                facts = Facts(held, database, part)
+                meta = _build(place, capture, facts, programs=programs, major=major, progress=progress)
         return Lab(
             folder=place.folder,
             database=DATABASE,
@@ -210,6 +226,7 @@ def build(capture: Capture, database: str, progress: Progress = lambda _: None) 
             carried=meta["carried"],
             was_built=was_built,
             seconds=time.monotonic() - started,
+            is_part=part is not None,
             _place=place,
             _mark=meta["mark"],
         )
@@ -239,9 +256,9 @@ def captured_major(capture: Capture) -> int:
     return int(rows[0][0]) // 10000
 
 
-def key_of(capture: Capture, database: str, programs: Programs) -> str:
+def key_of(capture: Capture, database: str, programs: Programs, part: Part | None = None) -> str:
     """What a lab is kept under: two captures with the same catalog files share one."""
-    parts = [FORMAT, __version__, programs.version, str(programs.folder), database]
+    parts = [FORMAT, __version__, programs.version, str(programs.folder), database, *([part.key] if part else [])]
     parts += [
         f"{path.parent.name}/{path.name}/{path.stat().st_size}"
         for table, path in sorted(capture.files().items())
@@ -251,15 +268,12 @@ def key_of(capture: Capture, database: str, programs: Programs) -> str:
 
 
 def _build(
-    place: Place, capture: Capture, database: str, *, programs: Programs, major: int, progress: Progress
+    place: Place, capture: Capture, facts: Facts, *, programs: Programs, major: int, progress: Progress
 ) -> dict[str, Any]:
     started = time.monotonic()
     progress("starting PostgreSQL for the lab")
     place.create(programs, {})
-    with open_session(capture) as session:
-        not_carried, counts = contents.fill(
-            place, session, database, version=programs.version, captured=major, progress=progress
-        )
+    not_carried, counts = contents.fill(place, facts, version=programs.version, captured=major, progress=progress)
     not_carried += [
         NotCarried("evidence", table, "the capture holds none: an earlier version took it", changes_plans=False)
         for table in sorted(contents.READS - capture.files().keys())
@@ -279,7 +293,7 @@ def _build(
         "format": FORMAT,
         "capture": capture.name,
         "capture_folder": str(capture.folder),
-        "database": database,
+        "database": facts.database,
         "version": programs.version,
         "captured_version": major,
         "carried": counts,

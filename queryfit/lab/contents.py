@@ -16,12 +16,11 @@ from queryfit.lab import schema as ddl
 from queryfit.lab.carried import EVERY_RELATION, NotCarried
 from queryfit.lab.database import DATABASE, OWNER
 from queryfit.lab.extended import Extended
-from queryfit.lab.facts import Facts, Row
 from queryfit.lab.maker import Maker
 from queryfit.lab.schema import Schema
 
 if TYPE_CHECKING:
-    from queryfit.evidence.session import Session
+    from queryfit.lab.facts import Facts
     from queryfit.lab.server import Place
 
 READS = frozenset({
@@ -35,10 +34,10 @@ _MOST_NAMES = 5  # in one line
 
 
 def fill(
-    place: Place, session: Session, database: str, *, version: int, captured: int, progress: Callable[[str], None]
+    place: Place, facts: Facts, *, version: int, captured: int, progress: Callable[[str], None]
 ) -> tuple[list[NotCarried], dict[str, int]]:
     """Make everything; returns what is not carried and how many objects of each kind are there."""
-    facts = Facts(session, database)
+    database = facts.database
     captured_database = next(iter(facts.rows("database")), None)
     if captured_database is None or not captured_database["is_captured"]:
         raise QueryfitError(
@@ -47,6 +46,16 @@ def fill(
     with closing(_connect(place.dsn("postgres"))) as connection:
         missing = databases.create(connection, version, captured_database)
         missing += settings.apply(connection, DATABASE, facts.rows("setting"), captured=captured, version=version)
+    if facts.part is not None:
+        held, number = len(facts.part.relations), facts.part.of
+        missing.append(
+            NotCarried(
+                "relation",
+                f"{number - held:,} of {number:,}",
+                "no statement of the workload reaches them, so they were left out",
+                changes_plans=False,
+            )
+        )
     if version != captured:
         missing.append(
             NotCarried(
@@ -74,20 +83,20 @@ def fill(
         progress("statistics")
         names = {row["relation"]: (row["schema"], row["name"]) for row in schema.relations}
         names |= {row["index"]: _parts(row["index"]) for row in schema.indexes}
-        rows = list(statistics.with_extremes(facts.rows("column_statistics"), facts.rows("column_extreme")))
-
-        def tell(number: int) -> None:
-            progress(f"statistics: {number:,} of {len(rows):,} columns")
-
         writer = statistics.Writer(owner, superuser, version)
-        missing += writer.write(rows, names, tell)
+        extremes = facts.rows("column_extreme")
+        analyzed: set[tuple[str, str]] = set()
+        for page in facts.pages("column_statistics"):
+            missing += writer.write(list(statistics.with_extremes(page, extremes)), names)
+            analyzed.update((row["relation"], row["column_name"]) for row in page)
+            progress(f"statistics: {len(analyzed):,} columns")
         missing += Extended(superuser, owner, version, writer.write_row).write(
             schema.extended, facts.rows("extended_expression_statistics"), schema.columns
         )
         files.remember(superuser, sizes.extents(schema, facts))
         missing += maker.not_carried
         missing += _gaps(facts)
-        missing += _without_range_histograms(schema, rows, captured)
+        missing += _without_range_histograms(schema, analyzed, captured)
         missing += _guessed(schema)
         counts = _counts(superuser)
     return missing, counts
@@ -159,11 +168,10 @@ def _guessed(schema: Schema) -> list[NotCarried]:
     return [NotCarried("index", ", ".join(names[:_MOST_NAMES]), reason, changes_plans=False)]
 
 
-def _without_range_histograms(schema: Schema, rows: list[Row], captured: int) -> list[NotCarried]:
+def _without_range_histograms(schema: Schema, analyzed: set[tuple[str, str]], captured: int) -> list[NotCarried]:
     """Columns of ranges on a server whose pg_stats does not show what the planner knows of them."""
     if captured >= _RANGES_SHOWN_SINCE:
         return []
-    analyzed = {(row["relation"], row["column_name"]) for row in rows}
     return [
         NotCarried(
             "statistics",

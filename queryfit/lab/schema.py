@@ -42,7 +42,13 @@ class Schema:
         return cls(
             relations=relations,
             columns=_grouped(sorted(facts.rows("relation_column"), key=lambda row: row["position"])),
-            constraints=_grouped(row for row in facts.rows("relation_constraint") if row["relation"] in there),
+            constraints=_grouped(
+                row
+                for row in facts.rows("relation_constraint")
+                if row["relation"] in there
+                # a foreign key to a table that is left out tells the planner nothing
+                and (facts.part is None or row["kind"] != "foreign_key" or row["referenced_relation"] in there)
+            ),
             indexes=[row for row in own("relation_index") if row["relation"] in there],
             types=facts.rows("data_type"),
             collations=facts.rows("user_collation"),

@@ -60,7 +60,9 @@ class _Widths:
         self._keys = {index: [row for row in rows if row["is_key"]] for index, rows in self._all.items()}
         self._statistics = {
             (row["relation"], row["column_name"]): row
-            for row in facts.rows("column_statistics")
+            for row in facts.rows(
+                "column_statistics", "relation, column_name, is_inherited, average_width_bytes, distinct_rows"
+            )
             if not row["is_inherited"]
         }
         indexes = {row["index"] for row in schema.indexes}

@@ -7,7 +7,7 @@ the input functions of values may be the capture's own. Before, rows of pg_stati
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,7 +38,6 @@ _RESTORE = (
     "select pg_catalog.pg_restore_attribute_stats('schemaname', $1::text, 'relname', $2::text, 'attname', $3::text,"
     " 'inherited', $4::boolean{})"
 )
-_TOLD_EVERY = 20  # batches
 _LONGEST_REASON = 300
 _RESTORE_SINCE = 18
 
@@ -58,15 +57,11 @@ class Writer:
         if self.version < _RESTORE_SINCE:
             self._old = OldWriter(self.superuser)
 
-    def write(
-        self, rows: Iterable[Row], names: Mapping[str, tuple[str, str]], progress: Callable[[int], None]
-    ) -> list[NotCarried]:
+    def write(self, rows: Iterable[Row], names: Mapping[str, tuple[str, str]]) -> list[NotCarried]:
         """`names` gives schema and name, unquoted, of each relation and index. Returns what the server did not take."""
         missing: list[NotCarried] = []
         known = [row for row in rows if row["relation"] in names]
-        for number, batch in enumerate(batches(known)):
-            if number % _TOLD_EVERY == 0:
-                progress(number * len(batch))
+        for batch in batches(known):
             if self._write_together(batch, names):
                 continue
             for row in batch:
