@@ -6,9 +6,10 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from queryfit import words
 from queryfit.errors import QueryfitError
@@ -26,8 +27,7 @@ _MARK = re.compile(r"^-- (example|given|finds): ?(.*)$")
 _REQUIRED = ("rule", "title", "severity", "reads", "message", "since")
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(Struct, frozen=True):
     """A threshold, with the reason for its value."""
 
     name: str
@@ -35,8 +35,7 @@ class Parameter:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
+class Example(Struct, frozen=True):
     """Evidence and the subjects that the rule has to find in it; `line` is where it begins in the file."""
 
     title: str
@@ -46,8 +45,7 @@ class Example:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """One rule as its file states it. `group` is the folder that it lies in."""
 
     name: str
@@ -93,8 +91,7 @@ def _kind(value: object) -> type:
     return float if isinstance(value, int | float) and not isinstance(value, bool) else type(value)
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """Something wrong with a rule file."""
 
     path: Path
@@ -113,8 +110,7 @@ class RuleError(QueryfitError):
         self.problems = tuple(problems)
 
 
-@dataclass(slots=True)
-class _Draft:
+class _Draft(Struct):
     header: dict[str, str] = field(default_factory=dict)
     header_lines: dict[str, int] = field(default_factory=dict)
     parameters: list[Parameter] = field(default_factory=list)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from msgspec import Struct
 
 _FOLDER = Path(__file__).parent / "tables"
 _HEADER = re.compile(r"^-- (?:(source|capture): )?(.*)$")
 _COLUMN = re.compile(r"^    (\w+) ([^-]*?),?\s+-- (.*)$")
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """One column: its DuckDB type and what it means, with unit and source."""
 
     name: str
@@ -22,8 +22,7 @@ class Column:
     meaning: str
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(Struct, frozen=True):
     """One evidence table.
 
     `capture` is `full` (catalog and statistics), `sample` (counters, in every capture), `migration` (of migration

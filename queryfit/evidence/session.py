@@ -11,12 +11,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
+from msgspec import Struct, field
 
 from queryfit.errors import QueryfitError
 from queryfit.evidence.dictionary import Table, tables
@@ -32,8 +32,7 @@ ROW_LIMIT = 200_000
 _MOST_OF_A_LINE = 64 * 1024 * 1024  # bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Struct, frozen=True):
     """Rows of a SELECT: column names, and one tuple a row."""
 
     columns: tuple[str, ...]
@@ -207,8 +206,7 @@ def one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statem
     return statements[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Addition:
+class Addition(Struct, frozen=True):
     """What was found out from a capture: rows by table, and statements that are planned now and were not then."""
 
     rows: Mapping[str, Sequence[Mapping[str, object]]] = field(default_factory=dict)
@@ -247,8 +245,7 @@ def empty_session(reads: Sequence[str]) -> Session:
     return _build({name: table.create for name, table in tables().items()}, finish=drop_others)
 
 
-@dataclass(frozen=True, slots=True)
-class Lines:
+class Lines(Struct, frozen=True):
     """Rows of a table as lines of JSON. A key that a line leaves out has its value in `defaults`, else null.
 
     `unknown` names the rows, by the number in the table's first column, where a column with a default is null.

@@ -8,6 +8,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from msgspec import Struct
+
 from queryfit.errors import QueryfitError
 from queryfit.migrations import runners
 from queryfit.migrations.folders import Finder, Folder, readable
@@ -42,8 +44,7 @@ class MigrationFile:
     notes: tuple[Note, ...] = ()  # what of it could not be seen
 
 
-@dataclass(frozen=True, slots=True)
-class _Options:
+class _Options(Struct, frozen=True):
     runner: str | None
     transactions: bool | None
     downs: bool

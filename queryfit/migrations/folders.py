@@ -7,8 +7,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from queryfit.errors import QueryfitError
 from queryfit.migrations import runners
@@ -31,8 +32,7 @@ _SPLITTING_PRISMA = (7, 4)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-@dataclass(slots=True)
-class Folder:
+class Folder(Struct):
     """A folder of migrations: what is there and what of it is to be linted. Names are relative to it, with slashes."""
 
     path: str  # absolute

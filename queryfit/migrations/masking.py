@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from typing import Final
+
+from msgspec import Struct
 
 MAX_NOTES = 50
 """Notes kept of one file; a template with thousands of placeholders is said to be one well before that."""
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(Struct, frozen=True):
     """What of a file could not be seen, or was taken to be something else."""
 
     line: int  # from 1

@@ -31,8 +31,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
+
+from msgspec import Struct
 
 from queryfit.migrations.masking import Note, blank, fill_environment, statements
 
@@ -43,8 +44,7 @@ refuses in a transaction block runs alone: what stands before it is committed, w
 transaction), or the `file` between BEGIN and COMMIT."""
 
 
-@dataclass(frozen=True, slots=True)
-class Runner:
+class Runner(Struct, frozen=True):
     """What is the same for every file of a runner."""
 
     transactions: Transactions

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from queryfit import words
 from queryfit.findings import Finding, NotChecked, Report, Window
@@ -25,8 +26,7 @@ _UNLIMITED = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(Struct, frozen=True):
     """Rules that could not judge for one and the same reason."""
 
     reason: str
@@ -35,8 +35,7 @@ class Gap:
     subjects: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class GapPlace:
+class GapPlace(Struct, frozen=True):
     """What rules could not judge at one place of a file for one reason."""
 
     file: str | None
