@@ -112,6 +112,7 @@ class _By:
     lab: Lab | None
     deadline: float  # of all that follows the capture, on the monotonic clock
     say: Say
+    reached: frozenset[str] | None = None  # all that statements can reach; null: any relation
 
 
 def advise(request: Request, say: Say = lambda _: None) -> Outcome:
@@ -121,7 +122,7 @@ def advise(request: Request, say: Say = lambda _: None) -> Outcome:
             database = _database(session, capture, request.database)
             with _planner(capture, session, database, request, say) as by:
                 say("reading the workload")
-                workload = _workload(session, database, by.planner, request)
+                workload = _workload(session, database, by, request)
                 if by.lab is not None:
                     workload = _without_doubts(workload, by.planner, by.lab)
                 asked = _asked(session, database, workload, by, request)
@@ -157,13 +158,13 @@ def _capture(request: Request, say: Say) -> Iterator[Capture]:
     yield take_capture(request.target, wanted, store, progress=say)
 
 
-def _workload(session: Session, database: str, planner: BatchPlanner, request: Request) -> Workload:
+def _workload(session: Session, database: str, by: _By, request: Request) -> Workload:
     """What is to be advised on. Raises QueryfitError where there is nothing of it."""
     from queryfit.advise.workload import workload_of_file, workload_of_session, workload_of_text  # noqa: PLC0415
     from queryfit.lab.parameters import Representatives  # noqa: PLC0415
 
     path = _search_path(session)
-    variants = Representatives.of(session, database).variants
+    variants = Representatives.of(session, database, by.reached).variants
     if request.query is not None and not _FINGERPRINT.fullmatch(request.query.strip()):
         found = workload_of_text(request.query, search_path=path, where="--for", variants=variants)
     elif request.workload_text is not None:
@@ -171,7 +172,7 @@ def _workload(session: Session, database: str, planner: BatchPlanner, request: R
     elif request.workload_file is not None:
         found = workload_of_file(request.workload_file, search_path=path, variants=variants)
     else:
-        found = workload_of_session(session, database, planner, variants=variants, most=request.most_statements)
+        found = workload_of_session(session, database, by.planner, variants=variants, most=request.most_statements)
         if request.query is not None:
             found = _only(found, request.query.strip())
     if not found.statements and not found.skipped:
@@ -317,7 +318,7 @@ def _planner(capture: Capture, session: Session, database: str, request: Request
 
         part = part_of(session, database, _texts(session, database, request))
         with build(capture, database, say, session=session, part=part) as lab, LabPlanner(lab) as planner:
-            yield _By(planner, lab, deadline, say)
+            yield _By(planner, lab, deadline, say, part.relations if part is not None else None)
         return
     from queryfit.lab.hypopg import HypoPlanner  # noqa: PLC0415
 

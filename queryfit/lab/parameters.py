@@ -7,7 +7,7 @@ planned with values that are common, of the middle, and rare.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -69,14 +69,16 @@ class Representatives:
         self._tables = tables
 
     @classmethod
-    def of(cls, session: Session, database: str) -> Representatives:
-        """From the evidence of one database."""
+    def of(cls, session: Session, database: str, relations: Collection[str] | None = None) -> Representatives:
+        """From the evidence of one database; with `relations` from what is known of those alone."""
         rows = {
             table: list(session.query(f"select * from {table} where database = $database", {"database": database})
                         .mappings())
             for table in ("relation", "relation_column")
         }  # fmt: skip
-        return cls(Catalog.from_rows(rows["relation"], rows["relation_column"]), tables_of(session, database))
+        return cls(
+            Catalog.from_rows(rows["relation"], rows["relation_column"]), tables_of(session, database, relations)
+        )
 
     def variants(self, query: Query) -> tuple[Query, ...]:
         """The query itself (generic where it has parameters), then those with values, as far as they would differ.

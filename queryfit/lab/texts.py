@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from queryfit.capture.generic_text import MAX_TEXT, parameter_count, preparable
@@ -55,10 +55,17 @@ def plannable(query: Query, version_number: int) -> Plannable:
     count = parameter_count(text)
     if count > MAX_PARAMETERS:
         raise NotPlannedError(f"it has {count:,} parameters")
-    values = None
-    if query.values is not None and count:
-        values = _constants(query.values, count)
-    return Plannable(text, count, values, guesses(text, statement) if count else (), statement)
+    return with_values(Plannable(text, count, None, guesses(text, statement) if count else (), statement), query)
+
+
+def with_values(text: Plannable, query: Query) -> Plannable:
+    """A text that was made plannable before, with the values of another query of the same text.
+
+    Raises NotPlannedError where they are not plain constants.
+    """
+    if query.values is None or not text.parameters:
+        return replace(text, values=None)
+    return replace(text, values=_constants(query.values, text.parameters))
 
 
 def unsquashed(text: str) -> str:

@@ -24,7 +24,7 @@ from queryfit.lab.schema import PLACEHOLDER_SERVER
 from queryfit.lab.session import Session
 from queryfit.lab.stage import FORGET, MEMBERSHIP, TOGGLE, Stage
 from queryfit.lab.table_facts import unquoted
-from queryfit.lab.texts import Plannable, plannable
+from queryfit.lab.texts import Plannable, plannable, with_values
 from queryfit.lab.there import There
 from queryfit.sql.grammar import ast
 from queryfit.sql.tree import walk
@@ -61,6 +61,7 @@ class LabPlanner:
         self._lab = lab
         self._keeps_unique = keeps_unique
         self._texts: dict[Query, tuple[Plannable, frozenset[str] | None] | NotPlannedError] = {}
+        self._read_texts: dict[tuple[str, tuple[str, ...]], tuple[Plannable, frozenset[str] | None]] = {}
         self._missing = {
             unquoted(item.name.partition("(")[0].rpartition(".")[2]): item
             for item in lab.not_carried
@@ -198,12 +199,22 @@ class LabPlanner:
         known = self._texts.get(query)
         if known is None:
             try:
-                text = plannable(query, self._stages[0].session.version_number)
-                self._check_functions(text)
-                known = (text, self._relations.reached(text.statement, query.search_path))
+                known = self._read_before(query) or self._read(query)
             except NotPlannedError as error:
                 known = error
             self._texts[query] = known
+        return known
+
+    def _read_before(self, query: Query) -> tuple[Plannable, frozenset[str] | None] | None:
+        """From another variant of the statement: values change neither its tree nor what it reaches."""
+        text, reached = self._read_texts.get((query.text, query.search_path), (None, None))
+        return None if text is None else (with_values(text, query), reached)
+
+    def _read(self, query: Query) -> tuple[Plannable, frozenset[str] | None]:
+        text = plannable(query, self._stages[0].session.version_number)
+        self._check_functions(text)
+        known = (text, self._relations.reached(text.statement, query.search_path))
+        self._read_texts[query.text, query.search_path] = known
         return known
 
     def _check_functions(self, text: Plannable) -> None:
