@@ -163,3 +163,10 @@ create index orders_state on orders (state);
 truncate orders;
 create index orders_state on orders (state);
 -- finds: public.orders (state)
+
+-- example: the frame of an index on a partitioned table that no migration made
+-- given: migration
+create index orders_customer on only orders (customer_id);
+create index concurrently orders_2026_customer on orders_2026 (customer_id);
+alter index orders_customer attach partition orders_2026_customer;
+-- finds: nothing

@@ -92,3 +92,10 @@ create table orders (day date, buyer int) partition by range (day);
 -- next file
 alter table only orders add foreign key (buyer) references customers not valid;
 -- finds: alter table only orders add foreign key (buyer) references customers not valid
+
+-- example: indexes of partitions that no migration made
+-- given: migration
+create index orders_customer on only orders (customer_id);
+create index concurrently orders_2026_customer on orders_2026 (customer_id);
+alter index orders_customer attach partition orders_2026_customer;
+-- finds: nothing

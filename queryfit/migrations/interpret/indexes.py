@@ -29,6 +29,8 @@ def create(context: Context, statement: IndexStmt) -> None:
     assert statement.relation is not None
     database = context.database
     relation = context.relation(statement.relation)
+    if not statement.relation.inh and not relation.is_known and relation.kind == "table":
+        relation.kind = "partitioned table"  # nobody writes ONLY of another one
     elements = [entry.IndexElem for entry in statement.indexParams if entry.IndexElem is not None]
     included = tuple(entry.IndexElem.name for entry in statement.indexIncludingParams if entry.IndexElem is not None)
     columns = tuple(element.name or None for element in elements)
@@ -331,7 +333,8 @@ def _attach(context: Context, index: Index | None, name: Name, action: AlterTabl
     if child.parent is not None and child.parent != index.name:
         context.refuse(f'cannot attach index "{child.name.name}": it is already attached to another index')
         return
-    if child.relation not in relation.children:
+    below = context.database.relations[child.relation]
+    if child.relation not in relation.children and relation.is_known and below.is_known:
         context.refuse(f'"{child.name.name}" is not an index on a partition of table "{relation.name.name}"')
         return
     child.parent = index.name
