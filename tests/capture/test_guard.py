@@ -291,10 +291,10 @@ class Place:
         self.trace.unlink(missing_ok=True)
         return was_there
 
-    def plan(self, user: str, statement: str, path: tuple[str, ...] = PUBLIC, *, guarded: bool) -> PlannedStatements:
+    def plan(self, user: str, *statements: Candidate, guarded: bool) -> PlannedStatements:
         with connect(self.cluster.dsn(self.database, user)) as reader:
             guard = Guard.build(reader) if guarded else cast("Guard", LetAllThrough())
-            return plan_statements(reader, [candidate(statement, path)], guard)
+            return plan_statements(reader, statements, guard)
 
 
 class LetAllThrough:
@@ -304,8 +304,8 @@ class LetAllThrough:
         return None
 
 
-def candidate(statement: str, path: tuple[str, ...] = PUBLIC) -> Candidate:
-    return Candidate("f" * 16, statement, "select", path, 1.0, 0, 0)
+def candidate(statement: str, path: tuple[str, ...] = PUBLIC, fingerprint: str = "f" * 16) -> Candidate:
+    return Candidate(fingerprint, statement, "select", path, 1.0, 0, 0)
 
 
 @pytest.fixture(scope="module")
@@ -343,18 +343,20 @@ def test_planning_never_runs_a_users_code(stage: Stage, road: Road) -> None:
     except Exception:  # noqa: BLE001 - whatever the reason is, the road cannot be built
         pytest.skip("this server does not have it")
     place = stage.open(road.setup)
+    hostile = candidate(road.statement, road.search_path)
+    beside = candidate(BYSTANDER, fingerprint="b" * 16)
     try:
         for user in ("postgres", "auditor"):
-            place.plan(user, road.statement, road.search_path, guarded=False)
+            place.plan(user, hostile, guarded=False)
             expected = stage.cluster.version < road.until_version and not (road.spares_superuser and user == "postgres")
             assert place.take_trace() == expected, f"without the guard, as {user}"
-            planned = place.plan(user, road.statement, road.search_path, guarded=True)
+            result = place.plan(user, hostile, beside, guarded=True)
             assert not place.take_trace(), f"with the guard, as {user}"
+            planned = {plan["fingerprint"] for plan in result.plans}
             if not (road.spares_superuser and user == "postgres"):
-                assert not planned.plans
-                assert len(planned.unread) == 1
-            beside = place.plan(user, BYSTANDER, guarded=True)
-            assert bool(beside.plans) == (not road.stops_all)
+                assert hostile.fingerprint not in planned
+                assert len(result.unread) == 2 - len(planned)
+            assert (beside.fingerprint in planned) == (not road.stops_all)
     finally:
         stage.cluster.drop_database(place.database)
 
@@ -503,7 +505,7 @@ def test_two_statements_under_the_old_quoting_never_run(stage: Stage) -> None:
     name = place.database
     stage.cluster.run(f"alter database {name} set standard_conforming_strings = off")
     text = r"select n from plain where n = '\' and n <> '; drop table plain; --'"
-    planned = place.plan("postgres", text, guarded=True)
+    planned = place.plan("postgres", candidate(text), guarded=True)
     assert stage.cluster.run("select count(*) from plain", database=name)[0]["count"] == 500
     assert len(planned.plans) == 1
     stage.cluster.drop_database(name)
