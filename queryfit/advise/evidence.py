@@ -81,7 +81,8 @@ def _refused(capture: Capture, database: str, found: _Found, say: Say) -> None:
         path = session.query("select value from setting where name = 'search_path'").rows
     if not rows:
         return
-    from queryfit.lab.build import build  # noqa: PLC0415 -- psycopg and pglast load with it
+    from queryfit.advise.doubts import doubts_of  # noqa: PLC0415 -- psycopg and pglast load with it
+    from queryfit.lab.build import build  # noqa: PLC0415
     from queryfit.lab.planner import Planned, Query  # noqa: PLC0415
     from queryfit.lab.whatif import LabPlanner  # noqa: PLC0415
 
@@ -93,7 +94,7 @@ def _refused(capture: Capture, database: str, found: _Found, say: Say) -> None:
         plans = planner.plan_all(queries)
         for query in queries:
             plan = plans[query.key]
-            if isinstance(plan, Planned) and not lab.doubts(planner.relations(query) or ()):
+            if isinstance(plan, Planned) and not doubts_of(lab, planner, [query]):
                 _add_plan(found, database, query.key, plan.document)
 
 
