@@ -37,7 +37,6 @@ _ROLES = {
     "rename function": ("rename", "function"),
     "set schema": ("move", ""),
 }
-_NO_ROLE = ("", "")
 _OF_OBJECTS = frozenset({"drop constraint", "rename constraint", "rename enum value"})
 _KINDS = {"function": "function", "type": "type", "domain": "type", "enum": "type", "composite type": "type"}
 _EXISTENCE = re.compile(r"does not exist|already exists|depends? on it|is missing column")
@@ -136,10 +135,9 @@ class _Names:
         self._missed: dict[Key, tuple[Effect, int | None]] = {}  # taken away, and not there again
 
     def see(self, effect: Effect, step: Step) -> None:
-        role, kind = _ROLES.get(effect.action, _NO_ROLE)
         relation = effect.relation
-        if role and relation is not None:
-            self._relation(role, kind, relation, effect, step)
+        if effect.action in _ROLES and relation is not None:
+            self._relation(*_ROLES[effect.action], relation, effect, step)
         elif effect.column_name is not None:
             self._column(effect, step)
         elif effect.object_name is not None and relation is not None:
@@ -173,7 +171,7 @@ class _Names:
 
     def _object(self, effect: Effect, step: Step) -> None:
         action = effect.action
-        is_made = action.startswith("add ")
+        is_made = action[:4] == "add "
         if not is_made and action not in _OF_OBJECTS:
             return
         kind = "value" if action.endswith("enum value") else "constraint"
@@ -194,7 +192,7 @@ class _Names:
             self._born.add(key)
         if is_named:
             self._named.add(key)
-        gone = self._missed.pop(key, None)
+        gone = self._missed.pop(key, None) if self._missed else None
         if gone is not None:
             effect, transaction = gone
             is_at_once = transaction is not None and transaction == step.transaction

@@ -11,6 +11,7 @@ from queryfit.migrations.model import BEFORE, Born, Database, Index, Name, Relat
 from queryfit.migrations.steps import Action, Effect, Step
 from queryfit.migrations.type_names import type_of
 from queryfit.sql.ddl_parts import RangeVar, TypeName
+from queryfit.sql.names import qualified
 
 _SYSTEM = frozenset({"pg_catalog", "information_schema"})
 SMALL_BYTES = 8 * 1024 * 1024
@@ -149,11 +150,12 @@ class Context(Struct):
         if relation is None:
             effect = Effect(self.step.number, action, None, lock_level=lock_level, **facts)
         else:
-            kind = facts.pop("relation_kind", relation.kind)
-            effect = Effect(self.step.number, action, relation.text, kind, lock_level, **facts)
+            kind = relation.kind
+            its_kind = facts.pop("relation_kind", kind) if "relation_kind" in facts else kind
+            effect = Effect(self.step.number, action, qualified(*relation.name), its_kind, lock_level, **facts)
             # set one by one: most effects need few of them, and this is where a replay spends its time
             if effect.is_partitioned is None:
-                effect.is_partitioned = relation.kind == "partitioned table"
+                effect.is_partitioned = kind == "partitioned table"
             if not relation.is_known:
                 effect.is_known = False
             if self.is_new(relation):

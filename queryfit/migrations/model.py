@@ -42,6 +42,10 @@ class Type(NamedTuple):
     dimensions: int = 0  # 0: no array
 
 
+plain_type = cache(Type)
+"""Type(schema, name) without modifiers: the same few are asked for again and again."""
+
+
 class Born(NamedTuple):
     """Where an object was made: nobody else uses it before that file, or that transaction, has ended."""
 
@@ -160,7 +164,7 @@ class Relation(Struct):
 
     @property
     def text(self) -> str:
-        return self.name.text
+        return qualified(*self.name)
 
     @property
     def is_partition(self) -> bool:

@@ -93,7 +93,7 @@ class _Replayer:
         self._version = version
         self._with_columns = with_columns
         self._transactions = 0
-        self._trees: dict[tuple[str, str], tuple[Any, int]] = {}
+        self._trees: dict[str, tuple[Any, int]] = {}
         self._met: set[int] = set()  # hashes of the statements that came once: most do not come again
         self._depth = 0  # of blocks within blocks
         self._taken = 0  # statements inside the one that runs
@@ -291,27 +291,33 @@ class _Replayer:
             line,
             column,
             context.transaction,
-            lock_timeout_ms=settings.lock_timeout_ms,
-            statement_timeout_ms=settings.statement_timeout_ms,
+            False,
+            False,
+            False,
+            settings.lock_timeout_ms,
+            settings.statement_timeout_ms,
         )
         self._run.steps.append(step)
         return step
 
     def _tree(self, context: Context, entry: Entry) -> Any:
         """The typed tree; of a statement that comes again and again it is kept, and only the locations differ."""
-        if entry.end - entry.start > _LONGEST_KEPT:
+        start, end = entry.start, entry.end
+        if end - start > _LONGEST_KEPT:
             context.shift = entry.location
             return ddl.decode(entry.kind, entry.raw)
-        key = (entry.kind, context.sql[entry.start : entry.end])
-        known = self._trees.get(key)
-        if known is None:
-            known = (ddl.decode(entry.kind, entry.raw), entry.location)
-            if (place := hash(key)) in self._met:
-                self._trees[key] = known
-            else:
-                self._met.add(place)
-        node, location = known
-        context.shift = entry.location - location
+        text = context.sql[start:end]
+        known = self._trees.get(text)
+        if known is not None:
+            node, location = known
+            context.shift = entry.location - location
+            return node
+        node = ddl.decode(entry.kind, entry.raw)
+        context.shift = 0
+        if (place := hash(text)) in self._met:
+            self._trees[text] = (node, entry.location)
+        else:
+            self._met.add(place)
         return node
 
     def _interpret(self, context: Context, kind: str, node: Any) -> None:

@@ -35,9 +35,10 @@ class Places:
         """Line and column of a character."""
         if place < self._place:
             self._place, self._line = 0, 1
-        self._line += self._text.count("\n", self._place, place)
+        text = self._text
+        self._line = line = self._line + text.count("\n", self._place, place)
         self._place = place
-        return self._line, place - self._text.rfind("\n", 0, place)
+        return line, place - text.rfind("\n", 0, place)
 
 
 def entries_of(sql: str) -> list[Entry]:

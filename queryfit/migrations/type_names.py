@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from queryfit.migrations.builtin import TYPE_NAMES, TYPES
-from queryfit.migrations.model import Database, Name, Type
+from queryfit.migrations.model import Database, Name, Type, plain_type
 from queryfit.sql.ddl_parts import TypeName
 from queryfit.sql.names import qualified, quote_identifier
 
@@ -37,9 +37,7 @@ _INTERVAL_FIELDS = {
 _FULL_RANGE = 0x7FFF
 
 
-def type_of(  # noqa: PLR0911 -- a type is named in many ways
-    database: Database, search_path: Sequence[str], written: TypeName | None
-) -> Type | None:
+def type_of(database: Database, search_path: Sequence[str], written: TypeName | None) -> Type | None:
     """A type as it is written, in canonical form; None for what only a running server knows (`%type`)."""
     if written is None or written.pct_type or not written.names:
         return None
@@ -49,11 +47,19 @@ def type_of(  # noqa: PLR0911 -- a type is named in many ways
     name = names[-1].text
     if len(names) > 1:
         schema = names[-2].text
-        if schema != "pg_catalog":
-            return Type(schema, name, typmods, dimensions)
-        return _array("pg_catalog", name, typmods, dimensions)
-    if name in TYPES or name in SERIALS:
-        return Type("pg_catalog", name, typmods, dimensions)
+        if schema == "pg_catalog" and name.startswith("_"):
+            return _array("pg_catalog", name, typmods, dimensions)
+    elif name in TYPES or name in SERIALS:
+        schema = "pg_catalog"
+    else:
+        return _looked_up(database, search_path, name, typmods, dimensions)
+    return Type(schema, name, typmods, dimensions) if typmods or dimensions else plain_type(schema, name)
+
+
+def _looked_up(
+    database: Database, search_path: Sequence[str], name: str, typmods: tuple[int | str, ...], dimensions: int
+) -> Type:
+    """The type that a name without a schema means, where it is no built-in one."""
     for place in search_path:
         at = Name(place, name)
         if at in database.domains or at in database.enums or at in database.types or at in database.relations:

@@ -300,4 +300,4 @@ def tree(raw: Raw) -> Any:
 
 def names(parts: Sequence[Name | Node]) -> tuple[str, ...]:
     """The texts of a list of names, such as a qualified one."""
-    return tuple(part.text for part in parts)
+    return tuple([part.text for part in parts]) if parts else ()

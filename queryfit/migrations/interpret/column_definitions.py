@@ -60,7 +60,8 @@ def defined(context: Context, definition: ColumnDef) -> Definition:
             _of_domain(context, kind, found)
     if definition.constraints:
         _read_constraints(context, definition, found)
-        _refuse_contradictions(context, definition, found)
+        if found.word is not None or len(definition.constraints) > 1:
+            _refuse_contradictions(context, definition, found)
     return found
 
 
@@ -270,8 +271,10 @@ def _refuse_value(context: Context, kind: Type | None, expression: Raw) -> None:
     enum = (
         context.database.enums.get(Name(kind.schema, kind.name)) if kind is not None and not kind.dimensions else None
     )
+    if enum is None or not enum.are_values_known:
+        return
     node = ddl_parts.tree(expression)
-    if enum is None or not enum.are_values_known or not isinstance(node, dict):
+    if not isinstance(node, dict):
         return
     value = node.get("A_Const", {}).get("sval")
     if value is not None and value.get("sval", "") not in enum.values:

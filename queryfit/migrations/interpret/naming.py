@@ -18,7 +18,10 @@ NAME_BYTES = 63
 
 def made_up(first: str, second: str, label: str) -> str:
     """`first_second_label`, cut to the length of a name: the longer of the first two gives way, the label never."""
-    whole = "_".join(part for part in (first, second, label) if part)
+    if second and label:
+        whole = f"{first}_{second}_{label}"
+    else:
+        whole = "_".join(part for part in (first, second, label) if part)
     if len(whole) <= NAME_BYTES and (whole.isascii() or len(whole.encode()) <= NAME_BYTES):
         return whole
     one, two = first.encode(), second.encode()

@@ -15,10 +15,9 @@ _PIECE = re.compile(
     |\$(\w*)\$.*?\$\1\$
     |--[^\n]*
     |/\*.*?\*/
-    |[()\[\],;]""",
+    |\(|\)|\[|\]|,|;""",  # each with a literal at its begin: these are found at the speed of C
     re.DOTALL | re.VERBOSE,
 )
-_SPACE = re.compile(r"\s+")
 
 
 def tail(context: Context, location: int) -> str:
@@ -49,7 +48,7 @@ def bracketed(context: Context, location: int) -> list[str]:
 
 
 def one_line(text: str) -> str:
-    return _SPACE.sub(" ", text).strip()
+    return " ".join(text.split())
 
 
 def _end(text: str) -> int:
