@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from queryfit.advise.remembered import Run, remembered
 from queryfit.errors import QueryfitError
 from queryfit.evidence.session import Addition, open_session
+from queryfit.lab.part import MOST_WHOLE, part_of, texts_of_session
 
 if TYPE_CHECKING:
     from queryfit.advise.advise import Outcome
@@ -21,11 +22,17 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 Row = dict[str, Any]
 ORIGIN = "lab"
-MOST_RELATIONS = 2_000
-"""A lab of more tables takes longer to build than an audit may take; `queryfit advise` builds it."""
+MOST_STATEMENTS = 200
+"""Of a database that is carried in part (see `lab.part`): the ones that take the most time, and the tables that they
+reach. A lab for all would take longer to build than an audit may take; `queryfit advise` builds it."""
 
 MOST_PLANS = 20_000
 MOST_SECONDS = 60.0
+MOST_SECONDS_IN_PART = 20.0  # the audit itself takes longer there
+_AMONG = (
+    " and text.fingerprint in (select fingerprint from workload where database = $database"
+    " order by execution_ms desc, fingerprint limit {})"
+)
 MOST_REFUSED = 200  # statements that the live server did not plan, planned here
 
 
@@ -42,43 +49,47 @@ def found_in_lab(capture: Capture, store: Path, say: Say = lambda _: None) -> tu
     Never raises for what the lab cannot do: an audit is worth having without it.
     """
     found = _Found()
-    for database, relations in _databases(capture):
-        if relations > MOST_RELATIONS:
+    for database, relations, statements in _databases(capture):
+        most = None
+        if relations > MOST_WHOLE and statements > MOST_STATEMENTS:
+            most = MOST_STATEMENTS
             found.notes.append(
-                f"{database} has {relations:,} tables, too many to plan in the lab beside an audit: queryfit advise"
+                f"{database}: of its {statements:,} statements the {most} that take the most time were planned in the"
+                " lab; `queryfit advise` plans all"
             )
-            continue
         try:
-            _refused(capture, database, found, say)
-            _advised(capture, database, store, found, say=say)
+            _refused(capture, database, found, say, most)
+            _advised(capture, database, store, found, say=say, most=most)
         except QueryfitError as error:
             hint = f" ({error.hint})" if error.hint else ""
             found.notes.append(f"{database} was not planned in the lab: {error.message}{hint}")
     return Addition(dict(found.rows), frozenset(found.planned)), found.notes
 
 
-def _databases(capture: Capture) -> list[tuple[str, int]]:
-    """Databases with statements, and how many tables they have."""
+def _databases(capture: Capture) -> list[tuple[str, int, int]]:
+    """Databases with statements, and how many tables and statements they have."""
     with open_session(capture) as session:
         rows = session.query(
-            "select database, count(*) from relation where kind in ('table', 'partitioned_table', 'materialized_view')"
-            " and database in (select database from statement) group by database order by database"
+            "select database, count(*), (select count(*) from workload where workload.database = relation.database)"
+            " from relation where kind <> 'view' and database in (select database from statement)"
+            " group by database order by database"
         ).rows
-    return [(str(database), int(count)) for database, count in rows]
+    return [(str(database), int(relations), int(statements)) for database, relations, statements in rows]
 
 
-def _refused(capture: Capture, database: str, found: _Found, say: Say) -> None:
-    """Plan the statements that the live server was not asked about."""
+def _refused(capture: Capture, database: str, found: _Found, say: Say, most: int | None) -> None:
+    """Plan the statements that the live server was not asked about, of the `most` that take the most time."""
     with open_session(capture) as session:
         rows = session.query(
             "select text.fingerprint, text.text from unread join statement_text as text"
             " on unread.subject = 'fingerprint:' || text.fingerprint"
             " left join workload on workload.fingerprint = text.fingerprint and workload.database = unread.database"
-            f" where table_name = 'plan' and unread.database = $database"
+            f" where table_name = 'plan' and unread.database = $database{_AMONG.format(most) if most else ''}"
             f" order by workload.execution_ms desc nulls last, text.fingerprint limit {MOST_REFUSED}",
             {"database": database},
         ).rows
         path = session.query("select value from setting where name = 'search_path'").rows
+        part = part_of(session, database, texts_of_session(session, database, most=most)) if rows else None
     if not rows:
         return
     from queryfit.advise.doubts import doubts_of  # noqa: PLC0415 -- psycopg and pglast load with it
@@ -89,7 +100,7 @@ def _refused(capture: Capture, database: str, found: _Found, say: Say) -> None:
     schemas = [name.strip().strip('"') for name in str(path[0][0] if path else "").split(",")]
     search_path = tuple(name for name in schemas if name and name != "$user") or ("public",)
     queries = [Query(fingerprint, text, search_path=search_path) for fingerprint, text in rows]
-    with build(capture, database, say) as lab, LabPlanner(lab) as planner:
+    with build(capture, database, say, part=part) as lab, LabPlanner(lab) as planner:
         say(f"{database}: planning {len(queries)} statements in the lab")
         plans = planner.plan_all(queries)
         for query in queries:
@@ -119,11 +130,18 @@ def _add_plan(found: _Found, database: str, fingerprint: str, top: Mapping[str, 
     found.rows["plan_node"] += [{"plan": plan, **asdict(node)} for node in nodes]
 
 
-def _advised(capture: Capture, database: str, store: Path, found: _Found, *, say: Say) -> None:
+def _advised(capture: Capture, database: str, store: Path, found: _Found, *, say: Say, most: int | None) -> None:
     from queryfit.advise.advise import Request, advise  # noqa: PLC0415
 
     request = Request(
-        str(capture.folder), store, database=database, max_plans=MOST_PLANS, time_limit_s=MOST_SECONDS, has_curve=False
+        str(capture.folder),
+        store,
+        database=database,
+        with_removals=most is None,  # what the others need would not be known
+        max_plans=MOST_PLANS,
+        time_limit_s=MOST_SECONDS if most is None else MOST_SECONDS_IN_PART,
+        has_curve=False,
+        most_statements=most,
     )
     outcome = advise(request, lambda text: say(f"{database}: {text}"))
     advice = outcome.advice

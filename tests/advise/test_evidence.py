@@ -94,14 +94,18 @@ def test_what_the_guard_refused_is_planned_in_the_lab(taken: tuple[Cluster, Capt
     assert row == ("lab", "public.visits")
 
 
-def test_a_lab_that_cannot_be_built_is_a_note(
+def test_of_a_large_database_the_statements_that_count_are_planned(
     taken: tuple[Cluster, Capture, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, capture, folder = taken
-    monkeypatch.setattr("queryfit.advise.evidence.MOST_RELATIONS", 1)
-    report = audit_capture(capture, Settings(store=folder, in_lab=True))
-    assert [note for note in report.notes if "2 tables, too many to plan in the lab" in note]
-    assert len(of_rule(report, "missing-index")) == 1
+    monkeypatch.setattr("queryfit.advise.evidence.MOST_WHOLE", 1)
+    monkeypatch.setattr("queryfit.lab.part.MOST_WHOLE", 1)
+    monkeypatch.setattr("queryfit.advise.evidence.MOST_STATEMENTS", 1)
+    with open_session(capture) as session:
+        ((top,),) = session.query("select fingerprint from workload order by execution_ms desc limit 1").rows
+    addition, notes = found_in_lab(capture, folder)
+    assert [note for note in notes if "the 1 that take the most time were planned in the lab" in note]
+    assert {row["fingerprint"] for row in addition.rows["what_if"]} == {top}
 
 
 def test_a_measurement_proves_the_next_audit(taken: tuple[Cluster, Capture, Path], report: Report) -> None:
