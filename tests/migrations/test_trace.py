@@ -362,17 +362,21 @@ def test_a_whole_trace() -> None:
 def test_a_named_database_must_be_empty_and_its_role_weak(newest: Cluster, database: str) -> None:
     with pytest.raises(QueryfitError, match="superuser"):
         named_host(newest.dsn(database), 10)
-    newest.run("create role weak login; create role strong login; grant pg_execute_server_program to strong")
-    newest.run(f'alter database "{database}" owner to weak')
+    newest.run(
+        "create role trace_weak login; create role trace_strong login; grant pg_execute_server_program to trace_strong"
+    )
+    newest.run(f'alter database "{database}" owner to trace_weak')
     with pytest.raises(QueryfitError, match="pg_execute_server_program"):
-        named_host(newest.dsn(database, "strong"), 10)
+        named_host(newest.dsn(database, "trace_strong"), 10)
     newest.run("drop extension pg_stat_statements", database=database)
-    assert named_host(newest.dsn(database, "weak"), 10).version >= 15
-    result = trace([], [file("create table t (id int); create index on t (id)")], dsn=newest.dsn(database, "weak"))
+    assert named_host(newest.dsn(database, "trace_weak"), 10).version >= 15
+    result = trace(
+        [], [file("create table t (id int); create index on t (id)")], dsn=newest.dsn(database, "trace_weak")
+    )
     assert [one.error for one in result.observed] == [None, None]
     with pytest.raises(QueryfitError, match="not empty"):
-        named_host(newest.dsn(database, "weak"), 10)
-    assert named_host(newest.dsn(database, "weak"), 10, is_used_allowed=True).version >= 15
+        named_host(newest.dsn(database, "trace_weak"), 10)
+    assert named_host(newest.dsn(database, "trace_weak"), 10, is_used_allowed=True).version >= 15
     with pytest.raises(QueryfitError, match="does not answer"):
         named_host("host=/nonexistent dbname=x", 10)
 
