@@ -269,7 +269,7 @@ class Values:
         seed, turn, at, end = self.seed ^ number, 0, 0, len(self._by_share)
         while at < end and (most := self._by_share[at][0]) > 0.0:  # none that follows is more common
             if most < 1.0:
-                at += int(log(max(1.0 - fraction(seed, turn), 2**-64)) / log1p(-most))
+                at += int(min(end, log(max(1.0 - fraction(seed, turn), 2**-64)) / log1p(-most)))
             if at < end:
                 share, place = self._by_share[at]
                 if fraction(seed, turn + 1) * most < share:

@@ -153,6 +153,13 @@ _TABLES = (
     "relation_index",
     "index_column",
 )
+# what the planner takes a row for that no statistics are known of
+ROW_HEADER_BYTES = 28
+_UNKNOWN_BYTES = 32
+_LENGTHS = {
+    "bool": 1, "int2": 2, "int4": 4, "float4": 4, "date": 4, "oid": 4, "int8": 8, "float8": 8, "time": 8,
+    "timestamp": 8, "timestamptz": 8, "uuid": 16, "interval": 16,
+}  # fmt: skip
 _Rows = Mapping[str, list[dict[str, Any]]]
 
 
@@ -204,7 +211,10 @@ def _table(
     table = held["relation"][0]
     is_partitioned = table["kind"] == "partitioned_table"
     parts = [part for part in family if part["kind"] == "table"] if is_partitioned else [table]
-    sizes = [_extent(part) for part in parts]
+    row_bytes = ROW_HEADER_BYTES + sum(
+        _LENGTHS.get(row["base_type"], _UNKNOWN_BYTES) for row in held["relation_column"]
+    )
+    sizes = [_extent(part, row_bytes) for part in parts]
     rows, pages = sum(rows for rows, _ in sizes), sum(pages for _, pages in sizes)
     statistics = {
         row["column_name"]: row
@@ -236,10 +246,12 @@ def _table(
     )
 
 
-def _extent(table: Mapping[str, Any]) -> tuple[float, float]:
-    """Rows and pages of one table as the planner takes them."""
+def _extent(table: Mapping[str, Any], row_bytes: float) -> tuple[float, float]:
+    """Rows and pages of one table as the planner takes them: of `row_bytes` each where nobody has counted them."""
     size_pages = (table["size_bytes"] or 0) / PAGE_BYTES
     counted, rows = table["pages"] or 0, table["tuple_rows"] or 0.0
+    if size_pages and not counted and not rows:
+        return float(int(size_pages * PAGE_BYTES / row_bytes)), size_pages
     if counted and size_pages:
         return float(rows) * size_pages / counted, size_pages
     return float(rows), float(max(counted, size_pages))

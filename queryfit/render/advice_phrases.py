@@ -24,6 +24,8 @@ def headline(advice: Advice) -> str:
     if not advice.chosen and not advice.removals:
         return "No index is worth what it costs: none of the candidates saves more than its upkeep."
     saved = summary.saving(advice)
+    if not advice.chosen and abs(summary.share(saved, advice)) < _NEAR:
+        return indexes(advice)  # room is what they give back
     what = "statement time" if summary.is_timed(advice) else "workload's planner cost"
     text = f"{indexes(advice)}: {signed_percent(-summary.share(saved, advice))} of the {what}"
     return f"{text} ({words.duration(saved)}{summary.per_what(advice)})" if summary.is_timed(advice) else text

@@ -52,6 +52,8 @@ SHOP = """
     insert into part select date '2024-01-01' + n % 360, n from generate_series(1, 20000) as n;
     create table nothing (a int);
     analyze;
+    create table unseen (a int, note text);
+    insert into unseen select n, 'note number ' || n from generate_series(1, 20000) as n;
 """
 
 
@@ -141,6 +143,16 @@ def test_the_formula_is_within_a_tenth(
     assert size is not None
     assert size.source == "formula"
     assert abs(size.size_bytes - real) <= max(0.1 * real, 8192)
+
+
+def test_a_table_that_nobody_has_analyzed_has_the_rows_of_its_pages(
+    tables: dict[str, TableFacts], connection: psycopg.Connection[Any]
+) -> None:
+    assert tables["public.unseen"].rows == pytest.approx(20_000, rel=0.4)
+    index = Index("public.unseen", keys("a"))
+    size = size_of(index, tables["public.unseen"])
+    assert size is not None
+    assert size.size_bytes == pytest.approx(real_bytes(connection, index), rel=0.5)
 
 
 @pytest.mark.parametrize("index", BUILT, ids=lambda index: index.create().partition(" on public.")[2])

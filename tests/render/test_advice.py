@@ -107,6 +107,11 @@ def test_what_is_not_checked_is_said_with_its_hint() -> None:
     assert "4b5c, 5c4d" in advice.render(FULL, PLAIN, is_verbose=True)
 
 
+def test_removals_that_save_no_time_are_told_by_their_room() -> None:
+    idle = replace(FULL, chosen=(), cost_after=FULL.cost_before, bound=FULL.cost_before)
+    assert phrases.headline(idle) == phrases.indexes(idle)
+
+
 def test_where_nothing_was_judged_nothing_is_called_not_worth_it() -> None:
     empty = Point(budget_bytes=None, size_bytes=0, cost_after=0.0, bound=0.0, indexes=())
     unjudged = replace(NOTHING, workload=replace(FULL.workload, statements=()), effects=(), curve=(empty, empty))
