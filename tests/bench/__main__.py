@@ -1,4 +1,8 @@
-"""All benchmarks: `python -m tests.bench`."""
+"""The benchmarks that need nothing but this checkout: `python -m tests.bench`.
+
+Those of the lab and of advice work on TPC data, on servers that the environment names; each says in its own words how
+it is run: `fidelity`, `index_sizes`, `advise_quality`, `real_time`, `writes`, `upkeep`, `advise_scale`.
+"""
 
 from __future__ import annotations
 
