@@ -176,7 +176,7 @@ def measured_facts(entry: Measured) -> list[str]:
         low, high = (signed_percent(ratio - 1) for ratio in entry.noise)
         facts.append(f"statements whose plans stay the same varied by {low} to {high}")
     facts += [f"not built: {line(name, 80)}: {line(reason, 300)}" for name, reason in entry.not_built]
-    reasons = Counter(skipped.reason for skipped in entry.skipped)
+    reasons = Counter(skipped.reason.removeprefix("not run: ") for skipped in entry.skipped)
     facts += [f"{counted(number, 'statement')} not run: {line(reason, 300)}" for reason, number in reasons.items()]
     if not entry.is_complete:
         facts.append("its time limit ended it")

@@ -19,7 +19,7 @@ from syrupy.assertion import SnapshotAssertion
 from queryfit.advise import summary
 from queryfit.advise.migration import Migration, migration
 from queryfit.advise.migration_facts import Standing
-from queryfit.advise.model import Point
+from queryfit.advise.model import Point, Skipped
 from queryfit.errors import QueryfitError
 from queryfit.render import advice, advice_curve, advice_html, advice_json, advice_markdown
 from queryfit.render import advice_phrases as phrases
@@ -265,3 +265,9 @@ def test_how_changes_read() -> None:
     assert said == ["nothing left", "10 k× cheaper", "2× cheaper", "−30 %", "+3.8 %", "2× dearer", "40× dearer"]
     assert phrases.size(FULL.chosen[0]) == "204 MB"
     assert phrases.freed_bytes(FULL) == 137 * MB
+
+
+def test_what_was_not_measured_is_said_once() -> None:
+    skipped = replace(MEASURED, skipped=(Skipped("f1", "not run: it has parameters"),))
+    told = [fact for fact in phrases.measured_facts(skipped) if "it has parameters" in fact]
+    assert told == ["1 statement not run: it has parameters"]
