@@ -210,7 +210,8 @@ def _walk(
             for entry in entries:
                 name = entry.name
                 if name[-4:].lower() == ".sql" and not name.startswith("."):
-                    if _is_file(entry.path):  # not entry.is_file(): a link in a circle is an error there
+                    # a link is looked at by its path: one in a circle is an error of entry.is_file()
+                    if entry.is_file(follow_symlinks=False) or _is_file(entry.path):
                         yield prefix + name
                     continue
                 if name == "metadata.toml" or name.endswith(".conf"):

@@ -94,7 +94,8 @@ def mask(text: str, *, is_psql: bool, is_flyway: bool = False) -> tuple[str, tup
     has_template = "${" in sql or "{{" in sql or "{%" in sql
     if is_flyway and has_template:
         sql = _fill(sql, _FLYWAY_PLACEHOLDER, notes)
-    if has_template or _has_stdin(sql) or (is_psql and ("\\" in sql or _VARIABLE.search(sql) is not None)):
+    has_variable = is_psql and ("\\" in sql or (":" in sql and _VARIABLE.search(sql) is not None))
+    if has_template or has_variable or _has_stdin(sql):
         scanner = _Scanner(sql, is_psql=is_psql)
         sql = scanner.run()
         notes += scanner.notes

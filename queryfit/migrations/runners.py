@@ -173,7 +173,7 @@ def runner_of_folder(names: Iterable[str], folder: str) -> str | None:
             return _TELLING[base]
         if base[:1] in FLYWAY_LETTERS and FLYWAY_NAME.fullmatch(base):
             return "flyway"
-        if _SPLIT_NAME.fullmatch(base) and _NUMBER.match(base):
+        if base.count(".") > 1 and _SPLIT_NAME.fullmatch(base) and _NUMBER.match(base):
             return "golang-migrate"
         if base[:1] in {"b", "a"} and _FLYWAY_CALLBACK.fullmatch(base):
             return "flyway"
@@ -211,7 +211,7 @@ def order(runner: str, name: str) -> Key:
     if runner in {"prisma", "diesel"} and "/" in name:
         folder = name.rpartition("/")[0]
         return (0, folder.partition("_")[0].replace("-", "") if runner == "diesel" else folder, folder)
-    split = _SPLIT_NAME.fullmatch(name)
+    split = _SPLIT_NAME.fullmatch(name) if name.count(".") > 1 else None
     if split is not None:
         name = split.group(1)
     return (1, *(natural(part) for part in name.split("/")))

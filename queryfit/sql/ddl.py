@@ -16,6 +16,9 @@ from msgspec import Raw, Struct
 from queryfit.sql.ddl_parts import (
     NOTHING,
     CollateClause,
+    Command,
+    ConstraintNode,
+    IndexPart,
     Name,
     Node,
     ObjectWithArgs,
@@ -23,6 +26,7 @@ from queryfit.sql.ddl_parts import (
     PartitionSpec,
     RangeVar,
     RoleSpec,
+    TableElement,
     TypeName,
     VariableSetStmt,
 )
@@ -30,7 +34,7 @@ from queryfit.sql.ddl_parts import (
 
 class AlterTableStmt(Struct, frozen=True):
     relation: RangeVar | None = None
-    cmds: list[Node] = []
+    cmds: list[Command] = []
     objtype: str = ""
     missing_ok: bool = False
 
@@ -43,12 +47,12 @@ class AlterTableMoveAllStmt(Struct, frozen=True):
 
 class CreateStmt(Struct, frozen=True):
     relation: RangeVar | None = None
-    tableElts: list[Node] = []
+    tableElts: list[TableElement] = []
     inhRelations: list[Node] = []
     partbound: PartitionBoundSpec | None = None
     partspec: PartitionSpec | None = None
     ofTypename: TypeName | None = None
-    constraints: list[Node] = []
+    constraints: list[ConstraintNode] = []
     options: list[Node] = []
     oncommit: str = ""
     tablespacename: str = ""
@@ -80,8 +84,8 @@ class IndexStmt(Struct, frozen=True):
     relation: RangeVar | None = None
     accessMethod: str = ""
     tableSpace: str = ""
-    indexParams: list[Node] = []
-    indexIncludingParams: list[Node] = []
+    indexParams: list[IndexPart] = []
+    indexIncludingParams: list[IndexPart] = []
     options: list[Node] = []
     whereClause: Raw = NOTHING
     unique: bool = False

@@ -140,6 +140,12 @@ class Constraint(Struct, frozen=True):
     location: int = 0
 
 
+class ConstraintNode(Struct, frozen=True):
+    """A Node that is always a constraint; these are many, and each field of a struct takes time."""
+
+    Constraint: Constraint | None = None
+
+
 class ColumnDef(Struct, frozen=True):
     colname: str = ""
     typeName: TypeName | None = None
@@ -147,7 +153,7 @@ class ColumnDef(Struct, frozen=True):
     identity: str = ""
     generated: str = ""
     collClause: CollateClause | None = None
-    constraints: list[Node] = []
+    constraints: list[ConstraintNode] = []
     location: int = 0
 
 
@@ -156,6 +162,14 @@ class TableLikeClause(Struct, frozen=True):
     options: int = (
         0  # bits: 1 comments, 2 compression, 4 constraints, 8 defaults, 16 generated, 32 identity, 64 indexes
     )
+
+
+class TableElement(Struct, frozen=True):
+    """What stands in the brackets of CREATE TABLE."""
+
+    ColumnDef: ColumnDef | None = None
+    Constraint: Constraint | None = None
+    TableLikeClause: TableLikeClause | None = None
 
 
 class PartitionElem(Struct, frozen=True):
@@ -282,6 +296,18 @@ class VariableSetStmt(Struct, frozen=True):
 
 class VacuumRelation(Struct, frozen=True):
     relation: RangeVar | None = None
+
+
+class Command(Struct, frozen=True):
+    """One action of ALTER TABLE."""
+
+    AlterTableCmd: AlterTableCmd | None = None
+
+
+class IndexPart(Struct, frozen=True):
+    """One key of an index."""
+
+    IndexElem: IndexElem | None = None
 
 
 _NODE = msgspec.json.Decoder(Node)
