@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
@@ -23,24 +24,46 @@ def fill(template: str, row: Mapping[str, Any]) -> str:
 
     Only plain names are replaced: a template from a stranger cannot reach attributes.
     """
-    return _PLACEHOLDER.sub(lambda found: in_words(found[1], row.get(found[1])), template)
+    parts = [*_split(template)]
+    parts[1::2] = [in_words(name, row.get(name)) for name in parts[1::2]]
+    return "".join(parts)
 
 
 def substitute(template: str | None, row: Mapping[str, Any]) -> str | None:
     """SQL with every `{column}` replaced by its value as it is; None where there is no template or a value is null."""
-    if template is None or any(row.get(name) is None for name in placeholders(template)):
+    if template is None:
         return None
-    return _PLACEHOLDER.sub(lambda found: _as_sql(template, found, str(row[found[1]])), template)
+    parts = [*_split(template)]
+    values = [row.get(name) for name in parts[1::2]]
+    if None in values:
+        return None
+    parts[1::2] = map(str, values)
+    return _kept_in_comments(template, parts) if "--" in template else "".join(parts)
 
 
-def _as_sql(template: str, found: re.Match[str], value: str) -> str:
-    """The value as it stands in SQL: behind `--` a line break in a name would end the comment and begin a statement."""
-    line = template[template.rfind("\n", 0, found.start()) + 1 : found.start()]
-    return " ".join(re.split(r"[\x00-\x1f\x7f\x85\u2028\u2029]+", value)) if "--" in line else value
+def _kept_in_comments(template: str, parts: list[str]) -> str:
+    """The parts together: behind `--` a line break in a name would end the comment and begin a statement."""
+    before = ""
+    for place, text in enumerate(_split(template)):
+        if place % 2:
+            if "--" in before.rpartition("\n")[2]:
+                parts[place] = " ".join(re.split(r"[\x00-\x1f\x7f\x85\u2028\u2029]+", parts[place]))
+            before += f"{{{text}}}"
+        else:
+            before += text
+    return "".join(parts)
 
 
-def in_words(name: str, value: object) -> str:
+@lru_cache(maxsize=1 << 10)  # every finding of a rule has the same
+def _split(template: str) -> tuple[str, ...]:
+    """Texts and names of columns by turns."""
+    return tuple(_PLACEHOLDER.split(template))
+
+
+def in_words(name: str, value: object) -> str:  # noqa: PLR0911 -- one kind of value after the other
     """A value as a person reads it, by the unit at the end of its column's name."""
+    if isinstance(value, str):
+        return value
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return "unknown"
     if isinstance(value, bool):

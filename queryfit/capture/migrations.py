@@ -34,7 +34,12 @@ def evidence(files: Sequence[MigrationFile], run: Run, version: int) -> dict[str
         effect.effect = place
     effects = _told_at_parents([effect for effect in run.effects if effect.step in numbers])
     # null means that it is not known, and a line of JSON does not tell that from what it leaves out
-    unknown = {name: [effect.effect for effect in effects if getattr(effect, name) is None] for name in _NO_WORK}
+    unknown = {
+        "is_rewrite": [effect.effect for effect in effects if effect.is_rewrite is None],
+        "is_scan": [effect.effect for effect in effects if effect.is_scan is None],
+        "is_index_build": [effect.effect for effect in effects if effect.is_index_build is None],
+        "is_index_rebuild": [effect.effect for effect in effects if effect.is_index_rebuild is None],
+    }
     rows = [_row(step, files[step.file], version) for step in steps]
     return {
         "migration_step": Lines(_LINES.encode_lines(rows), _defaults(_Row, "migration_step")),
