@@ -210,18 +210,23 @@ def _split(text: str) -> Iterator[str]:
     text = text.replace("\0", " ")
     rest = ""
     try:
-        slices = pglast.split(text, with_parser=False, only_slices=True)
+        parser.scan(text)
     except parser.ParseError as error:
         location = error.args[1] if len(error.args) > 1 and isinstance(error.args[1], int) else 0
         end = text.rfind(";", 0, location) + 1
         text, rest = text[:end], text[end:]
+    while text.strip():
         try:
-            slices = pglast.split(text, with_parser=False, only_slices=True) if text.strip() else ()
+            slices = list(pglast.split(text, with_parser=False, only_slices=True))
         except parser.ParseError:
-            slices, rest = (), text + rest
-    for place in slices:
-        if _bare(text[place]):
-            yield text[place]
+            slices, text, rest = [], "", text + rest
+        for place in slices:
+            if _bare(text[place]):
+                yield text[place]
+        # behind an open parenthesis no semicolon is one for the splitter, and it gives nothing for what it holds
+        broken, _, text = text[slices[-1].stop if slices else 0 :].partition(";")
+        if _bare(broken):
+            yield broken
     if rest.strip():
         yield rest
 

@@ -45,6 +45,11 @@ class TestTexts:
         assert "not a statement that is planned" in found.skipped[1].reason
         assert "unterminated" in found.skipped[2].reason
 
+    def test_what_follows_an_open_parenthesis_is_not_lost(self) -> None:
+        found = workload_of_text("select 1;\nselect broken(;\n-- weight: 7\nselect 2")
+        assert [(one.fingerprint, one.weight) for one in found.statements] == [("q01", 1.0), ("q03", 7.0)]
+        assert [one.fingerprint for one in found.skipped] == ["q02"]
+
     def test_names_are_told_apart(self) -> None:
         found = workload_of_text("-- name: a\nselect 1; -- name: a\nselect 2").statements
         assert [one.fingerprint for one in found] == ["a", "a_2"]
