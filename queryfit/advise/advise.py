@@ -276,8 +276,12 @@ def _priced(
     # building takes long: if the time is not enough for all, then for those of the statements that count most
     by_weight = sorted(candidates, key=lambda one: -sum(weights.get(name, 0.0) for name in one.fingerprints))
     until = time.monotonic() + max(0.0, by.deadline - time.monotonic()) * _SHARE_FOR_SIZES
+
+    def tell(done: int, number: int) -> None:
+        by.say(f"sizes: {done:,} of {number:,} built on a sample")
+
     with by.lab.connect() if by.lab is not None else nullcontext() as connection:
-        sizes = sizes_of([one.index for one in by_weight], tables, connection, deadline=until)
+        sizes = sizes_of([one.index for one in by_weight], tables, connection, deadline=until, tell=tell)
     writes = (
         writes_of(session, workload.database)
         if request.is_captured

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,6 +28,9 @@ from queryfit.lab.table_facts import PAGE_BYTES, ColumnFacts, TableFacts
 from queryfit.sql.names import quote_identifier
 
 MOST_ROWS = 24_000  # of the larger scale
+MOST_ROWS_OF_MANY = 6_000  # where so many indexes are to be built:
+_MANY = 50
+_TOLD_EVERY = 10
 _SCALE = 4  # the smaller one has a quarter of its rows
 _TIMEOUT = "20s"  # an expression may call anything
 _TABLE = "pg_temp.queryfit_sample"
@@ -44,20 +47,26 @@ def sizes_of(
     *,
     seed: int = 0,
     deadline: float | None = None,
+    tell: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> dict[Index, Size | None]:
     """The sizes of several indexes, null where nothing gives one.
 
-    With a connection to the lab, indexes without a formula are built there on generated rows, in the order in which
-    they come and until `deadline` (on the monotonic clock). Nothing of it stays.
+    With a connection to the lab, indexes without a formula are built there on generated rows (fewer where they are
+    many), in the order in which they come and until `deadline` (on the monotonic clock). Nothing of it stays.
     """
-    sizes: dict[Index, Size | None] = {}
-    for index in indexes:
-        table = tables.get(index.relation)
-        size = size_of(index, table) if table is not None else None
-        is_late = deadline is not None and time.monotonic() > deadline
-        if size is None and table is not None and connection is not None and not is_late:
-            size = built_size(connection, index, table, seed=seed)
-        sizes[index] = size
+    sizes: dict[Index, Size | None] = {
+        index: size_of(index, tables[index.relation]) if index.relation in tables else None for index in indexes
+    }
+    if connection is None:
+        return sizes
+    unknown = [index for index, size in sizes.items() if size is None and index.relation in tables]
+    rows = MOST_ROWS if len(unknown) <= _MANY else MOST_ROWS_OF_MANY
+    for number, index in enumerate(unknown):
+        if deadline is not None and time.monotonic() > deadline:
+            break
+        if number % _TOLD_EVERY == 0:
+            tell(number, len(unknown))
+        sizes[index] = built_size(connection, index, tables[index.relation], seed=seed, most_rows=rows)
     return sizes
 
 
@@ -78,7 +87,9 @@ def planned_share(connection: Connection, index: Index) -> float | None:
     return min(1.0, rows[1] / rows[0]) if rows[0] > 0 else None
 
 
-def built_size(connection: Connection, index: Index, table: TableFacts, *, seed: int = 0) -> Size | None:
+def built_size(
+    connection: Connection, index: Index, table: TableFacts, *, seed: int = 0, most_rows: int = MOST_ROWS
+) -> Size | None:
     """The size of an index by building it on generated rows; null where PostgreSQL refuses.
 
     Predicates that the statistics of columns do not answer are counted on these rows too: what a planner makes of an
@@ -86,7 +97,7 @@ def built_size(connection: Connection, index: Index, table: TableFacts, *, seed:
     """
     share = planned_share(connection, index) if restriction(index.predicate, table) is None else None
     names = columns_of(index, table)
-    large = int(min(MOST_ROWS, max(1.0, table.rows)))
+    large = int(min(most_rows, max(1.0, table.rows)))
     try:
         with connection.transaction(force_rollback=True), connection.cursor(row_factory=tuple_row) as cursor:
             cursor.execute(f"set local statement_timeout = '{_TIMEOUT}'".encode())

@@ -179,6 +179,29 @@ def test_what_postgres_refuses_has_no_size(tables: dict[str, TableFacts], connec
     assert sizes_of(broken, tables, connection) == dict.fromkeys(broken)
 
 
+def test_after_the_deadline_only_formulas_are_asked(
+    tables: dict[str, TableFacts], connection: psycopg.Connection[Any]
+) -> None:
+    wanted = [BUILT[0], Index(SALE, keys("id"))]
+    sizes = sizes_of(wanted, tables, connection, deadline=0.0)
+    assert sizes[BUILT[0]] is None
+    assert sizes[wanted[1]] is not None
+
+
+def test_of_many_each_is_built_on_fewer_rows(
+    tables: dict[str, TableFacts], connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("queryfit.advise.sample_sizes._MANY", 1)
+    wanted = [BUILT[0], BUILT[1]]
+    told: list[tuple[int, int]] = []
+    sizes = sizes_of(wanted, tables, connection, tell=lambda done, number: told.append((done, number)))
+    assert told == [(0, 2)]
+    for index in wanted:
+        size = sizes[index]
+        assert size is not None
+        assert size.size_bytes == pytest.approx(real_bytes(connection, index), rel=0.3, abs=8 * 8192)
+
+
 def test_heights_are_those_of_real_trees(tables: dict[str, TableFacts], connection: psycopg.Connection[Any]) -> None:
     connection.execute("create extension if not exists pageinspect")
     for index in CANDIDATES:
