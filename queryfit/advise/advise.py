@@ -220,6 +220,7 @@ def _asked(session: Session, database: str, workload: Workload, by: _By, request
         statements = statements_of_session(session, database, wanted)
     else:
         statements = statements_of_workload(workload, catalog_of_session(session, database))
+    by.say(f"candidates for {len(workload.statements):,} statements")
     proposal = propose(
         statements, schema_of_session(session, database, relations_of(statements)), Options(max_width=request.max_width)
     )
