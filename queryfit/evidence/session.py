@@ -30,6 +30,7 @@ PROCESS_MEMORY_BYTES = 1 << 30  # what one statement may add to the process: Duc
 TIME_LIMIT_S = 30.0
 ROW_LIMIT = 200_000
 _MOST_OF_A_LINE = 64 * 1024 * 1024  # bytes
+_LEAST_OF_A_LINE = 1024 * 1024  # DuckDB takes buffers for the longest line that there may be
 
 
 class Result(Struct, frozen=True):
@@ -278,13 +279,14 @@ def _read_lines(raw: duckdb.DuckDBPyConnection, name: str, rows: Lines) -> None:
     spec = ", ".join(f"{column}: '{kind}'" for column, kind in types.items())
     key = next(iter(types))
     values = ", ".join(_value(rows, column, key) for column in types)
+    longest = min(max(len(rows.lines), _LEAST_OF_A_LINE), _MOST_OF_A_LINE)
     with tempfile.TemporaryDirectory(prefix="queryfit-") as folder:
         path = Path(folder) / f"{name}.json"
         path.write_bytes(rows.lines)
         quoted = str(path).replace("'", "''")
         raw.execute(
             f"insert into {name} select {values} from read_json('{quoted}', format = 'newline_delimited',"
-            f" columns = {{{spec}}}, maximum_object_size = {_MOST_OF_A_LINE})"
+            f" columns = {{{spec}}}, maximum_object_size = {longest})"
         )
 
 
