@@ -130,7 +130,7 @@ def advise(request: Request, say: Say = lambda _: None) -> Outcome:
                 version = by.planner.version
         if by.lab is not None:
             advice = replace(advice, notes=(*advice.notes, *_lab_notes(by.lab)))
-        measured = _measured(advice, request, say) if request.measure_dsn is not None else None
+        measured = _measured(capture, advice, request, say) if request.measure_dsn is not None else None
         if measured is not None:
             advice = replace(advice, measured=measured.ratios)
             if request.is_captured:
@@ -432,18 +432,21 @@ def _told(step: Searched) -> str:
     return f"{text}, {words.percent(gap)} from the best possible" if gap < 1 else text
 
 
-def _measured(advice: Advice, request: Request, say: Say) -> Measured:
+def _measured(capture: Capture, advice: Advice, request: Request, say: Say) -> Measured:
     """Run the workload without and with the set where the person said. Raises QueryfitError."""
     from queryfit.advise.measure import measure  # noqa: PLC0415
     from queryfit.advise.measured import Options, trials_of  # noqa: PLC0415
+    from queryfit.lab.parameters import Representatives  # noqa: PLC0415
 
     if not advice.chosen and not advice.removals:
         raise QueryfitError("there is nothing to measure: no index was chosen", hint="leave out --measure")
+    with open_session(capture) as session:
+        trials = trials_of(advice, Representatives.of(session, advice.workload.database).example)
     return measure(
         request.measure_dsn,
         [(chosen.name, chosen.candidate.index) for chosen in advice.chosen],
         [entry.existing.name for entry in advice.removals],
-        trials_of(advice),
+        trials,
         Options(
             size_bytes=advice.size_bytes,
             is_anyway=request.measures_anyway,

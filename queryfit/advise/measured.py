@@ -210,14 +210,17 @@ class Measured:
         return {key: after[key] / before[key] for key in before if before[key] > 0}
 
 
-def trials_of(advice: Advice) -> tuple[Trial, ...]:
-    """What to measure of advice: the variants of each statement that have values, sharing its calls evenly."""
+def trials_of(advice: Advice, example: Callable[[Query], Query] = lambda query: query) -> tuple[Trial, ...]:
+    """What to measure of advice: the variants of each statement that have values, sharing its calls evenly.
+
+    `example` puts values into a statement that was planned without.
+    """
     effects = {effect.fingerprint: effect for effect in advice.effects}
     trials: list[Trial] = []
     for statement in advice.workload.statements:
         effect = effects.get(statement.fingerprint)
         known = [query for query in statement.queries if query.values is not None]
-        queries = known or list(statement.queries)
+        queries = known or [example(query) for query in statement.queries]
         calls = statement.weight if statement.calls_per_day is None else statement.calls_per_day
         ratio = effect.cost_after / effect.cost_before if effect and effect.cost_before > 0 else None
         trials += [

@@ -86,22 +86,33 @@ class Representatives:
         A query that has values, or no parameters, or one parameter of which nothing is known, comes back alone.
         Never raises, whatever the text.
         """
-        if query.values is not None or "$" not in query.text or len(query.text) > MAX_TEXT:
+        uses = self._known(query)
+        if uses is None or not any(map(_tells, uses.by_number.values())):
             return (query,)
+        found: dict[tuple[str | None, ...], Query] = {}
+        for level in LEVELS:
+            made = _with_values(query, uses, level)
+            if made.values is not None:
+                found.setdefault(made.values, made)
+        return (query, *found.values())
+
+    def example(self, query: Query) -> Query:
+        """The query with values that rows have, to run it; as it is where some of them cannot be told."""
+        uses = self._known(query)
+        made = (_with_values(query, uses, level) for level in (Level.MEDIAN, *LEVELS)) if uses is not None else iter(())
+        return next((one for one in made if one.values is not None), query)
+
+    def _known(self, query: Query) -> _Uses | None:
+        """What each parameter is compared with; None where there are none, or something is known of some only."""
+        if query.values is not None or "$" not in query.text or len(query.text) > MAX_TEXT:
+            return None
         text = preparable(unsquashed(query.text), NEWEST)
         statement, _ = single_plannable(text)
         count = parameter_count(text)
         if statement is None or not count:
-            return (query,)
+            return None
         uses = self._uses(text, statement, query.search_path)
-        if not set(range(1, count + 1)) <= uses.by_number.keys() or not any(map(_tells, uses.by_number.values())):
-            return (query,)
-        found: dict[tuple[str | None, ...], Query] = {}
-        for level in LEVELS:
-            values = tuple(_value(uses.by_number[number], level, uses) for number in range(1, count + 1))
-            if None not in values:
-                found.setdefault(values, replace(query, key=f"{query.key}/{level}", values=values))
-        return (query, *found.values())
+        return uses if set(range(1, count + 1)) <= uses.by_number.keys() else None
 
     def _uses(self, text: str, statement: Node, search_path: tuple[str, ...]) -> _Uses:
         uses = _Uses()
@@ -148,6 +159,13 @@ class Representatives:
         if kind == "any" and reference.value_kind == "parameter":
             return None  # $1 = any (column): a value of an array's elements
         return _Use(kind, column, transform, place, rows=rows)
+
+
+def _with_values(query: Query, uses: _Uses, level: Level) -> Query:
+    """The query with values of this level; as it is where one of them is not known."""
+    count = max(uses.by_number)
+    values = tuple(_value(uses.by_number[number], level, uses) for number in range(1, count + 1))
+    return query if None in values else replace(query, key=f"{query.key}/{level}", values=values)
 
 
 def _numbers(reference: Reference) -> list[int]:

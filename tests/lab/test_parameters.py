@@ -134,3 +134,19 @@ def test_what_is_only_written_is_null(representatives: Representatives) -> None:
 def test_given_values_are_kept(representatives: Representatives) -> None:
     query = Query("q", "select * from big where skew = $1", values=("5",))
     assert representatives.variants(query) == (query,)
+
+
+@pytest.mark.parametrize("text", ["select * from big where id = $1", "select * from big where at = $1 and n > 0"])
+def test_what_a_generic_plan_serves_gets_values_to_be_run_with(
+    server: tuple[Cluster, str], representatives: Representatives, text: str
+) -> None:
+    query = representatives.example(Query("q", text))
+    assert query.values is not None
+    with server[0].connect(server[1]) as connection:
+        connection.execute(f"prepare it as {text}".encode())
+        assert connection.execute(f"execute it({', '.join(map(str, query.values))})".encode()).fetchall()
+
+
+@pytest.mark.parametrize("text", ["select * from big where id = $1 + $2", "select 1", "nonsense $1"])
+def test_what_nothing_is_known_of_stays_as_it_is(representatives: Representatives, text: str) -> None:
+    assert representatives.example(Query("q", text)).values is None
