@@ -288,7 +288,12 @@ class Database(Struct):
     def constrain(self, relation: Relation, constraint: Constraint) -> None:
         """Add a constraint to a relation."""
         relation.constraints[constraint.name] = constraint
-        self.constraint_places.setdefault(Name(relation.name.schema, constraint.name), set()).add(relation.name)
+        place = Name(relation.name.schema, constraint.name)
+        tables = self.constraint_places.get(place)
+        if tables is None:
+            self.constraint_places[place] = {relation.name}
+        else:
+            tables.add(relation.name)
         if constraint.referenced is not None:
             self.dependents.setdefault(constraint.referenced, set()).add(relation.name)
 

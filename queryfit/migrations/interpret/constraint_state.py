@@ -72,7 +72,8 @@ def mark_not_null(
 ) -> None:
     """A column becomes NOT NULL; from 18 on by a constraint of its own."""
     if context.version >= NOT_NULLS_ARE_CONSTRAINTS and not has_not_null(relation, column.name):
-        name = name or _name_above(context, relation, column.name)
+        if not name and relation.parents:
+            name = _name_above(context, relation, column.name)
         if not name or name in relation.constraints:
             name = naming.constraint_name(
                 context.database,

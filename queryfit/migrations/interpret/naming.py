@@ -56,6 +56,9 @@ def relation_name(
     database: Database, schema: str, first: str, second: str, label: str, *, is_constraint: bool = False
 ) -> Name:
     """A name that no relation of the schema has, nor (for an index that is a constraint) a constraint."""
+    first_choice = Name(schema, made_up(first, second, label))
+    if not database.exists(first_choice) and not (is_constraint and database.constraint_exists(first_choice)):
+        return first_choice
 
     def is_taken(name: str) -> bool:
         place = Name(schema, name)
@@ -68,6 +71,9 @@ def constraint_name(  # noqa: PLR0917 -- parts of one name
     database: Database, schema: str, first: str, second: str, label: str, others: Collection[str] = ()
 ) -> str:
     """A name that no constraint of the schema has, nor one of `others`."""
+    name = made_up(first, second, label)
+    if name not in others and (schema, name) not in database.constraint_places:
+        return name
     return _numbered(
         first, second, label, lambda name: name in others or database.constraint_exists(Name(schema, name))
     )
