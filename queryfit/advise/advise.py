@@ -39,7 +39,8 @@ _STEPS = (1, 2, 5)
 _MOST_BUDGETS = 8  # on the curve, beside the one that is asked for
 _WRITING = re.compile(r"\s*(?:insert|update|delete|merge|with)\b", re.IGNORECASE)
 _FINGERPRINT = re.compile(r"[0-9a-f]{4,16}")
-_LEAST_SAVING = 1e-3  # of a server's whole time: less is not worth a build, nor a swap of what is there
+_LEAST_SHARE_OF_TIME = 1e-3  # of a server's: less is not worth a build, nor a swap of what is there …
+_LEAST_MS_PER_DAY = 60_000.0  # … unless it is a minute a day
 _SHARE_FOR_SIZES = 0.2  # of the time that is left
 _SHORTEST_SEARCH_S = 1.0  # whatever the time limit: with no search there would be no best so far
 _LEAST_SHARE = 1 / 200  # of the tables: a budget below that buys hardly anything
@@ -387,7 +388,8 @@ def _selected(asked: _Asked, by: _By, request: Request) -> Advice:
             seconds=max(_SHORTEST_SEARCH_S, by.deadline - time.monotonic()),
             indexes=request.max_indexes,
             tolerance=request.tolerance,
-            least_share=_LEAST_SAVING if request.is_whole else 0.0,
+            least_share=_LEAST_SHARE_OF_TIME if request.is_whole else 0.0,
+            least_saving=_LEAST_MS_PER_DAY,
         ),
         taken=asked.standing.taken,
         progress=lambda step: by.say(_told(step)),

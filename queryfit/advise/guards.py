@@ -64,10 +64,11 @@ def _without(problem: Problem, chosen: int, dead: int) -> int:
 
 def worth(problem: Problem, ask: Ask, verified: Verified) -> dict[int, float]:
     """What the set would lose without each index that it makes, upkeep set off, in the workload's unit."""
-    users = {
-        element: [number for number, used in enumerate(verified.used) if used >> element & 1]
-        for element in members(verified.chosen & ~problem.kept)
-    }
+    made = verified.chosen & ~problem.kept
+    users: dict[int, list[int]] = {element: [] for element in members(made)}
+    for number, used in enumerate(verified.used):
+        for element in members(used & made):
+            users[element].append(number)
     wanted = [(number, verified.chosen & ~(1 << element)) for element, numbers in users.items() for number in numbers]
     answers = iter(ask(wanted))
     found = {}

@@ -130,9 +130,8 @@ class Problem:
         """The existing indexes that a candidate could stand in for."""
         return mask_of(self._names[name] for name in self.candidates[element].replaces if name in self._names)
 
-    def owed(self, chosen: int, element: int) -> int:
-        """The existing indexes that have to come back with this candidate gone: nothing else stands in for them."""
-        left = chosen & ~(1 << element)
+    def owed(self, left: int) -> int:
+        """The existing indexes that have to come back where this is left: nothing of it stands in for them."""
         gone = ((number, self.elements[number].unless) for number in members(self.kept & ~left))
         return mask_of(number for number, unless in gone if unless and not unless & left)
 
@@ -169,6 +168,7 @@ def build(
             counts[number] += 1
     removable, notes = _removable(existing, taken, planner, planned)
     elements, groups = _elements(taken, removable)
+    sizes = [element.size_bytes for element in elements]
     shares: list[list[tuple[int, float]]] = [[] for _ in kept]
     queries: list[Asked] = []
     total = 0.0
@@ -181,7 +181,7 @@ def build(
         for number, part in parts.items():
             shares[places[number]].append((len(queries), part))
         limit = plan.cost * (1 + tolerance) if weight > 0 else float("inf")
-        tree = Tree(0, plan.cost, limit, groups, [element.size_bytes for element in elements])
+        tree = Tree(0, plan.cost, limit, groups, sizes)
         queries.append(Asked(query, weight, [places[number] for number in parts], tree))
     before = total + sum(one.upkeep for one in removable)
     least = LEAST_SHARE * before

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from queryfit.advise import guards
 from queryfit.advise.model import Advice, Candidate, Existing, Point, Rejected, Workload
 from queryfit.advise.naming import named
-from queryfit.advise.options import Leaf, members
+from queryfit.advise.options import Leaf, mask_of, members
 from queryfit.advise.problem import SLACK, Ask, Problem, build
 from queryfit.advise.program import Program
 from queryfit.advise.screening import extend, screen
@@ -32,6 +32,7 @@ ATTEMPTS = 8  # sets tried for a budget, each after what the last has taught
 PROGRESS = 0.1  # of the gap that a round must close for another one
 SOLVED = 5e-4  # relative gap at which an integer program over the options known counts as solved
 SOLVER_S = 10.0
+AT_ONCE = 8  # more indexes of little worth than that are left out together first
 SCALE = 1e4  # what the workload costs at least, in the program's objective
 
 
@@ -40,7 +41,7 @@ class Limits:
     """When to stop. `gap`: how far from the bound is near enough; `tolerance`: how much slower a statement may get.
 
     `least_share`: what of the workload's cost an index has to save to be worth a build, or worth the change from one
-    that is there.
+    that is there; `least_saving`, in the workload's unit, is enough whatever the share.
     """
 
     planner_calls: int = 50_000
@@ -49,6 +50,7 @@ class Limits:
     tolerance: float = 0.1
     gap: float = 0.008
     least_share: float = 0.0
+    least_saving: float = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,10 +347,19 @@ class _Search:
         )
 
     def _worthwhile(self, problem: Problem, verified: guards.Verified) -> tuple[guards.Verified, dict[int, float]]:
-        """Leave out what the set would hardly lose by, the least valuable first."""
-        least = self.limits.least_share * problem.cost_before
+        """Leave out what the set would hardly lose by: many at once, then one by one, the least valuable first."""
+        least = min(self.limits.least_share * problem.cost_before, self.limits.least_saving)
         savings = guards.worth(problem, problem.ask, verified)
-        while (less := self._less(problem, verified, savings, least)) is not None:
+        light = sorted((one for one in savings if savings[one] <= least), key=lambda one: (savings[one], one))
+        while len(light) > AT_ONCE:
+            left = verified.chosen & ~mask_of(light)
+            less = guards.verify(problem, problem.ask, left | problem.owed(left))
+            if less is not None and not less.hurt and less.value <= verified.value + least * len(light):
+                verified = less
+                savings = guards.worth(problem, problem.ask, verified)
+                break
+            light = light[: len(light) // 2]
+        while not self.is_over() and (less := self._less(problem, verified, savings, least)) is not None:
             verified = less
             savings = guards.worth(problem, problem.ask, verified)
         return verified, savings
@@ -361,8 +372,9 @@ class _Search:
         An index of a share that counts is asked about only where something there does nearly what it does.
         """
         for element in sorted(savings, key=lambda one: (savings[one], one)):
-            owed = problem.owed(verified.chosen, element)
-            without = (verified.chosen & ~(1 << element)) | owed
+            left = verified.chosen & ~(1 << element)
+            owed = problem.owed(left)
+            without = left | owed
             back = problem.replaced(element) & ~without
             trials = [without] * (savings[element] <= least or owed != 0) + [without | back] * (back != 0)
             for trial in trials:

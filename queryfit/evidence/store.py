@@ -311,11 +311,11 @@ class Writer:
         required = [column.name for column in table.columns if column.is_required]
         is_whole = " and ".join(f"{name} is not null" for name in required) or "true"
         try:
-            connection.execute(
+            copied = connection.execute(
                 f"copy (select * from {source} where {is_whole}) to '{_quoted(parquet)}'"
                 " (format parquet, compression zstd)"
             )
-            (rows,) = connection.execute(f"select count(*) from read_parquet('{_quoted(parquet)}')").fetchone() or (0,)
+            (rows,) = copied.fetchone() or (0,)
         except duckdb.IOException as error:
             raise OSError(str(error).splitlines()[0]) from None
         except duckdb.Error as error:
