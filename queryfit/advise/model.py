@@ -69,9 +69,7 @@ class Existing:
     is_replaceable: bool = False  # only plans rest on it: it can go where something comes that does all it does
     redundant_beside: str | None = None  # an index that is there, does all that it does and stays
     why: str | None = None  # why it may go
-    serves: tuple[
-        str, ...
-    ] = ()  # foreign keys of its table that it has to stay for, or another that leads with their columns
+    serves: tuple[str, ...] = ()  # foreign keys that it, or another that leads with their columns, stays for
 
 
 @dataclass(frozen=True, slots=True)
