@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import uuid
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,9 @@ VERSIONS = sorted(available())
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # started in the background of a shell: what the tests start would not hear of Ctrl-C either
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):  # xdist's workers inherit the environment of the process that starts them
         in_memory = contextlib.ExitStack()
         in_memory.enter_context(temporary_files_in_memory())
