@@ -24,6 +24,7 @@ from queryfit.audit import find_capture, take_capture
 from queryfit.errors import QueryfitError
 from queryfit.evidence.session import Session, open_session
 from queryfit.evidence.store import Capture, Store
+from queryfit.lab.search_path import search_path_of
 
 if TYPE_CHECKING:
     from queryfit.advise.measured import Measured
@@ -164,7 +165,7 @@ def _workload(session: Session, database: str, by: _By, request: Request) -> Wor
     from queryfit.advise.workload import workload_of_file, workload_of_session, workload_of_text  # noqa: PLC0415
     from queryfit.lab.parameters import Representatives  # noqa: PLC0415
 
-    path = _search_path(session)
+    path = search_path_of(session)
     variants = Representatives.of(session, database, by.reached).variants
     if request.query is not None and not _FINGERPRINT.fullmatch(request.query.strip()):
         found = workload_of_text(request.query, search_path=path, where="--for", variants=variants)
@@ -195,13 +196,6 @@ def _only(workload: Workload, fingerprint: str) -> Workload:
             hint="`queryfit audit --format json` shows fingerprints; --for takes the SQL of a statement, too",
         )
     return replace(workload, statements=statements, skipped=skipped)
-
-
-def _search_path(session: Session) -> tuple[str, ...]:
-    """The schemas that names without one are looked up in."""
-    rows = session.query("select value from setting where name = 'search_path'").rows
-    names = [name.strip().strip('"') for name in str(rows[0][0] if rows else "").split(",")]
-    return tuple(name for name in names if name and name != "$user") or ("public",)
 
 
 def _asked(session: Session, database: str, workload: Workload, by: _By, request: Request) -> _Asked:

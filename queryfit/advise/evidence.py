@@ -13,6 +13,7 @@ from queryfit.advise.remembered import Run, remembered
 from queryfit.errors import QueryfitError
 from queryfit.evidence.session import Addition, open_session
 from queryfit.lab.part import MOST_WHOLE, part_of, texts_of_session
+from queryfit.lab.search_path import search_path_of
 
 if TYPE_CHECKING:
     from queryfit.advise.advise import Outcome
@@ -88,7 +89,7 @@ def _refused(capture: Capture, database: str, found: _Found, say: Say, most: int
             f" order by workload.execution_ms desc nulls last, text.fingerprint limit {MOST_REFUSED}",
             {"database": database},
         ).rows
-        path = session.query("select value from setting where name = 'search_path'").rows
+        search_path = search_path_of(session)
         part = part_of(session, database, texts_of_session(session, database, most=most)) if rows else None
     if not rows:
         return
@@ -97,8 +98,6 @@ def _refused(capture: Capture, database: str, found: _Found, say: Say, most: int
     from queryfit.lab.planner import Planned, Query  # noqa: PLC0415
     from queryfit.lab.whatif import LabPlanner  # noqa: PLC0415
 
-    schemas = [name.strip().strip('"') for name in str(path[0][0] if path else "").split(",")]
-    search_path = tuple(name for name in schemas if name and name != "$user") or ("public",)
     queries = [Query(fingerprint, text, search_path=search_path) for fingerprint, text in rows]
     with build(capture, database, say, part=part) as lab, LabPlanner(lab) as planner:
         say(f"{database}: planning {len(queries)} statements in the lab")

@@ -16,10 +16,10 @@ from queryfit.advise.model import Skipped, Weighted, Workload
 from queryfit.errors import QueryfitError
 from queryfit.evidence.session import Session
 from queryfit.lab.planner import NotPlannedError, Planned, Planner, Query
+from queryfit.lab.search_path import DEFAULT_PATH, search_path_of
 from queryfit.sql.safety import single_plannable
 
 PLANNED = frozenset({"select", "insert", "update", "delete", "merge"})
-DEFAULT_PATH = ("public",)
 LEAST_COST = 1e-3  # a plan that costs less says nothing about time
 
 _STATEMENTS = """
@@ -38,7 +38,6 @@ where reference.database = $database and relation.schema not in ('pg_catalog', '
 group by reference.fingerprint, relation.schema
 order by reference.fingerprint, uses desc, relation.schema
 """
-_PATH = "select value from setting where name = 'search_path'"
 _COMMENT = re.compile(r"--\s*(name|weight)\s*:\s*(.*)")
 _COMMENTS = re.compile(r"(?:\s+|--[^\n]*)*")
 
@@ -54,7 +53,7 @@ def workload_of_session(
     statement with placeholders into what is planned for it (generic, and with representative values). Where the window
     of the counters is unknown, times are those of the whole window, and the unit says so.
     """
-    default = _default_path(session)
+    default = search_path_of(session)
     schemas: dict[str, list[str]] = {}
     for row in session.query(_PATHS, {"database": database}).mappings():
         schemas.setdefault(row["fingerprint"], []).append(row["schema"])
@@ -126,14 +125,6 @@ def _by_path(queries: Sequence[Query]) -> Iterator[list[Query]]:
     for query in queries:
         groups.setdefault(query.search_path, []).append(query)
     yield from groups.values()
-
-
-def _default_path(session: Session) -> tuple[str, ...]:
-    rows = session.query(_PATH).rows
-    if not rows or not rows[0][0]:
-        return DEFAULT_PATH
-    names = [name.strip() for name in str(rows[0][0]).split(",")]
-    return tuple(name.strip('"') for name in names if name and name != '"$user"') or DEFAULT_PATH
 
 
 def workload_of_file(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from queryfit.lab.parameters import Representatives
 from queryfit.lab.planner import NotPlannedError, Query
+from queryfit.lab.search_path import search_path_of
 from queryfit.lab.texts import Plannable, plannable
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def captured_statements(
 ) -> Found:
     """The statements of a captured database that reach what `concerns` says, by their time, longest first."""
     rows = list(session.query(_STATEMENTS, {"database": database}).mappings())
-    reader = _Reader(_schemas(session, database), _default_path(session), version_number)
+    reader = _Reader(_schemas(session, database), search_path_of(session), version_number)
     variants = Representatives.of(session, database).variants
     found: list[Captured] = []
     left_out: Counter[str] = Counter()
@@ -139,10 +140,3 @@ def _schemas(session: Session, database: str) -> dict[str, list[str]]:
     for row in session.query(_SCHEMAS, {"database": database}).mappings():
         schemas.setdefault(row["fingerprint"], []).append(row["schema"])
     return schemas
-
-
-def _default_path(session: Session) -> tuple[str, ...]:
-    """The schemas that names without one are looked up in."""
-    rows = session.query("select value from setting where name = 'search_path'").rows
-    names = [name.strip().strip('"') for name in str(rows[0][0] if rows else "").split(",")]
-    return tuple(name for name in names if name and name != "$user") or ("public",)
