@@ -26,8 +26,8 @@ class Table(Struct, frozen=True):
     """One evidence table.
 
     `capture` is `full` (catalog and statistics), `sample` (counters, in every capture), `migration` (of migration
-    files, never of a server), `lab` (found out from a capture, never part of one) or `derived` (made from the others by
-    `derivation` when a session opens).
+    files, never of a server), `lab` (found out from a capture, never part of one), `history` (found out from many
+    captures) or `derived` (made from the others by `derivation` when a session opens).
     """
 
     name: str
