@@ -59,7 +59,7 @@ def test_every_table_says_what_it_is_and_where_it_comes_from() -> None:
     for table in tables().values():
         assert len(table.meaning) > 5, table.name
         assert table.source, table.name
-        assert table.capture in {"full", "sample", "derived", "migration", "lab"}, table.name
+        assert table.capture in {"full", "sample", "derived", "migration", "lab", "history"}, table.name
         assert (table.derivation is not None) == (table.capture == "derived"), table.name
 
 
