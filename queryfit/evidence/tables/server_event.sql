@@ -6,7 +6,7 @@ create table server_event (
     kind varchar not null,                      -- statements_reset, counters_reset, evicted, restarted, crashed, failed_over, upgraded, gap, setting_changed, index_added, index_dropped, relation_added, relation_dropped, column_changed, analyzed
     database varchar,                           -- null for the whole server
     subject varchar,                            -- setting, index, relation or fingerprint; null for the server
-    was varchar,                                -- value before, as text
-    is_now varchar,                             -- value after, as text
+    value_before varchar,                       -- value before, as text
+    value_now varchar,                          -- value after, as text
     detail varchar                              -- more, in words
 );
