@@ -48,7 +48,12 @@ def fixed_length(column: ColumnFacts) -> tuple[int, int] | None:
 
 
 def is_deduplicable(column: ColumnFacts) -> bool:
-    """Equal keys of this type look alike, so that a B-tree may keep one for many rows."""
+    """Equal keys of this type look alike, so that a B-tree may keep one for many rows.
+
+    The captured server's word counts; the lists are for what it was not asked about.
+    """
+    if column.has_equal_images is not None:
+        return column.has_equal_images and column.is_deterministic
     return (
         column.type not in UNEQUAL_IMAGES
         and column.category not in UNEQUAL_CATEGORIES

@@ -152,6 +152,26 @@ COLUMNS = f"""
         from pg_type as t
         join bottom on bottom.type = t.typbasetype
         where t.typtype = 'd'
+    ),
+    -- the default B-tree of a type has function 4, which does not deny it: it did not always say the same of char(n)
+    btree (type, is_alike) as materialized (
+        select o.opcintype, p.oid is not null and btequalimage(o.opcintype)
+        from pg_opclass as o
+        join pg_am as am on am.oid = o.opcmethod and am.amname = 'btree'
+        left join pg_amproc as p on p.amprocfamily = o.opcfamily and p.amproclefttype = o.opcintype
+            and p.amprocrighttype = o.opcintype and p.amprocnum = 4
+        where o.opcdefault
+    ),
+    alike as materialized (
+        select type from btree where is_alike
+        union
+        select oid from pg_type where typtype = 'e'
+        union
+        -- one without a B-tree of its own takes that of a type that is stored alike: varchar, cidr
+        select k.castsource
+        from pg_cast as k
+        join btree on btree.type = k.casttarget and btree.is_alike
+        where k.castmethod = 'b' and k.castcontext = 'i' and k.castsource not in (select type from btree)
     )
     select
         current_database()::text as database,
@@ -162,6 +182,7 @@ COLUMNS = f"""
         b.typname::text as base_type,
         tn.nspname::text as type_schema,
         b.typcategory::text as type_category,
+        alike.type is not null as has_equal_images,
         case when a.attcollation <> t.typcollation then co.collname::text end as collation_name,
         case when a.attcollation <> t.typcollation then con.nspname::text end as collation_schema,
         a.attnotnull as is_not_null,
@@ -179,6 +200,7 @@ COLUMNS = f"""
     join pg_namespace as tn on tn.oid = t.typnamespace
     join bottom on bottom.type = t.oid
     join pg_type as b on b.oid = bottom.base
+    left join alike on alike.type = b.oid
     left join pg_collation as co on co.oid = a.attcollation
     left join pg_namespace as con on con.oid = co.collnamespace
     left join pg_attrdef as def on def.adrelid = c.oid and def.adnum = a.attnum

@@ -31,6 +31,7 @@ class ColumnFacts:
     category: str = ""  # pg_type.typcategory
     is_not_null: bool = False
     is_deterministic: bool = True  # of its collation
+    has_equal_images: bool | None = None  # equal values are stored alike, says the server; null: nobody asked it
     is_generated: bool = False
     default: str | None = None
     null_fraction: float | None = None
@@ -266,6 +267,7 @@ def _column(row: Mapping[str, Any], statistics: Mapping[str, Any], nondeterminis
         category=row["type_category"],
         is_not_null=row["is_not_null"],
         is_deterministic=not _is_one_of(row, nondeterministic),
+        has_equal_images=row["has_equal_images"],
         is_generated=row["generated"] is not None,
         default=row["default_expression"],
         null_fraction=statistics.get("null_fraction"),

@@ -224,6 +224,14 @@ def test_the_planner_weighs_a_predicate(connection: psycopg.Connection[Any]) -> 
     assert planned_share(connection, Index(SALE, keys("id"), predicate="no_such_column = 1")) is None
 
 
+def test_what_the_server_says_of_a_type_counts() -> None:
+    """15.20 does not deduplicate char(n) any more, other releases do."""
+    assert is_deduplicable(ColumnFacts("c", "bpchar"))
+    assert not is_deduplicable(ColumnFacts("c", "bpchar", has_equal_images=False))
+    assert not is_deduplicable(ColumnFacts("c", "text", has_equal_images=True, is_deterministic=False))
+    assert is_deduplicable(ColumnFacts("c", "numeric", has_equal_images=True))
+
+
 def test_types_that_may_share_a_tuple_are_those_of_the_server(connection: psycopg.Connection[Any]) -> None:
     rows = connection.execute(
         "select t.typname, t.typcategory::text, bool_or(p.amprocnum = 4) from pg_opclass as c"
