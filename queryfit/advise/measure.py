@@ -8,12 +8,12 @@ by `alternation`, and what happens after a crash by `left_overs`.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from queryfit.advise.alternation import Runner, StopError, alternate, plan_both
 from queryfit.advise.left_overs import clean, drop_left_overs
 from queryfit.advise.measure_server import Session, decide
-from queryfit.advise.measured import Interval, Manner, Measured, Options, Outcome, Side, Trial, trials_of
+from queryfit.advise.measured import Interval, Manner, Measured, Options, Outcome, Side, Trial, Withdrawn, trials_of
 from queryfit.advise.model import Skipped
 from queryfit.advise.switches import switch
 from queryfit.errors import QueryfitError
@@ -43,12 +43,18 @@ def measure(
     removals: Sequence[str],
     trials: Sequence[Trial],
     options: Options | None = None,
+    *,
+    replaced: Mapping[str, Collection[str]] | None = None,
 ) -> Measured:
     """Run statements without and with a set of indexes on the server that a person named for this.
 
     `indexes` are named as in the set (on the server they get names of their own), `removals` are existing indexes,
-    schema.name as SQL writes it, that the set does without. Raises QueryfitError where the server looks like one in
-    use, is a standby, stands behind a pooler, is measured already, or where none of the indexes can be built.
+    schema.name as SQL writes it, that the set does without; `replaced` tells which of them an index of the set stands
+    in for. With `options.most_slower` the clock corrects the planner's choice: indexes that a statement gets slower by
+    are withdrawn, those that saved least first, until none is slower than that.
+
+    Raises QueryfitError where the server looks like one in use, is a standby, stands behind a pooler, is measured
+    already, or where none of the indexes can be built.
     """
     options = options or Options()
     start = time.monotonic()
@@ -76,8 +82,9 @@ def measure(
                     f"no index of the set can be measured here: {reason}",
                     hint="is this a copy of the database that the advice is for, and does the role own its tables?",
                 )
-            runs = _Measurement(runner, hidden)
+            runs = _Measurement(runner, hidden, replaced or {})
             runs.run(kept)
+            runs.withdraw()
         notes += made.notes
     if session.standbys:
         notes.append(f"The WAL of the index builds went to {session.standbys} standby or subscriber.")
@@ -95,16 +102,21 @@ def measure(
         notes=tuple(notes),
         seconds=time.monotonic() - start,
         is_complete=runs.stopped is None,
+        withdrawn=tuple(runs.withdrawn),
+        restored=tuple(sorted(runs.restored)),
     )
 
 
 class _Measurement:
     """The statements of one measurement, as far as they have been run."""
 
-    def __init__(self, runner: Runner, removals: Collection[str]) -> None:
+    def __init__(self, runner: Runner, removals: Collection[str], replaced: Mapping[str, Collection[str]]) -> None:
         self.runner = runner
-        self.before = {built.name for built in runner.switch.built}
+        self.replaced = replaced
+        self.before = {built.name for built in runner.switch.built}  # what each side does without
         self.after = set(removals)
+        self.withdrawn: list[Withdrawn] = []
+        self.restored: set[str] = set()
         self.outcomes: list[Outcome] = []
         self.unchanged: list[Trial] = []
         self.skipped: list[Skipped] = []
@@ -124,6 +136,49 @@ class _Measurement:
         )
         for number, trial in enumerate([*plans.changed, *controls]):
             self._one(trial, is_control=number >= len(plans.changed))
+
+    def withdraw(self) -> None:
+        """Do without indexes of the set until no statement is slower than it may be, or none can be blamed."""
+        most = self.runner.options.most_slower
+        while most is not None and self.stopped is None:
+            slower = [one for one in self.outcomes if one.is_slower and one.ratio > 1 + most and self._blamed(one)]
+            if not slower:
+                return
+            worst = max(slower, key=lambda one: (one.ratio, one.trial.fingerprint))
+            name = min(self._blamed(worst), key=lambda blamed: (self._saved_by(blamed), blamed))
+            self.withdrawn.append(Withdrawn(name, worst.trial.fingerprint, worst.ratio))
+            self.runner.options.tell(
+                f"Withdrew {name}: {worst.trial.fingerprint} takes {worst.ratio:.2f} times as long."
+            )
+            self._do_without(name)
+
+    def _blamed(self, outcome: Outcome) -> set[str]:
+        """Indexes of the set that its plan uses: a statement that only writes to them uses none."""
+        if outcome.is_control:
+            return set()
+        return {name for name in outcome.after.indexes - outcome.before.indexes if name in self.before - self.after}
+
+    def _saved_by(self, name: str) -> float:
+        """What the statements whose plans use an index save, in ms."""
+        return sum(
+            outcome.trial.weight * (outcome.before.median_ms - outcome.after.median_ms)
+            for outcome in self.outcomes
+            if name in outcome.after.indexes
+        )
+
+    def _do_without(self, name: str) -> None:
+        """Hide an index of the set and run again what it made a difference to."""
+        back = set(self.replaced.get(name, ())) & self.after
+        self.restored |= back
+        self.after = (self.after - back) | {name}
+        shown = {name, *(one.rpartition(".")[2] for one in back)}  # plans name indexes without their schema
+        again = [one for one in self.outcomes if shown & (one.after.indexes | one.before.indexes)]
+        self.outcomes = [outcome for outcome in self.outcomes if outcome not in again]
+        plans = plan_both(self.runner, [outcome.trial for outcome in again], before=self.before, after=self.after)
+        self.skipped += plans.skipped
+        self.unchanged += plans.unchanged
+        for trial in plans.changed:
+            self._one(trial, is_control=False)
 
     def _one(self, trial: Trial, *, is_control: bool) -> None:
         if self.stopped is not None:

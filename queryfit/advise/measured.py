@@ -35,6 +35,7 @@ class Options:
     total_s: float = 1800  # for everything, building included
     controls: int = 3  # statements whose plan the set does not change, run to see how much times vary by themselves
     tolerance: float = 0.05  # a statement is slower or faster from this share on
+    most_slower: float | None = None  # what makes a statement slower by more is withdrawn; null: it is only told
     size_bytes: int | None = None  # of the set as estimated, to compare with the free disk
     is_anyway: bool = False  # also on a server that is in use or has standbys
     is_writing: bool = False  # also INSERT, UPDATE, DELETE, MERGE, each rolled back
@@ -158,6 +159,15 @@ class Built:
     build_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """An index of the set that the clock spoke against, whatever the planner said of it."""
+
+    name: str
+    fingerprint: str  # of the statement that was slower with it
+    ratio: float  # its time with the set / without
+
+
 Manner = Literal["transaction", "concurrent"]
 
 
@@ -176,6 +186,8 @@ class Measured:
     notes: tuple[str, ...]
     seconds: float
     is_complete: bool  # false: a limit or another session ended it, `skipped` says for which statements
+    withdrawn: tuple[Withdrawn, ...] = ()  # what `outcomes` are without
+    restored: tuple[str, ...] = ()  # existing indexes that the set would have replaced by what was withdrawn
 
     @property
     def before_ms(self) -> float:

@@ -224,3 +224,37 @@ def test_trials_of_advice_share_the_calls_of_a_statement_among_the_variants_that
     assert {(found.weight, found.predicted_ratio, found.predicted_indexes) for found in trials} == {
         (50.0, 0.25, frozenset({"mine"}))
     }
+
+
+def test_an_index_that_the_clock_speaks_against_is_withdrawn_and_what_it_replaced_stays(
+    newest: Cluster, database: str
+) -> None:
+    dsn = shop(newest, database)
+    # what is looked for stands at the end of the order: the planner, who takes the two for independent, hopes
+    newest.run(
+        "create table event (id int, kind int, at int, note text);"
+        "insert into event select i, case when i > 119000 then 1 else 2 + i % 99 end, i, repeat('x', 60)"
+        " from generate_series(1, 120000) as i;"
+        "create index event_old on event (id); alter table event owner to keeper",
+        database=database,
+    )
+    newest.run("vacuum analyze event", database=database)
+    trap = trial("select * from event where kind = 1 order by at limit 1", weight=2.0)
+    helped = trial("select * from orders where customer = 7")
+    wanted = [("by_at", Index("public.event", (Key("at"),))), ("mine", ON_CUSTOMER)]
+    told: list[str] = []
+    seen = measure(dsn, wanted, ["public.event_old"], [trap, helped], replace(QUICK, tell=told.append))
+    assert [outcome.trial for outcome in seen.slower] == [trap]
+    assert seen.withdrawn == ()
+    options = replace(QUICK, most_slower=0.1, tell=told.append)
+    mended = measure(
+        dsn, wanted, ["public.event_old"], [trap, helped], options, replaced={"by_at": ["public.event_old"]}
+    )
+    assert [(each.name, each.fingerprint) for each in mended.withdrawn] == [("by_at", trap.fingerprint)]
+    assert mended.withdrawn[0].ratio > 1.1
+    assert mended.restored == ("public.event_old",)
+    assert mended.slower == ()
+    assert [outcome.trial for outcome in mended.outcomes if outcome.is_faster] == [helped]
+    assert trap in mended.unchanged
+    assert any(line.startswith("Withdrew by_at") for line in told)
+    assert indexes_there(newest, database) == {"orders_pkey", "orders_note", "event_old"}
