@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from queryfit.history.change_points import FEWEST, cuts, is_step
-from queryfit.history.series import Array, Level, Series, StatementKey, Watched
+from queryfit.history.levels import Array, Level, Series, StatementKey, Watched
 
 if TYPE_CHECKING:
     from queryfit.evidence.engine import duckdb
@@ -290,7 +290,7 @@ def _placed(raw: duckdb.DuckDBPyConnection, change: Change, watched: Watched) ->
         return change
     around = timedelta(seconds=watched.width_s)
     rows = raw.execute(
-        "select started_at, calls, execution_ms, blocks_hit + blocks_read from statement_span"
+        f"select started_at, calls, execution_ms, blocks_hit + blocks_read from {watched.statements}"
         " where database = $database and fingerprint = $fingerprint and calls > 0"
         " and ended_at > $since and started_at < $until order by started_at",
         {

@@ -145,7 +145,7 @@ def _named(node: Mapping[str, Any], children: Mapping[int | None, Sequence[Mappi
     if node["relation"] is None:
         return str(node["node_type"])
     access = _access(node, children)
-    return access if node["index"] or "Bitmap" in access else f"{access} {_bare(node['relation'])}"
+    return access if node["index"] or "Bitmap" in access else f"{access} {bare(node['relation'])}"
 
 
 def _access(node: Mapping[str, Any], children: Mapping[int | None, Sequence[Mapping[str, Any]]]) -> str:
@@ -174,12 +174,12 @@ def _join(node: Mapping[str, Any]) -> str:
 
 def _place(node: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -> str:
     """The table, with its alias where the plan reads it more than once under several."""
-    name = _bare(node["relation"])
+    name = bare(node["relation"])
     aliases = {other["alias"] for other in nodes if other["relation"] == node["relation"]}
     return f"{name} {node['alias']}" if len(aliases) > 1 and node["alias"] != name else name
 
 
-def _bare(relation: str) -> str:
+def bare(relation: str) -> str:
     """The name without its schema: plans are read by people who know their tables."""
     return _SCHEMA.sub("", relation, count=1)
 
