@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from queryfit.evidence.dictionary import tables
 from queryfit.history.changes import Change, find_changes, row
+from queryfit.history.levels import watch
 from queryfit.history.reading import engine, source
 from queryfit.history.reasons import explain
-from queryfit.history.levels import watch
 from queryfit.history.trends import trends
 
 if TYPE_CHECKING:
