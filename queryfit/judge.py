@@ -39,11 +39,13 @@ def judge(
     if unknown := sorted(config.rule_settings.keys() - {rule.name for rule in rules}):
         raise QueryfitError(f"{config.path} sets rule {unknown[0]!r}, which is not there", hint="see `queryfit rules`")
     about_files = {rule.name for rule in rules if rule.is_about_migrations}
-    rules = [rule for rule in rules if rule.name not in about_files]
+    # what happened over time is judged where a history is at hand; a single capture knows nothing of it
+    about_time = {rule.name for rule in rules if any(map(_is_history, rule.reads))}
+    rules = [rule for rule in rules if rule.name not in about_files | about_time]
     with open_session(capture, addition) as session:
         results: list[tuple[Rule, list[dict[str, Any]]]] = []
         not_checked: list[NotChecked] = []
-        held = capture.files().keys() | {table.name for table in tables().values() if table.capture == "lab"}
+        held = capture.held() | {table.name for table in tables().values() if table.capture == "lab"}
         for rule in rules:
             progress(f"judging: {rule.name}")
             settings = config.rule_settings.get(rule.name, {})
@@ -107,6 +109,10 @@ def sources(table: str) -> set[str]:
     if described.derivation is None:
         return {table}
     return {base for name in described.source.split(", ") if name in tables() for base in sources(name)}
+
+
+def _is_history(table: str) -> bool:
+    return any(tables()[base].capture == "history" for base in sources(table))
 
 
 def _unread(

@@ -214,9 +214,14 @@ class Addition(Struct, frozen=True):
     planned: frozenset[tuple[str, str]] = frozenset()  # database, fingerprint
 
 
-def open_session(capture: Capture, addition: Addition | None = None) -> Session:
-    """A locked-down session over a capture. Raises QueryfitError where the capture is damaged."""
-    files = capture.files()
+def open_session(
+    capture: Capture, addition: Addition | None = None, *, files: Mapping[str, Path] | None = None
+) -> Session:
+    """A locked-down session over a capture. Raises QueryfitError where the capture is damaged.
+
+    `files` are Parquet files of tables that stand in for the capture's own, or that it does not hold.
+    """
+    files = {**capture.files(), **(files or {})}
 
     def load(raw: duckdb.DuckDBPyConnection) -> None:
         _load(raw, files)

@@ -69,16 +69,42 @@ class Capture:
             if full.meta.get("full"):  # a sample never stands on another one, let alone on itself
                 raise QueryfitError(f"capture {self.name} is damaged: {full.name} is no full capture")
             found.update(full.files())
-        for table, facts in self.meta["tables"].items():
-            path = self.folder / f"{table}.parquet"
-            size = path.stat().st_size if path.exists() else 0
-            if size != (expected := facts.get("bytes")):
+        self.check(self.meta["tables"])
+        for table in self.meta["tables"]:
+            # a table without rows takes the place of the full capture's
+            found.pop(table, None)
+            if (path := self.file(table)) is not None:
+                found[table] = path
+        return found
+
+    def held(self) -> frozenset[str]:
+        """Tables that were captured, with rows or without; those of its full capture are a sample's own.
+
+        Raises QueryfitError where the full capture is not there.
+        """
+        base = self.meta.get("full")
+        taken = open_capture(self.folder.parent / Path(str(base)).name).meta["tables"].keys() if base else set()
+        return frozenset(self.meta["tables"].keys() | taken)
+
+    def file(self, table: str) -> Path | None:
+        """The capture's own file of a table; None where it has none: the table is empty, or was not captured."""
+        facts = self.meta["tables"].get(table)
+        return None if facts is None or facts.get("bytes") == 0 else self.folder / f"{table}.parquet"
+
+    def check(self, wanted: Iterable[str]) -> None:
+        """Raise QueryfitError where a file of one of these tables is missing or shorter than it was when written."""
+        for table in wanted:
+            if (path := self.file(table)) is None:
+                continue
+            try:
+                size = os.stat(path).st_size  # noqa: PTH116 -- a history asks for a hundred thousand of them
+            except OSError:
+                size = 0
+            if size != (expected := self.meta["tables"][table].get("bytes")):
                 raise QueryfitError(
                     f"capture {self.name} is damaged: {path.name} has {size} of {expected} bytes",
                     hint="take a new capture, or name an older one; `queryfit history` lists them",
                 )
-            found[table] = path
-        return found
 
 
 @dataclass(frozen=True, slots=True)

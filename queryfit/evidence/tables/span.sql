@@ -6,5 +6,6 @@ create table span (
     ended_at timestamp not null,                -- the capture that ends it, UTC
     grain varchar not null,                     -- capture, hour or day: what it was merged to
     captures bigint not null,                   -- captures that end in it
-    covered_s double not null                   -- seconds of it in which the counters of statements were followed: without what lies before a reset or restart
+    covered_s double not null,                  -- seconds of it in which the counters of statements were followed: without what lies before a reset or restart
+    looks bigint not null                       -- looks at the sessions in it
 );

@@ -1,0 +1,199 @@
+"""A history: one session over the newest capture and the spans before it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from queryfit.errors import QueryfitError
+from queryfit.evidence.dictionary import tables
+from queryfit.evidence.engine import duckdb
+from queryfit.evidence.session import Session, open_session
+from queryfit.evidence.store import Capture, Store, Unusable
+from queryfit.history.chain import Link, chain, counting, label
+from queryfit.history.reading import engine, quoted, source
+from queryfit.history.series import STATEMENTS_ONLY, Series
+from queryfit.history.tables import NAMES, Grain
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The newest capture's evidence with the history tables, in one session.
+
+    `captures` are the raw ones that can be used and end in the window, oldest first; `fulls` the full ones that are
+    still there and say something of the window, so the first may lie before it.
+    """
+
+    session: Session
+    newest: Capture
+    captures: Sequence[Capture]
+    fulls: Sequence[Capture]
+    unusable: Sequence[Unusable]
+    since: datetime
+    until: datetime
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.session.close()
+
+
+class Rate(NamedTuple):
+    """What a statement did in a window: calls, execution time, and the seconds in which it was watched."""
+
+    calls: int
+    execution_ms: float
+    seconds: float
+
+
+def open_history(
+    store: Store,
+    system_identifier: str,
+    scope: str,
+    *,
+    since: datetime,
+    until: datetime | None = None,
+    grain: Grain = "hour",
+    progress: Callable[[str], None] = lambda _: None,
+) -> History:
+    """The history of a server and scope from `since` to `until` (by default the newest capture), aware datetimes.
+
+    Spans are whole hours or days: the first may begin before `since`, which its row tells. Raises QueryfitError where
+    there is no capture in the window.
+    """
+    captures, unusable = store.captures(system_identifier)
+    links = chain(captures, scope)
+    begin, end = _naive(since), _naive(until) if until else None
+    within = [entry for entry in links if begin <= entry.at and (end is None or entry.at <= end)]
+    newest = next((entry for entry in reversed(within) if _is_whole(entry.capture, unusable)), None)
+    if newest is None:
+        raise QueryfitError(
+            f"there is no capture of {label(scope)} since {since:%Y-%m-%d %H:%M} UTC",
+            hint="`queryfit history` shows what the store holds",
+        )
+    with tempfile.TemporaryDirectory(prefix="queryfit-") as name:
+        folder = Path(name)
+        with engine(folder) as raw:
+            series = Series(raw, grain)
+            series.take(_reaching(links, _floor(begin, grain), newest.at), progress)
+            _cut(raw, _floor(begin, grain))
+            files = _write(raw, folder)
+            files |= _texts(series, folder, newest.capture)
+        session = open_session(newest.capture, files=files)
+    bad = {str(entry.folder) for entry in series.unusable}
+    usable = [entry for entry in links if str(entry.capture.folder) not in bad]
+    return History(
+        session=session,
+        newest=newest.capture,
+        captures=[entry.capture for entry in usable if begin <= entry.at <= newest.at],
+        fulls=[entry.capture for entry in _fulls(usable, begin, newest.at)],
+        unusable=[*unusable, *series.unusable],
+        since=since,
+        until=until or newest.at.replace(tzinfo=UTC),
+    )
+
+
+def rates(
+    store: Store, system_identifier: str, scope: str, *, since: datetime, until: datetime
+) -> Mapping[tuple[str, str], Rate]:
+    """What each statement did in a window, by database and fingerprint; empty where nothing was watched in it."""
+    links = chain(store.captures(system_identifier)[0], scope)
+    begin, end = _naive(since), _naive(until)
+    with tempfile.TemporaryDirectory(prefix="queryfit-") as name, engine(Path(name)) as raw:
+        series = Series(raw, "hour", only=STATEMENTS_ONLY)
+        series.take(_reaching(links, begin, end))
+        (seconds,) = raw.execute("select coalesce(sum(covered_s), 0) from out_span").fetchone() or (0.0,)
+        rows = raw.execute(
+            "select database, fingerprint, sum(calls)::bigint, sum(execution_ms)"
+            " from out_statement_span group by database, fingerprint"
+        ).fetchall()
+    return {(row[0], row[1]): Rate(row[2], row[3], seconds) for row in rows}
+
+
+def _naive(moment: datetime) -> datetime:
+    return (moment.astimezone(UTC) if moment.tzinfo else moment).replace(tzinfo=None)
+
+
+def _floor(moment: datetime, grain: Grain) -> datetime:
+    """The beginning of the hour or day."""
+    hour = moment.replace(minute=0, second=0, microsecond=0)
+    return hour if grain == "hour" else hour.replace(hour=0)
+
+
+def _reaching(links: Sequence[Link], begin: datetime, end: datetime) -> list[Link]:
+    """The captures of a window whose counters follow one another, after the one that the first stands on."""
+    within = counting([entry for entry in links if entry.at <= end])
+    first = next((index for index, entry in enumerate(within) if entry.at > begin), len(within))
+    return within[max(first - 1, 0) :]
+
+
+def _fulls(links: Sequence[Link], begin: datetime, end: datetime) -> list[Link]:
+    fulls = [entry for entry in links if entry.is_full and entry.at <= end]
+    before = [entry for entry in fulls if entry.at < begin]
+    return [*before[-1:], *(entry for entry in fulls if entry.at >= begin)]
+
+
+def _is_whole(capture: Capture, unusable: list[Unusable]) -> bool:
+    """Whether the capture and the one it stands on are all there."""
+    try:
+        capture.files()
+    except QueryfitError as error:
+        unusable.append(Unusable(capture.folder, error.message))
+        return False
+    return True
+
+
+def _cut(raw: duckdb.DuckDBPyConnection, begin: datetime) -> None:
+    """Leave out what ended before the window."""
+    for name in NAMES:
+        column = "happened_at" if name == "server_event" else "ended_at"
+        raw.execute(f"delete from out_{name} where {column} <= $1", [begin])
+
+
+def _write(raw: duckdb.DuckDBPyConnection, folder: Path) -> dict[str, Path]:
+    files = {}
+    for name in NAMES:
+        files[name] = folder / f"{name}.parquet"
+        raw.execute(f"copy out_{name} to {quoted(files[name])} (format parquet, compression snappy)")
+    return files
+
+
+def _texts(series: Series, folder: Path, newest: Capture) -> dict[str, Path]:
+    """`statement_text` with the texts of statements that the newest capture no longer knows."""
+    raw = series.raw
+    own = newest.file("statement_text")
+    raw.execute("create temp table text as from " + (_text_rows(raw, [own]) if own else f"({_NO_TEXT})"))
+    rows = raw.execute(
+        """
+        select max(number) from seen
+        where fingerprint in (select fingerprint from out_statement_span)
+            and fingerprint not in (select fingerprint from text)
+        group by fingerprint
+        """
+    ).fetchall()
+    places = [series.links[number].capture.file("statement_text") for number in sorted({number for (number,) in rows})]
+    if older := [path for path in places if path is not None and path.exists()]:
+        raw.execute(
+            f"insert into text by name select distinct on (fingerprint) * from {_text_rows(raw, older)}"
+            " where fingerprint not in (select fingerprint from text)"
+        )
+    path = folder / "statement_text.parquet"
+    raw.execute(f"copy text to {quoted(path)} (format parquet, compression snappy)")
+    return {"statement_text": path}
+
+
+_TEXT = tables()["statement_text"].column_types
+_NO_TEXT = "select " + ", ".join(f"null::{kind} as {name}" for name, kind in _TEXT.items()) + " limit 0"
+
+
+def _text_rows(raw: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> str:
+    read = source(raw, "statement_text", tuple(_TEXT), [str(path) for path in files])
+    return f"(select * exclude (filename) from ({read}))"

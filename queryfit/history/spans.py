@@ -1,0 +1,428 @@
+"""Differences of counters between captures, in SQL: never negative, never more than was surely done in between.
+
+`place` holds the captures that are loaded, by number; `step` what lies between each and the one before; `raw_*` the
+rows of their tables. Each maker fills one table `now_*` with a row for each step and thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from queryfit.evidence.dictionary import tables
+from queryfit.evidence.engine import duckdb
+from queryfit.history.facts import Step, has_crashed, is_evicted
+
+STEP = """
+    create or replace temp table step (
+        number integer, server_number integer, started_at timestamp, ended_at timestamp, before_number integer,
+        is_doubtful boolean, covered_s double,
+        statements_number integer, statements_at timestamp, counts varchar, is_evicted boolean, is_stamped boolean,
+        sees_alike boolean
+    )
+"""
+
+
+def write_steps(raw: duckdb.DuckDBPyConnection, steps: Sequence[Step]) -> None:
+    """Fill `step`."""
+    raw.execute(STEP)
+    rows = []
+    for step in steps:
+        before = step.statements_before
+        rows.append(
+            (
+                step.now.number,
+                step.server_number,
+                step.before.at,
+                step.now.at,
+                step.before.number,
+                has_crashed(step.before, step.now),
+                step.covered_s,
+                before.number if before else None,
+                before.at if before else None,
+                step.counts_statements,
+                is_evicted(before, step.now) if before else True,
+                before is not None and before.is_stamped and step.now.is_stamped,
+                before is not None and before.watcher == step.now.watcher,
+            )
+        )
+    insert(raw, "step", rows)
+
+
+def number_servers(raw: duckdb.DuckDBPyConnection) -> None:
+    """Say in `place` which server each capture looked at."""
+    raw.execute("update place set server_number = step.server_number from step where step.number = place.number")
+
+
+def insert(raw: duckdb.DuckDBPyConnection, table: str, rows: Sequence[tuple[object, ...]]) -> None:
+    """Insert rows in bulk: one at a time takes a millisecond each."""
+    for start in range(0, len(rows), 500):
+        part = rows[start : start + 500]
+        marks = ", ".join(f"({', '.join('?' * len(row))})" for row in part)
+        raw.execute(f"insert into {table} values {marks}", [value for row in part for value in row])
+
+
+# columns of `statement` and what they are called in statement_span
+_STATEMENT_COUNTERS = {
+    "calls": "calls",
+    "rows": "rows",
+    "execution_ms": "execution_ms",
+    "planning_ms": "planning_ms",
+    "shared_blocks_hit": "blocks_hit",
+    "shared_blocks_read": "blocks_read",
+    "temp_blocks_written": "temp_blocks_written",
+    "wal_bytes": "wal_bytes",
+}
+STATEMENT_COLUMNS = (
+    "database",
+    "role",
+    "queryid",
+    "is_toplevel",
+    "fingerprint",
+    *_STATEMENT_COUNTERS,
+    "mean_ms",
+    "stddev_ms",
+    "counted_since",
+)
+
+
+ENTRY_TYPES = (
+    "number integer, database varchar, role varchar, queryid bigint, fingerprint varchar, calls bigint, rows bigint,"
+    " execution_ms double, planning_ms double, blocks_hit bigint, blocks_read bigint, temp_blocks_written bigint,"
+    " wal_bytes bigint, squared_ms double, counted_since timestamp"
+)
+
+
+def statement_entries(raw: duckdb.DuckDBPyConnection) -> None:
+    """Make `entry`: one row an entry of pg_stat_statements, those that the role may not tell apart one by role.
+
+    It begins with the entries of the last capture before.
+    """
+    kinds = tables()["statement"].column_types
+    counters = ", ".join(f"{column} as {name}" for column, name in _STATEMENT_COUNTERS.items())
+    sums = ", ".join(f"sum({column})::{kinds[column]} as {name}" for column, name in _STATEMENT_COUNTERS.items())
+    squared = "calls * (coalesce(stddev_ms, 0) * coalesce(stddev_ms, 0) + mean_ms * mean_ms)"
+    raw.execute(
+        f"""
+        create or replace temp table entry as
+        from carried_entry
+        union all by name
+        select number, database, coalesce(role, '') as role, queryid, fingerprint, {counters},
+            {squared} as squared_ms, counted_since
+        from raw_statement where is_toplevel and queryid is not null
+        union all by name
+        select number, database, coalesce(role, '') as role, null::bigint as queryid, min(fingerprint) as fingerprint,
+            {sums}, sum({squared}) as squared_ms, min(counted_since) as counted_since
+        from raw_statement where is_toplevel and queryid is null
+        group by number, database, coalesce(role, '')
+        """
+    )
+
+
+def statement_spans(raw: duckdb.DuckDBPyConnection) -> None:
+    """Make `now_statement_span` from `entry`, which holds the entries of the last capture before as well.
+
+    `change` keeps what became of each entry that did not simply go on.
+    """
+    names = [*_STATEMENT_COUNTERS.values(), "squared_ms"]
+    lags = ", ".join(f"lag({name}) over entry_life as {name}_before" for name in (*names, "number", "counted_since"))
+    # squared_ms is computed, so it may seem to fall by a rounding
+    fell = " or ".join(f"coalesce({name} < {name}_before, false)" for name in names[:-1])
+    raw.execute(
+        """
+        create or replace temp table owner as
+        select number, database, role, bool_or(queryid is null) as has_hidden, bool_or(queryid is not null) as has_open
+        from entry group by number, database, role
+        """
+    )
+    raw.execute(
+        """
+        create or replace temp table vanished_owner as
+        select step.number, before.database, before.role
+        from step
+        join owner as before on before.number = step.statements_number
+        where step.counts = 'differences' and not exists (
+            from owner as now
+            where now.number = step.number and now.database = before.database and now.role = before.role
+        )
+        """
+    )
+    raw.execute(
+        f"""
+        create or replace temp table walked as
+        with life as (
+            select *, {lags} from entry
+            window entry_life as (partition by database, role, queryid order by number)
+        )
+        select
+            life.*, step.* exclude (number),
+            ({fell}) as has_fallen,
+            case
+                when counts = 'nothing' then 'nothing'
+                when counts = 'reset' then 'made'
+                when number_before = statements_number and is_stamped and counted_since <> counted_since_before then
+                    -- it was dropped and came back; a stamp of before that says otherwise is not to be believed
+                    case when counted_since >= statements_at then 'remade' else 'doubtful' end
+                when number_before = statements_number and ({fell}) then
+                    case when life.queryid is null then 'doubtful' else 'remade' end
+                when number_before = statements_number then 'grown'
+                when is_stamped and counted_since is not null then
+                    case when counted_since >= statements_at then 'made' else 'doubtful' end
+                -- all that its counters hold is new only if it was really not there before: it may have been out of
+                -- sight, or be of a role or database that was renamed
+                when not sees_alike then 'doubtful'
+                when life.queryid is null and coalesce(owner.has_open, false) then 'doubtful'
+                when coalesce(owner.has_hidden, false) then 'doubtful'
+                when owner.number is null and exists (
+                    from vanished_owner as gone
+                    where gone.number = life.number and (gone.database = life.database or gone.role = life.role)
+                ) then 'doubtful'
+                else 'made'
+            end as change
+        from life
+        join step on step.number = life.number
+        left join owner
+            on owner.number = step.statements_number and owner.database = life.database and owner.role = life.role
+        """
+    )
+
+    def added(name: str) -> str:
+        return (
+            f"sum(case change when 'made' then {name} when 'remade' then {name}"
+            f" when 'grown' then {name} - {name}_before end)"
+        )
+
+    sums = {name: added(name) for name in names}
+    # never less than calls of the same length would give
+    sums["squared_ms"] = f"greatest({sums['squared_ms']}, pow({sums['execution_ms']}, 2) / nullif({sums['calls']}, 0))"
+    kinds = {"planning_ms": "double", "execution_ms": "double", "squared_ms": "double"}
+    parts = ", ".join(f"({sums[name]})::{kinds.get(name, 'bigint')} as {name}" for name in names)
+    raw.execute(
+        f"""
+        create or replace temp table now_statement_span as
+        select
+            started_at, ended_at, database, fingerprint, {parts},
+            bool_or(
+                change = 'remade' or change = 'doubtful' or counts = 'reset'
+                or (is_evicted and not (is_stamped and change = 'grown'))
+            ) as is_lower_bound
+        from walked
+        where change <> 'nothing'
+        group by started_at, ended_at, database, fingerprint
+        having coalesce(sum(case when change = 'doubtful' then 0 else calls end), 0) > 0
+        """
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A table of cumulative counters, and the span table that is made from it."""
+
+    table: str
+    span: str
+    keys: tuple[str, ...]
+    counters: tuple[str, ...]
+    gauges: tuple[str, ...]
+    gaps: tuple[str, ...]  # tables whose gaps may have hidden a row of this one
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (*self.keys, *self.counters, *self.gauges)
+
+
+RELATIONS = Counted(
+    "relation_counter",
+    "relation_span",
+    keys=("database", "relation"),
+    counters=(
+        "sequential_scans",
+        "sequential_rows",
+        "index_scans",
+        "inserted_rows",
+        "updated_rows",
+        "deleted_rows",
+        "hot_updated_rows",
+    ),
+    gauges=("live_rows", "dead_rows", "analyzed_at"),
+    gaps=("relation", "relation_counter"),
+)
+INDEXES = Counted(
+    "index_counter",
+    "index_span",
+    keys=("database", "relation", "index"),
+    counters=("scans", "read_rows"),
+    gauges=(),
+    gaps=("relation", "relation_index", "index_counter"),
+)
+DATABASES = Counted(
+    "database",
+    "database_span",
+    keys=("database",),
+    counters=("commits", "rollbacks", "blocks_read", "blocks_hit", "temp_bytes", "deadlocks", "sessions"),
+    gauges=("size_bytes", "connections", "age_xids", "age_multixacts", "counters_since", "is_captured"),
+    gaps=("database",),
+)
+COUNTED = (RELATIONS, INDEXES, DATABASES)
+
+
+def counter_changes(raw: duckdb.DuckDBPyConnection, counted: Counted) -> None:
+    """Make `walked_<table>`: each row with the one before of the same thing, and what its counters say.
+
+    `difference`: they went on; `since`: they began anew in between, or the thing did; `nothing`: there is no telling.
+    """
+    keys = ", ".join(counted.keys)
+    before = (*counted.columns[len(counted.keys) :], "number", "server_number")
+    lags = ", ".join(f"lag({name}) over life as {name}_before" for name in before)
+    fell = " or ".join(f"coalesce({name} < {name}_before, false)" for name in counted.counters)
+    at_most = " and ".join(f"coalesce(gone.{name}, 0) <= coalesce(life.{name}, 0)" for name in counted.counters)
+    any_work = " + ".join(f"coalesce(gone.{name}, 0)::hugeint" for name in counted.counters)
+    same = " and ".join(f"now.{key} = before.{key}" for key in counted.keys)
+    is_database = counted.table == "database"
+    raw.execute(
+        f"""
+        create or replace temp table gone as
+        select step.number, before.* exclude (number)
+        from step
+        join raw_{counted.table} as before on before.number = step.before_number
+        where not exists (from raw_{counted.table} as now where now.number = step.number and {same})
+        """
+    )
+    # a thing is new only where the capture before looked at all of its kind: otherwise its counters may be old
+    looked_at = """exists (
+        from raw_database as looked
+        where looked.number = step.before_number and looked.database = life.database and looked.is_captured
+    )"""
+    raw.execute(
+        f"""
+        create or replace temp table walked_{counted.table} as
+        with life as (
+            select *, {lags}
+            from (select raw.*, place.server_number from raw_{counted.table} as raw join place using (number))
+            window life as (partition by {keys} order by number)
+        )
+        select
+            life.* exclude (server_number), step.* exclude (number, server_number),
+            case
+                when number_before is not null and server_number_before <> step.server_number then 'nothing'
+                when number_before is not null then case when {fell} then 'since' else 'difference' end
+                when step.server_number <> coalesce(before_place.server_number, step.server_number) then 'nothing'
+                when {"false" if is_database else f"not {looked_at}"} or exists (
+                    from gap
+                    where gap.number = step.before_number
+                        and gap.table_name in ({", ".join(f"'{name}'" for name in counted.gaps)})
+                        and (gap.database is null or gap.database = life.database)
+                ) then 'nothing'
+                -- it may be one that was renamed
+                when exists (
+                    from gone
+                    where gone.number = life.number and ({at_most}) and ({any_work}) > 0
+                        {"" if is_database else "and gone.database = life.database"}
+                ) then 'nothing'
+                else 'since'
+            end as says,
+            coalesce(number_before = before_number, false) as was_there
+        from life
+        join step on step.number = life.number
+        left join place as before_place on before_place.number = step.before_number
+        """
+    )
+
+
+def _added(name: str) -> str:
+    return f"case says when 'since' then {name} when 'difference' then {name} - {name}_before else 0 end as {name}"
+
+
+# counters fell although the thing was there, it was out of sight in between, or nothing can be said
+_LOWER = "says = 'nothing' or is_doubtful or (number_before is not null and (says = 'since' or not was_there))"
+
+
+def counter_spans(raw: duckdb.DuckDBPyConnection) -> None:
+    """Make `now_relation_span`, `now_index_span` and `now_database_span`."""
+    for counted in COUNTED:
+        counter_changes(raw, counted)
+    raw.execute(
+        f"""
+        create or replace temp table now_relation_span as
+        select
+            started_at, ended_at, walked.database, walked.relation, {_list(RELATIONS.counters)}, live_rows, dead_rows,
+            size.size_bytes, size.index_bytes, {_LOWER} as is_lower_bound
+        from walked_relation_counter as walked
+        left join raw_relation as size -- LEFT JOIN: only full captures know sizes
+            on size.number = walked.number and size.database = walked.database and size.relation = walked.relation
+        """
+    )
+    raw.execute(
+        f"""
+        create or replace temp table now_index_span as
+        select
+            started_at, ended_at, walked.database, walked.relation, walked.index, {_list(INDEXES.counters)},
+            size.size_bytes, {_LOWER} as is_lower_bound
+        from walked_index_counter as walked
+        left join raw_relation_index as size -- LEFT JOIN: only full captures know sizes
+            on size.number = walked.number and size.database = walked.database and size.index = walked.index
+        """
+    )
+    raw.execute(
+        f"""
+        create or replace temp table now_database_span as
+        select
+            started_at, ended_at, database, {_list(DATABASES.counters)}, size_bytes, connections,
+            connections as most_connections, age_xids, age_multixacts, {_LOWER} as is_lower_bound
+        from walked_database
+        """
+    )
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(_added(name) for name in names)
+
+
+def other_spans(raw: duckdb.DuckDBPyConnection) -> None:
+    """Make `now_span`, `now_session_span` and `now_sequence_span`."""
+    raw.execute(
+        """
+        create or replace temp table look as
+        select number, count(distinct sampled_at) as looks from raw_activity group by number
+        """
+    )
+    raw.execute(
+        """
+        create or replace temp table now_span as
+        select
+            started_at, ended_at, 'capture' as grain, 1::bigint as captures, covered_s,
+            coalesce(looks, 0)::bigint as looks
+        from step
+        left join look using (number)
+        """
+    )
+    raw.execute(
+        """
+        create or replace temp table now_session_span as
+        with kind as (
+            select
+                number, database, role, application, state, wait_type, wait_event, count(*) as sessions,
+                max(transaction_ms) as longest_transaction_ms
+            from raw_activity
+            where not is_own and leader_pid is null and coalesce(backend_type, 'client backend') = 'client backend'
+            group by number, sampled_at, database, role, application, state, wait_type, wait_event
+        )
+        select
+            started_at, ended_at, database, role, application, state, wait_type, wait_event,
+            any_value(looks) as samples,
+            sum(sessions) / any_value(looks) as mean_sessions,
+            max(sessions) as most_sessions,
+            max(longest_transaction_ms) as longest_transaction_ms
+        from kind
+        join look using (number)
+        join step using (number)
+        group by started_at, ended_at, database, role, application, state, wait_type, wait_event
+        """
+    )
+    raw.execute(
+        """
+        create or replace temp table now_sequence_span as
+        select started_at, ended_at, database, sequence, last_value
+        from raw_relation_sequence
+        join step using (number)
+        """
+    )
