@@ -129,10 +129,12 @@ def advise(request: Request, say: Say = lambda _: None) -> Outcome:
                     workload = _without_doubts(workload, by.planner, by.lab)
                 asked = _asked(session, database, workload, by, request)
                 advice = _selected(asked, by, request)
+                measured = _measured(capture, advice, request, say) if request.measure_dsn is not None else None
+                if measured is not None and measured.withdrawn:
+                    advice = _without_withdrawn(asked, advice, measured, by, request)
                 version = by.planner.version
         if by.lab is not None:
             advice = replace(advice, notes=(*advice.notes, *_lab_notes(by.lab)))
-        measured = _measured(capture, advice, request, say) if request.measure_dsn is not None else None
         if measured is not None:
             advice = replace(advice, measured=measured.ratios)
             if request.is_captured:
@@ -368,6 +370,36 @@ def _lab_notes(lab: Lab) -> Iterator[str]:
         yield f"the lab lacks {number} {'thing' if number == 1 else 'things'} of the server: `queryfit lab` names them"
 
 
+def _without_withdrawn(asked: _Asked, advice: Advice, measured: Measured, by: _By, request: Request) -> Advice:
+    """What is left of the set after the clock has spoken, with what the planner says of that."""
+    from queryfit.advise.select import Limits, select  # noqa: PLC0415
+
+    reasons = {one.name: f"measured: statement {one.fingerprint} takes {one.ratio:.2g} times as long with it"
+               for one in measured.withdrawn}  # fmt: skip
+    kept = [chosen.candidate for chosen in advice.chosen if chosen.name not in reasons]
+    gone = [entry.existing for entry in advice.removals if entry.existing.name not in measured.restored]
+    left = select(
+        asked.workload,
+        kept,
+        gone,
+        by.planner,
+        budgets=(request.budget_bytes,),
+        limits=Limits(planner_calls=request.max_plans, seconds=_SHORTEST_SEARCH_S, tolerance=request.tolerance),
+        taken=asked.standing.taken,
+    )
+    against = [Rejected(one.candidate, reasons[one.name]) for one in advice.chosen if one.name in reasons]
+    return replace(
+        advice,
+        chosen=tuple(_costed(chosen, asked.standing) for chosen in left.chosen),
+        removals=left.removals,
+        effects=left.effects,
+        cost_after=left.cost_after,
+        size_bytes=left.size_bytes,
+        upkeep=left.upkeep,
+        rejected=(*against, *advice.rejected),
+    )
+
+
 def _selected(asked: _Asked, by: _By, request: Request) -> Advice:
     from queryfit.advise.select import Limits, select  # noqa: PLC0415
 
@@ -438,6 +470,12 @@ def _measured(capture: Capture, advice: Advice, request: Request, say: Say) -> M
         raise QueryfitError("there is nothing to measure: no index was chosen", hint="leave out --measure")
     with open_session(capture) as session:
         trials = trials_of(advice, Representatives.of(session, advice.workload.database).example)
+    replaced = {
+        chosen.name: [
+            entry.existing.name for entry in advice.removals if entry.existing.name in chosen.candidate.replaces
+        ]
+        for chosen in advice.chosen
+    }
     return measure(
         request.measure_dsn,
         [(chosen.name, chosen.candidate.index) for chosen in advice.chosen],
@@ -447,6 +485,8 @@ def _measured(capture: Capture, advice: Advice, request: Request, say: Say) -> M
             size_bytes=advice.size_bytes,
             is_anyway=request.measures_anyway,
             is_writing=request.measures_writes,
+            most_slower=request.tolerance,
             tell=say,
         ),
+        replaced=replaced,
     )

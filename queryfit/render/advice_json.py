@@ -148,6 +148,9 @@ def _measured(entry: Measured) -> dict[str, Any]:
             {"name": built.name, "size_bytes": built.size_bytes, "build_ms": built.build_s * 1000}
             for built in entry.built
         ],
+        "withdrawn": [
+            {"name": each.name, "fingerprint": each.fingerprint, "ratio": each.ratio} for each in entry.withdrawn
+        ],
         "not_built": [{"name": name, "reason": reason} for name, reason in entry.not_built],
         "not_checked": [
             {"fingerprint": skipped.fingerprint, "reason": skipped.reason, "hint": skipped.hint}

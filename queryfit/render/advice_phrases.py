@@ -175,6 +175,11 @@ def measured_facts(entry: Measured) -> list[str]:
     if entry.noise is not None:
         low, high = (signed_percent(ratio - 1) for ratio in entry.noise)
         facts.append(f"statements whose plans stay the same varied by {low} to {high}")
+    facts += [
+        f"withdrawn: {line(each.name, 80)}: {each.fingerprint} takes {each.ratio:.2g} times as long with it, "
+        "whatever the planner says"
+        for each in entry.withdrawn
+    ]
     facts += [f"not built: {line(name, 80)}: {line(reason, 300)}" for name, reason in entry.not_built]
     reasons = Counter(skipped.reason.removeprefix("not run: ") for skipped in entry.skipped)
     facts += [f"{counted(number, 'statement')} not run: {line(reason, 300)}" for reason, number in reasons.items()]

@@ -163,3 +163,30 @@ def test_what_the_server_counted(
     assert (by_sql.status, by_sql.err) == (0, "")
     assert "on public.orders using btree (customer_id" in by_sql.out
     assert "\ndrop index" not in by_sql.out
+
+
+def test_the_clock_corrects_the_planner(
+    queryfit: CommandLine, shop: str, tmp_path: Path, newest: Cluster, database: str
+) -> None:
+    # what is looked for stands at the end of the order: the planner takes the two for independent, and hopes
+    newest.run(
+        "create table event (id int, kind int, at int, note text);"
+        "insert into event select at, case when at > 119000 then 1 else 2 + at % 99 end, at, repeat('x', 60)"
+        " from (select (i * 7919::int8 % 120001)::int as at from generate_series(1, 120000) as i) as scattered",
+        database=database,
+    )
+    newest.run("vacuum analyze event", database=database)
+    trap = "select max(id) from (select id from event where kind = 1 and note > 'a' order by at limit 1) as first;"
+    (tmp_path / "work.sql").write_text(f"{trap}\nselect id, status from orders where customer_id = 7;\n")
+    common = ("advise", shop, "--workload", "work.sql", "--max-width", "1", "--format", "json", "-q")
+    planned = json.loads(queryfit(*common).out)
+    proven = json.loads(queryfit(*common, "--measure", shop, "--measure-anyway").out)
+    (trapped,) = [entry for entry in planned["indexes"] if entry["subject"].startswith("public.event ")]
+    (withdrawn,) = proven["measured"]["withdrawn"]
+    assert withdrawn["name"] == trapped["name"]
+    assert withdrawn["ratio"] > 1.1
+    assert [entry["subject"] for entry in proven["indexes"]] == ["public.orders (customer_id)"]
+    assert any(
+        entry["subject"] == trapped["subject"] and "measured: " in entry["reason"] for entry in proven["rejected"]
+    )
+    assert trapped["name"] not in proven["migration"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from queryfit.advise.build_cost import build_ms, disk_bytes
-from queryfit.advise.measured import Built, Measured, Outcome, Side, Trial
+from queryfit.advise.measured import Built, Measured, Outcome, Side, Trial, Withdrawn
 from queryfit.advise.model import (
     Advice,
     Candidate,
@@ -227,5 +227,6 @@ MEASURED = Measured(
     (), (Skipped("3a6b", "it writes, and writing was not allowed"),),
     (Built("orders_customer_id_created_at_idx", 211 * MB, 62.0),), (("products_name_idx", "no pg_trgm here"),), (), (),
     ("the server restarted its statistics meanwhile",), 94.0, is_complete=True,
+    withdrawn=(Withdrawn("orders_state_idx", "9c1d", 1.36),),
 )  # fmt: skip
 PROVEN = replace(FULL, measured=MEASURED.ratios)
