@@ -91,7 +91,7 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One statement: a number for each bucket in which it ran. `first_at` is where the span of its first calls began."""
+    """One statement, a number for each bucket in which it ran; `first_at` is where the span of its first calls began."""
 
     key: StatementKey
     buckets: Array
