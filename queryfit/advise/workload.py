@@ -22,6 +22,11 @@ from queryfit.sql.safety import single_plannable
 PLANNED = frozenset({"select", "insert", "update", "delete", "merge"})
 LEAST_COST = 1e-3  # a plan that costs less says nothing about time
 
+_QUOTED = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*\"|--[^\n]*""")
+_PLACEHOLDER = re.compile(
+    r"(?<![\w:@?|&#-])(?:\?(?![?|&-])|%s|%\(\w+\)s|:[A-Za-z_]\w*|@[A-Za-z_]\w*|#\{\w+\}|\{\w*\})(?!\w)"
+)
+
 _STATEMENTS = """
 select workload.fingerprint, workload.text, workload.kind, workload.calls_per_day, workload.execution_ms_per_day,
     workload.execution_ms, statement_text.is_truncated
@@ -188,12 +193,18 @@ def workload_of_text(
         bare = _bare(part)
         node, reason = single_plannable(part)
         if node is None:
-            skipped.append(Skipped(name, reason or "it is no statement"))
+            skipped.append(Skipped(name, reason or "it is no statement", _hint(bare)))
             continue
         query = Query(name, bare, None, tuple(search_path))
         queries = tuple(variants(query) if variants else (query,)) or (query,)
         found.append(Weighted(name, bare, queries, weight))
     return Workload(tuple(found), tuple(skipped))
+
+
+def _hint(text: str) -> str | None:
+    """What may mend a text that PostgreSQL does not take: the placeholders of a driver look like mistakes to it."""
+    found = _PLACEHOLDER.search(_QUOTED.sub("''", text))
+    return f"{found[0]} is a driver's placeholder: write $1, $2 … for what is not known" if found else None
 
 
 def _split(text: str) -> Iterator[str]:

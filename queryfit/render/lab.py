@@ -76,7 +76,7 @@ def lab_json(lab: Lab) -> str:
 def listing(labs: Sequence[Found], most: int, look: Look) -> str:
     """A table of labs."""
     columns = [
-        Column("lab", weight=1),
+        Column("lab"),  # whole: it is what `lab remove` takes
         Column("database", weight=1),
         Column("capture", weight=1),
         Column("version", is_number=True),

@@ -45,6 +45,13 @@ class TestTexts:
         assert "not a statement that is planned" in found.skipped[1].reason
         assert "unterminated" in found.skipped[2].reason
 
+    @pytest.mark.parametrize("mark", ["?", ":id", "%s", "%(id)s", "{id}"])
+    def test_a_placeholder_of_a_driver_is_told_from_a_mistake(self, mark: str) -> None:
+        (skipped,) = workload_of_text(f"select '?', a::text from t where id = {mark} and note = ':x'").skipped
+        assert skipped.hint == f"{mark} is a driver's placeholder: write $1, $2 … for what is not known"
+        (other,) = workload_of_text("select a::text from where note = '?' -- :x").skipped
+        assert other.hint is None
+
     def test_what_follows_an_open_parenthesis_is_not_lost(self) -> None:
         found = workload_of_text("select 1;\nselect broken(;\n-- weight: 7\nselect 2")
         assert [(one.fingerprint, one.weight) for one in found.statements] == [("q01", 1.0), ("q03", 7.0)]
