@@ -83,7 +83,7 @@ def no_details() -> Details:
 
 def read_details(capture: Capture, finding: Finding) -> Details:
     """Read what surrounds a finding. Raises QueryfitError where the capture cannot be read."""
-    fingerprints = _fingerprints(finding)
+    fingerprints = fingerprints_of(finding)
     with open_session(capture) as session:
         of = {"fingerprints": fingerprints, "database": finding.database}
         statements = _rows(session, _STATEMENTS, of) if fingerprints else []
@@ -107,7 +107,7 @@ def _rows(session: Session, sql: str, parameters: Mapping[str, object]) -> list[
     return list(session.query(sql, parameters).mappings())
 
 
-def _fingerprints(finding: Finding) -> list[str]:
+def fingerprints_of(finding: Finding) -> list[str]:
     """The statements that a finding touches: named by its subject, by its columns, by its claims."""
     found = [finding.subject.removeprefix("fingerprint:")] if finding.subject.startswith("fingerprint:") else []
     found += [str(value) for key, value in finding.evidence.items() if key.endswith("fingerprint") and value]

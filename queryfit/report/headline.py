@@ -1,0 +1,296 @@
+"""What changed, in one paragraph: the one thing that matters first, in plain words.
+
+What comes first is decided here and nowhere else: an outage that is near, a crash, a limit with a date, then what got
+slower, then what the load did, then what there is to fix, then what is good.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from queryfit import words
+from queryfit.findings import Finding
+from queryfit.render import phrases
+from queryfit.render.escape import line, shortened
+from queryfit.report.model import (
+    Event,
+    Findings,
+    Headline,
+    Outcome,
+    Period,
+    StatementChange,
+    Totals,
+    Trend,
+)
+
+MOST_SUBJECT = 78
+NEAR_DAYS = 45.0  # of a limit: so much time a migration of a large table may take
+MUCH_SHARE = 0.05  # of the statement time: a change of less is not what a week is remembered for
+MUCH_MS_PER_DAY = 60_000.0
+FELT = 0.2  # of the load: less is weather
+_MOST_SENTENCES = 6
+_BROKEN = {"crashed": "crashed", "failed_over": "failed over"}
+_BETWEEN = re.compile(r"^(select|delete)\b.*?\bfrom\b", re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What a headline is made of."""
+
+    server: str
+    period: Period
+    totals: Totals
+    totals_before: Totals | None
+    changes: Sequence[StatementChange]
+    findings: Findings
+    trends: Sequence[Trend]
+    events: Sequence[Event]
+    outcomes: Sequence[Outcome]
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """One thing that can be said: how much it matters (less is more), a sentence, and the same for a subject line."""
+
+    weight: float
+    kind: str
+    sentence: str
+    short: str
+
+
+def headline(story: Story) -> Headline:
+    """The paragraph and the subject line."""
+    items = sorted(_items(story), key=lambda item: item.weight)
+    first = items[0]
+    subject = shortened(f"{line(story.server, 24)}: {first.short}", MOST_SUBJECT)
+    return Headline(first.kind, first.sentence, [item.sentence for item in items[1:_MOST_SENTENCES]], subject)
+
+
+def _items(story: Story) -> Iterator[_Item]:
+    yield from _urgent(story.findings)
+    yield from _broken(story.events)
+    yield from _limits(story.trends)
+    yield from _worse(story)
+    yield _load(story)
+    yield from _to_fix(story.findings)
+    yield from _better(story)
+    yield from _happened(story.events)
+
+
+def statement(text: str, most: int) -> str:
+    """A statement in a few words: what it reads or writes and by what, without its list of columns."""
+    flat = line(_BETWEEN.sub(lambda found: f"{found[1].lower()} … from", text[: most * 40], count=1), most)
+    return flat or "a statement whose text is not known"
+
+
+def _urgent(findings: Findings) -> Iterator[_Item]:
+    urgent = [finding for finding in findings.found if finding.is_urgent]
+    if not urgent:
+        return
+    # what is new leads: what stood in the last report is known
+    first = min(urgent, key=lambda finding: finding.state not in {"new", "back"})
+    is_new = first.state in {"new", "back"}
+    left = phrases.due(first)
+    more = f" {phrases.counted(len(urgent) - 1, 'more finding')} cannot wait either." if len(urgent) > 1 else ""
+    state = f" ({first.state})" if is_new else " (still open)"
+    yield _Item(
+        0 if is_new else 2.5,
+        "urgent",
+        f"{_title(first)}{f', {left}' if left else ''}{state}: {_sentence(first.message)}{more}",
+        f"{_title(first)}{f', {left}' if left else ''}",
+    )
+
+
+def _broken(events: Sequence[Event]) -> Iterator[_Item]:
+    broken = [event for event in events if event.kind in _BROKEN]
+    if broken:
+        event = broken[-1]
+        what = _BROKEN[event.kind]
+        times = f" {len(broken)} times, the last time" if len(broken) > 1 else ""
+        yield _Item(
+            1,
+            "crash",
+            f"The server {what}{times} on {event.happened_at:%a %d %b at %H:%M} UTC.",
+            f"the server {what} on {event.happened_at:%a %d %b}",
+        )
+
+
+def _limits(trends: Sequence[Trend]) -> Iterator[_Item]:
+    near = [
+        trend for trend in trends if trend.days_left is not None and trend.days_left <= NEAR_DAYS and trend.limit_name
+    ]
+    near.sort(key=lambda trend: trend.days_left or 0)
+    for number, trend in enumerate(near[:2]):
+        yield _Item(
+            1.5 if trend.days_left is not None and trend.days_left <= 14 else 3.5 + number / 10,  # noqa: PLR2004
+            "limit",
+            f"{reaches(trend)}.",
+            reaches(trend, is_short=True),
+        )
+
+
+def reaches(trend: Trend, *, is_short: bool = False) -> str:
+    """`public.orders.id reaches int4 in 63 days (55 to 74)`."""
+    subject = line(trend.subject, 40 if is_short else 120)
+    text = f"{subject} reaches {line(trend.limit_name or 'its limit', 40)} in {days(trend.days_left)}"
+    if is_short or trend.days_left_low is None:
+        return text
+    high = "or never" if trend.days_left_high is None else f"to {trend.days_left_high:,.0f}"
+    return f"{text} ({trend.days_left_low:,.0f} {high})"
+
+
+def days(value: float | None) -> str:
+    """`63 days`, `1 day`, `less than a day`."""
+    if value is None:
+        return "an unknown number of days"
+    if value < 1:
+        return "less than a day"
+    return phrases.counted(round(value), "day")
+
+
+def _worse(story: Story) -> Iterator[_Item]:
+    much = _much(story)
+    worse = [
+        change
+        for change in story.changes
+        if change.change in {"slower", "new", "busier"} and change.added_ms_per_day >= much
+    ]
+    # a statement that got slower is something to mend; a new or busier one is somebody's purpose
+    worse.sort(key=lambda change: (change.change != "slower", -change.added_ms_per_day))
+    for number, change in enumerate(worse[:2]):
+        is_slower = change.change == "slower"
+        yield _Item(
+            (2 if is_slower else 3) + number / 10,
+            change.change,
+            _change_sentence(change),
+            f"{statement(change.text, 34)} {_effect(change)}"
+            + (f" since {change.changed_at:%a %d %b}" if change.changed_at else ""),
+        )
+
+
+def _much(story: Story) -> float:
+    return max(MUCH_MS_PER_DAY, MUCH_SHARE * (story.totals.execution_ms_per_day or 0))
+
+
+def _effect(change: StatementChange) -> str:
+    if change.change == "slower" and change.mean_ms and change.mean_ms_before:
+        return f"{times(change.mean_ms / change.mean_ms_before)} slower"
+    if change.change == "faster" and change.mean_ms and change.mean_ms_before:
+        return f"{times(change.mean_ms_before / change.mean_ms)} faster"
+    if change.change == "busier" and change.calls_per_day and change.calls_per_day_before:
+        return f"runs {times(change.calls_per_day / change.calls_per_day_before)} as often"
+    return f"is {change.change}"
+
+
+def times(factor: float) -> str:
+    """`12×`, `1.4×`."""
+    return f"{factor:,.0f}×" if factor >= 9.95 else f"{factor:.1f}×"  # noqa: PLR2004 -- 9.96 would print as 10.0
+
+
+def _change_sentence(change: StatementChange) -> str:
+    """What happened to one statement, since when, why, and what it takes."""
+    since = f" since {change.changed_at:%a %d %b, %H:%M} UTC" if change.changed_at else ""
+    figures = ""
+    if change.change in {"slower", "faster"} and change.mean_ms is not None and change.mean_ms_before is not None:
+        figures = f" ({words.duration(change.mean_ms_before)} → {words.duration(change.mean_ms)} a call)"
+    elif change.change in {"busier", "quieter"} and change.calls_per_day_before and change.calls_per_day is not None:
+        figures = f" ({words.number(change.calls_per_day_before)} → {words.number(change.calls_per_day)} calls a day)"
+    added = change.added_ms_per_day
+    takes = f"; that takes {words.duration(added)} more a day" if added > 0 else f"; that saves {words.duration(-added)} a day"
+    why = f": {line(change.reason, 160)}" if change.reason else ""
+    return f"“{statement(change.text, 90)}” {_effect(change)}{figures}{since}{why}{takes}."
+
+
+def _load(story: Story) -> _Item:
+    now, before = story.totals.execution_ms_per_day, story.totals_before
+    if now is None:
+        return _Item(4, "quiet", "The time of statements was not followed.", "the time of statements was not followed")
+    if before is None or not before.execution_ms_per_day:
+        text = f"Statements took {words.duration(now)} a day"
+        return _Item(6.5, "quiet", f"{text}; there is no period before to compare with.", text[0].lower() + text[1:])
+    moved = now / before.execution_ms_per_day - 1
+    figures = f"{words.duration(before.execution_ms_per_day)} → {words.duration(now)} a day"
+    if abs(moved) < FELT:
+        text = f"The load is as it was: statements took {words.duration(now)} a day, {signed(moved)}."
+        return _Item(6.5, "quiet", text, f"a quiet period, {words.duration(now)} of statement time a day")
+    way = "rose" if moved > 0 else "fell"
+    text = f"Statement time {way} by {words.percent(abs(moved))} ({figures})."
+    return _Item(3.2 if moved > 0 else 5.5, "load", text, f"statement time {way} by {words.percent(abs(moved))}")
+
+
+def signed(moved: float) -> str:
+    """A change as `+12 %`, `−3 %` or `±0 %`."""
+    percent = round(moved * 100)
+    return "±0 %" if percent == 0 else f"{'+' if percent > 0 else '−'}{abs(percent):,} %"  # noqa: RUF001
+
+
+def _to_fix(findings: Findings) -> Iterator[_Item]:
+    if findings.judged_at is None:
+        yield _Item(7, "finding", "Nothing was judged: there is no full capture.", "nothing was judged")
+        return
+    timed = [finding for finding in findings.found if (finding.impact_ms_per_day or 0) > 0 and not finding.is_urgent]
+    best = max(timed, key=lambda finding: finding.impact_low_ms_per_day or 0, default=None)
+    if best is not None and (best.impact_ms_per_day or 0) >= MUCH_MS_PER_DAY:
+        is_new = best.state in {"new", "back"}
+        saving = phrases.saving(best)
+        yield _Item(
+            4 if is_new else 4.5,
+            "finding",
+            f"The fix worth most saves {saving} a day: {_title(best)[0].lower()}{_title(best)[1:]},"
+            f" {phrases.subject(best, 90)}.",
+            f"{saving} a day to save: {phrases.subject(best, 40)}",
+        )
+    counts = [
+        f"{len(some)} {name}"
+        for name, some in (
+            ("new", findings.of_state("new")),
+            ("back", findings.of_state("back")),
+            ("open", findings.of_state("open")),
+            ("fixed", findings.fixed),
+        )
+        if some or name in {"new", "fixed"}
+    ]
+    if findings.compared_at is None:
+        counts = [phrases.counted(len(findings.found), "finding")] if findings.found else ["no findings"]
+        yield _Item(7.5, "finding", f"{counts[0].capitalize()}.", counts[0])
+    else:
+        yield _Item(7.5, "finding", f"Findings: {', '.join(counts)}.", f"findings: {', '.join(counts)}")
+
+
+def _better(story: Story) -> Iterator[_Item]:
+    got = [outcome for outcome in story.outcomes if outcome.got_ms_per_day and outcome.fixed_at >= story.period.since]
+    for outcome in sorted(got, key=lambda outcome: -(outcome.got_ms_per_day or 0))[:1]:
+        predicted = (
+            f" (predicted {words.duration(outcome.predicted_ms_per_day)})" if outcome.predicted_ms_per_day else ""
+        )
+        text = f"{line(outcome.title, 80)} is fixed and saves {words.duration(outcome.got_ms_per_day or 0)} a day"
+        yield _Item(4.8, "faster", f"{text}{predicted}.", text)
+    better = [
+        change
+        for change in story.changes
+        if change.change == "faster" and -change.added_ms_per_day >= MUCH_MS_PER_DAY
+    ]
+    for change in sorted(better, key=lambda change: change.added_ms_per_day)[:1]:
+        yield _Item(5, "faster", _change_sentence(change), f"{statement(change.text, 34)} {_effect(change)}")
+
+
+def _happened(events: Sequence[Event]) -> Iterator[_Item]:
+    named = {"restarted": "was restarted", "upgraded": "was upgraded"}
+    found = [f"{named[e.kind]} on {e.happened_at:%a %d %b at %H:%M} UTC" for e in events if e.kind in named]
+    if found:
+        yield _Item(6, "event", f"The server {' and '.join(found[:2])}.", f"the server {found[0]}")
+    resets = [event for event in events if event.kind in {"statements_reset", "counters_reset"}]
+    if resets:
+        on = " and ".join(dict.fromkeys(f"{event.happened_at:%a %d %b}" for event in resets[:3]))
+        yield _Item(8, "event", f"Counters were reset on {on}; nothing before counts twice.", f"counters reset on {on}")
+
+
+def _title(finding: Finding) -> str:
+    return line(finding.title, 100)
+
+
+def _sentence(text: str) -> str:
+    flat = line(text, 260)
+    return flat if flat.endswith((".", "…", "!", "?")) else f"{flat}."
