@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 FACTOR = 1.5  # a half more is felt; less is weather
 CONFIRMED_FACTOR = 1.1  # of time, where blocks per call say that it is another amount of work
 CALLS_FACTOR = 2.0  # calls vary with the day; half or twice as many on every day do not
-FEWEST_CALLS = 5  # on either side
+FEWEST_CALLS = 5  # on either side, and of what is new: what somebody tried by hand is no news
 FEWEST_CALLS_A_DAY = 100.0  # of the busier side: rarer statements come and go
-LEAST_SHARE = 0.001  # of the statement time of the server: what is less is not worth a line …
+LEAST_SHARE = 0.01  # of the statement time of the server: what is less is not worth a line …
 LEAST_MS_PER_DAY = 60_000.0  # … but a minute a day is, whatever else runs
 FEWEST_DAYS = 3  # of calls on either side: a weekend has two
 _QUIET_DAYS = 1.0  # a statement that was not seen for less may run once a night
@@ -93,7 +93,8 @@ def find_changes(raw: duckdb.DuckDBPyConnection, watched: Watched, *, since: dat
     for one in watched.series:
         found += _tempo(watched, one, least_ms)
         found += _calls(watched, one)
-        found += _appearance(watched, one, lost, is_held=one.key in held)
+        if one.calls.sum() >= FEWEST_CALLS or float(one.execution_ms.sum()) >= least_ms * days > 0:
+            found += _appearance(watched, one, lost, is_held=one.key in held)
     found = [_placed(raw, change, watched) for change in found]
     return sorted(
         (change for change in found if since is None or change.changed_at is None or change.changed_at >= since),
@@ -272,7 +273,7 @@ def _appearance(watched: Watched, one: Series, lost: _Lost, *, is_held: bool) ->
     if before_s >= least_s and not lost.may_hide(one.key[1], watched.start, one.first_at, with_resets=False):
         yield between(one.key, "new", one.first_at, None, watched.level(one, 0, everything))
     if after_s < least_s or one.calls.sum() < FEWEST_CALLS:
-        return
+        return  # what ran once or twice was not expected again
     # an entry that is still there says itself that nobody called it
     if is_held or not lost.may_hide(one.key[1], one.last_at, watched.end, with_resets=True):
         level = watched.level(one, 0, everything)

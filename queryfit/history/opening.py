@@ -13,10 +13,13 @@ from typing import NamedTuple, Self
 from queryfit.errors import QueryfitError
 from queryfit.evidence.dictionary import tables
 from queryfit.evidence.engine import duckdb
-from queryfit.evidence.session import Session, open_session
+from queryfit.evidence.session import Addition, Session, open_session
 from queryfit.evidence.store import Capture, Store, Unusable
 from queryfit.history.chain import Link, chain, counting, label
+from queryfit.history.derived import derive
+from queryfit.history.events import usual_interval
 from queryfit.history.reading import engine, quoted, source
+from queryfit.history.schema_events import name_indexes
 from queryfit.history.series import STATEMENTS_ONLY, Series
 from queryfit.history.tables import NAMES, Grain
 
@@ -82,19 +85,24 @@ def open_history(
     with tempfile.TemporaryDirectory(prefix="queryfit-") as name:
         folder = Path(name)
         with engine(folder) as raw:
-            series = Series(raw, grain)
+            fulls = _fulls(links, begin, newest.at)
+            series = Series(raw, grain, usual=usual_interval(counting(links)), last_full=_before(fulls, begin))
             series.take(_reaching(links, _floor(begin, grain), newest.at), progress)
+            name_indexes(raw, fulls)
             _cut(raw, _floor(begin, grain))
             files = _write(raw, folder)
             files |= _texts(series, folder, newest.capture)
-        session = open_session(newest.capture, files=files)
-    bad = {str(entry.folder) for entry in series.unusable}
-    usable = [entry for entry in links if str(entry.capture.folder) not in bad]
+        bad = {str(entry.folder) for entry in series.unusable}
+        usable = [entry for entry in links if str(entry.capture.folder) not in bad]
+        fulls = [entry.capture for entry in _fulls(usable, begin, newest.at)]
+        progress("history: trends and changes")
+        found = derive({**newest.capture.files(), **files}, fulls)
+        session = open_session(newest.capture, Addition(rows=found), files=files)
     return History(
         session=session,
         newest=newest.capture,
         captures=[entry.capture for entry in usable if begin <= entry.at <= newest.at],
-        fulls=[entry.capture for entry in _fulls(usable, begin, newest.at)],
+        fulls=fulls,
         unusable=[*unusable, *series.unusable],
         since=since,
         until=until or newest.at.replace(tzinfo=UTC),
@@ -139,6 +147,10 @@ def _fulls(links: Sequence[Link], begin: datetime, end: datetime) -> list[Link]:
     fulls = [entry for entry in links if entry.is_full and entry.at <= end]
     before = [entry for entry in fulls if entry.at < begin]
     return [*before[-1:], *(entry for entry in fulls if entry.at >= begin)]
+
+
+def _before(fulls: Sequence[Link], begin: datetime) -> Link | None:
+    return fulls[0] if fulls and fulls[0].at < begin else None
 
 
 def _is_whole(capture: Capture, unusable: list[Unusable]) -> bool:
