@@ -85,10 +85,10 @@ def open_history(
     with tempfile.TemporaryDirectory(prefix="queryfit-") as name:
         folder = Path(name)
         with engine(folder) as raw:
-            fulls = _fulls(links, begin, newest.at)
-            series = Series(raw, grain, usual=usual_interval(counting(links)), last_full=_before(fulls, begin))
+            known = _fulls(links, begin, newest.at)
+            series = Series(raw, grain, usual=usual_interval(counting(links)), last_full=_before(known, begin))
             series.take(_reaching(links, _floor(begin, grain), newest.at), progress)
-            name_indexes(raw, fulls)
+            name_indexes(raw, known)
             _cut(raw, _floor(begin, grain))
             files = _write(raw, folder)
             files |= _texts(series, folder, newest.capture)

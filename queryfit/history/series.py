@@ -14,8 +14,10 @@ from queryfit.evidence.engine import duckdb
 from queryfit.evidence.store import Unusable
 from queryfit.history import spans
 from queryfit.history.chain import Link
+from queryfit.history.events import write_events
 from queryfit.history.facts import Step, Walk, read_facts
 from queryfit.history.reading import source, unreadable
+from queryfit.history.schema_events import write_schema_events
 from queryfit.history.tables import NAMES, SPAN_TABLES, Grain, merge, merge_spans
 
 # what is read of each table; those of full captures are not there in a sample
@@ -56,6 +58,8 @@ class Series:
     raw: duckdb.DuckDBPyConnection
     grain: Grain
     only: frozenset[str] = frozenset(_READ)
+    usual: timedelta | None = None  # between two captures; null: gaps are not told
+    last_full: Link | None = None
     unusable: list[Unusable] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     walk: Walk = field(default_factory=Walk)
@@ -90,6 +94,8 @@ class Series:
         spans.statement_spans(self.raw)
         if "activity" in self.only:
             spans.counter_spans(self.raw)
+            write_events(self.raw, steps, self.usual)
+            self._compare_fulls(self.links[first:])
         spans.other_spans(self.raw)
         self.raw.execute("insert into seen select fingerprint, max(number) from entry group by fingerprint")
         self._merge()
@@ -169,6 +175,11 @@ class Series:
             if table.name == "statement_span" or "activity" in self.only:
                 merged = merge(table, f"now_{table.name}", "merged_span", self.grain)
                 self.raw.execute(f"insert into out_{table.name} by name ({merged})")
+
+    def _compare_fulls(self, links: Sequence[Link]) -> None:
+        fulls = [*([self.last_full] if self.last_full else []), *(entry for entry in links if entry.is_full)]
+        write_schema_events(self.raw, fulls)
+        self.last_full = fulls[-1] if fulls else None
 
     def _carry(self) -> None:
         """Keep what the next day stands on: the state of each thing when it was last seen."""

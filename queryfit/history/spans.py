@@ -15,8 +15,8 @@ from queryfit.history.facts import Step, has_crashed, is_evicted
 
 STEP = """
     create or replace temp table step (
-        number integer, server_number integer, started_at timestamp, ended_at timestamp, before_number integer,
-        is_doubtful boolean, covered_s double,
+        number integer, server_number integer, is_other_server boolean, started_at timestamp, ended_at timestamp,
+        before_number integer, has_crashed boolean, covered_s double,
         statements_number integer, statements_at timestamp, counts varchar, is_evicted boolean, is_stamped boolean,
         sees_alike boolean
     )
@@ -33,6 +33,7 @@ def write_steps(raw: duckdb.DuckDBPyConnection, steps: Sequence[Step]) -> None:
             (
                 step.now.number,
                 step.server_number,
+                step.is_other_server,
                 step.before.at,
                 step.now.at,
                 step.before.number,
@@ -277,21 +278,19 @@ def counter_changes(raw: duckdb.DuckDBPyConnection, counted: Counted) -> None:
     at_most = " and ".join(f"coalesce(gone.{name}, 0) <= coalesce(life.{name}, 0)" for name in counted.counters)
     any_work = " + ".join(f"coalesce(gone.{name}, 0)::hugeint" for name in counted.counters)
     same = " and ".join(f"now.{key} = before.{key}" for key in counted.keys)
-    is_database = counted.table == "database"
+    in_database = "" if counted.table == "database" else "and gone.database = life.database"
     raw.execute(
         f"""
-        create or replace temp table gone as
-        select step.number, before.* exclude (number)
+        create or replace temp table gone_{counted.table} as
+        select
+            step.number, step.ended_at, before.* exclude (number),
+            {_sees_all(counted, "number", "before")} as is_dropped
         from step
         join raw_{counted.table} as before on before.number = step.before_number
-        where not exists (from raw_{counted.table} as now where now.number = step.number and {same})
+        where not step.is_other_server
+            and not exists (from raw_{counted.table} as now where now.number = step.number and {same})
         """
     )
-    # a thing is new only where the capture before looked at all of its kind: otherwise its counters may be old
-    looked_at = """exists (
-        from raw_database as looked
-        where looked.number = step.before_number and looked.database = life.database and looked.is_captured
-    )"""
     raw.execute(
         f"""
         create or replace temp table walked_{counted.table} as
@@ -299,33 +298,50 @@ def counter_changes(raw: duckdb.DuckDBPyConnection, counted: Counted) -> None:
             select *, {lags}
             from (select raw.*, place.server_number from raw_{counted.table} as raw join place using (number))
             window life as (partition by {keys} order by number)
+        ),
+        seen as (
+            select
+                life.*, step.* exclude (number, server_number),
+                coalesce(server_number_before <> step.server_number, false) as is_elsewhere,
+                coalesce(number_before = before_number, false) as was_there,
+                -- a thing is new only where the capture before looked at all of its kind: else its counters may be old
+                not was_there and not step.is_other_server and {_sees_all(counted, "before_number", "life")} as is_added
+            from life
+            join step on step.number = life.number
         )
         select
-            life.* exclude (server_number), step.* exclude (number, server_number),
+            *,
             case
-                when number_before is not null and server_number_before <> step.server_number then 'nothing'
+                when number_before is not null and is_elsewhere then 'nothing'
                 when number_before is not null then case when {fell} then 'since' else 'difference' end
-                when step.server_number <> coalesce(before_place.server_number, step.server_number) then 'nothing'
-                when {"false" if is_database else f"not {looked_at}"} or exists (
-                    from gap
-                    where gap.number = step.before_number
-                        and gap.table_name in ({", ".join(f"'{name}'" for name in counted.gaps)})
-                        and (gap.database is null or gap.database = life.database)
-                ) then 'nothing'
+                when not is_added then 'nothing'
                 -- it may be one that was renamed
                 when exists (
-                    from gone
-                    where gone.number = life.number and ({at_most}) and ({any_work}) > 0
-                        {"" if is_database else "and gone.database = life.database"}
+                    from gone_{counted.table} as gone
+                    where gone.number = life.number and ({at_most}) and ({any_work}) > 0 {in_database}
                 ) then 'nothing'
                 else 'since'
-            end as says,
-            coalesce(number_before = before_number, false) as was_there
-        from life
-        join step on step.number = life.number
-        left join place as before_place on before_place.number = step.before_number
+            end as says
+        from seen as life
         """
     )
+
+
+def _sees_all(counted: Counted, number: str, row: str) -> str:
+    """SQL: the capture that `step` names as `number` read all things of the kind in the database of a row."""
+    if counted.table == "database":
+        return "true"
+    return f"""(
+        exists (
+            from raw_database as looked
+            where looked.number = step.{number} and looked.database = {row}.database and looked.is_captured
+        )
+        and not exists (
+            from gap
+            where gap.number = step.{number} and gap.table_name in ({", ".join(f"'{name}'" for name in counted.gaps)})
+                and (gap.database is null or gap.database = {row}.database)
+        )
+    )"""
 
 
 def _added(name: str) -> str:
@@ -333,7 +349,7 @@ def _added(name: str) -> str:
 
 
 # counters fell although the thing was there, it was out of sight in between, or nothing can be said
-_LOWER = "says = 'nothing' or is_doubtful or (number_before is not null and (says = 'since' or not was_there))"
+_LOWER = "says = 'nothing' or has_crashed or (number_before is not null and (says = 'since' or not was_there))"
 
 
 def counter_spans(raw: duckdb.DuckDBPyConnection) -> None:
