@@ -27,6 +27,7 @@ from queryfit.evidence.store import Capture, Store
 from queryfit.lab.search_path import search_path_of
 
 if TYPE_CHECKING:
+    from queryfit.advise.candidate_facts import Statement
     from queryfit.advise.measured import Measured
     from queryfit.advise.select import Progress as Searched
     from queryfit.lab.build import Lab
@@ -40,6 +41,8 @@ _STEPS = (1, 2, 5)
 _MOST_BUDGETS = 8  # on the curve, beside the one that is asked for
 _WRITING = re.compile(r"\s*(?:insert|update|delete|merge|with)\b", re.IGNORECASE)
 _FINGERPRINT = re.compile(r"[0-9a-f]{4,16}")
+_PARAMETER = re.compile(r"\$\d")
+_LONGEST_EXAMPLE = 60  # characters
 _LEAST_SHARE_OF_TIME = 1e-3  # of a server's: less is not worth a build, nor a swap of what is there …
 _LEAST_MS_PER_DAY = 60_000.0  # … unless it is a minute a day
 _SHARE_FOR_SIZES = 0.2  # of the time that is left
@@ -104,6 +107,7 @@ class _Asked:
     existing: tuple[Existing, ...]
     standing: Standing
     server: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,8 +232,27 @@ def _asked(session: Session, database: str, workload: Workload, by: _By, request
     if not removes:
         candidates = tuple(replace(candidate, replaces=()) for candidate in candidates)
     return _Asked(
-        workload, candidates, proposal.rejected, existing, standing(session, database), _server(session, database)
-    )
+        workload, candidates, proposal.rejected, existing, standing(session, database), _server(session, database),
+        tuple(_hidden_constants(statements)),
+    )  # fmt: skip
+
+
+def _hidden_constants(statements: Sequence[Statement]) -> Iterator[str]:
+    """Expressions that an index could be on, if their constants were known."""
+    hidden = {
+        (statement.fingerprint, use.expression)
+        for statement in statements
+        for use in statement.references
+        if use.role in {"equality", "range", "pattern"} and use.expression and _PARAMETER.search(use.expression)
+    }
+    if hidden:
+        number = len({fingerprint for fingerprint, _ in hidden})
+        example = min(expression for _, expression in hidden if expression)
+        yield (
+            f"{number} {'statement compares' if number == 1 else 'statements compare'} an expression whose constant is "
+            f"not known, as in {example[:_LONGEST_EXAMPLE]}: no index on it was looked for; --workload takes the "
+            "statement with its constant"
+        )
 
 
 def _database(session: Session, capture: Capture, wanted: str | None) -> str:
@@ -424,6 +447,7 @@ def _selected(asked: _Asked, by: _By, request: Request) -> Advice:
         advice,
         chosen=tuple(_costed(chosen, asked.standing) for chosen in advice.chosen),
         rejected=(*advice.rejected, *asked.rejected),
+        notes=(*advice.notes, *asked.notes),
         server=asked.server,
         planner="lab" if request.in_lab else "hypopg",
     )

@@ -190,3 +190,10 @@ def test_the_clock_corrects_the_planner(
         entry["subject"] == trapped["subject"] and "measured: " in entry["reason"] for entry in proven["rejected"]
     )
     assert trapped["name"] not in proven["migration"]
+
+
+def test_a_constant_that_is_not_known_is_named_where_an_index_needs_it(queryfit: CommandLine, shop: str) -> None:
+    hidden = queryfit("advise", shop, "--for", "select id from orders where date_trunc($1, created_at) = $2", "-q")
+    assert "as in date_trunc($1, created_at): no index on it was looked for" in " ".join(hidden.out.split())
+    known = queryfit("advise", shop, "--for", "select id from orders where customer_id = $1", "-q")
+    assert "not known" not in known.out
