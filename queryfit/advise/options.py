@@ -8,7 +8,7 @@ one of each). Sets of indexes are bit masks over the elements of a problem.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 # a leaf is not worth a plan when it can make its query cheaper by no more than this part of its cost
@@ -31,18 +31,23 @@ def mask_of(elements: Iterable[int]) -> int:
     return mask
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Leaf:
-    """Sets that lack `hidden` and hold one of each clause: no plan of theirs is cheaper than `floor`."""
+    """Sets that lack `hidden` and hold one of each clause: no plan of theirs is cheaper than `floor`.
+
+    The leaves of a tree have no set in common, so each is equal to itself alone.
+    """
 
     floor: float
     hidden: int
     clauses: frozenset[int]
+    required: int  # the elements that every set of the leaf holds: clauses of one element
 
-    @property
-    def required(self) -> int:
-        """The elements that every set of the leaf holds."""
-        return mask_of(clause.bit_length() - 1 for clause in self.clauses if clause & (clause - 1) == 0)
+    def is_within(self, other: Leaf) -> bool:
+        """What this costs the other offers as well, for less or the same, and it asks for no more."""
+        if other.floor > self.floor or other.required & ~self.required:
+            return False
+        return all(any(own & ~clause == 0 for own in self.clauses) for clause in other.clauses)
 
 
 @dataclass(slots=True)
@@ -65,8 +70,9 @@ class Tree:
     possible: int = 0
     negligible: float = 0.0  # what is not worth a plan, in cost
     options: dict[int, float] = field(default_factory=dict)  # by what they use: the least cost seen
-    leaves: set[Leaf] = field(default_factory=set)
+    leaves: dict[Leaf, None] = field(default_factory=dict)  # in the order in which they were found
     plans: list[tuple[int, int, float]] = field(default_factory=list)  # visible, used, cost
+    _news: dict[int, float] = field(default_factory=dict)  # options that leaves were not held against yet
 
     def known(self, visible: int) -> tuple[int, float] | None:
         """What is used under these indexes and the cost, where a plan made before tells."""
@@ -80,7 +86,7 @@ class Tree:
         self.plans.append((visible, used, cost))
         if cost > self.limit or cost >= self.options.get(used, float("inf")):
             return False
-        self.options[used] = cost
+        self.options[used] = self._news[used] = cost
         return True
 
     def best(self, chosen: int) -> float:
@@ -95,12 +101,11 @@ class Tree:
             if not any(other & ~used == 0 for other in kept):
                 kept.append(used)
         self.options = {used: self.options[used] for used in kept}
-        self.leaves.clear()
-        self.leaves.add(Leaf(0.0, 0, frozenset()))
+        self.leaves = {Leaf(0.0, 0, frozenset(), 0): None}
 
     def expand(self, leaf: Leaf, used: int, cost: float) -> None:
         """Replace a leaf by its parts, now that the planner has answered for it."""
-        self.leaves.discard(leaf)
+        self.leaves.pop(leaf, None)
         floor = max(cost, leaf.floor)
         required: list[int] = []
         # the large ones first: all later parts must hold them
@@ -119,13 +124,19 @@ class Tree:
             return
         # a clause within another says all of it
         kept = frozenset(one for one in rest if not any(other != one and other & ~one == 0 for other in rest))
-        leaf = Leaf(floor, hidden, kept)
-        if not self.is_settled(leaf):
-            self.leaves.add(leaf)
+        required = 0
+        for clause in kept:
+            if clause & (clause - 1) == 0:
+                required |= clause
+        leaf = Leaf(floor, hidden, kept, required)
+        if not self._is_settled(leaf, self.options):
+            self.leaves[leaf] = None
 
-    def is_settled(self, leaf: Leaf) -> bool:
-        """True when an option known is as good as anything that the leaf can hold."""
-        return self.best(leaf.required) <= leaf.floor * (1 + ROUNDING) + self.negligible
+    def _is_settled(self, leaf: Leaf, options: Mapping[int, float]) -> bool:
+        """True when one of these options is as good as anything that the leaf can hold."""
+        most = leaf.floor * (1 + ROUNDING) + self.negligible
+        absent = ~leaf.required
+        return any(cost <= most and not used & absent for used, cost in options.items())
 
     def open_at(self, chosen: int) -> Leaf | None:
         """The leaf that this set lies in, where its cost could be less than what the options known say."""
@@ -136,8 +147,9 @@ class Tree:
                 return leaf
         return None
 
-    def prune(self) -> list[Leaf]:
+    def prune(self) -> None:
         """Drop the leaves that newer options have settled."""
-        settled = [leaf for leaf in self.leaves if self.is_settled(leaf)]
-        self.leaves.difference_update(settled)
-        return settled
+        if self._news:
+            for leaf in [leaf for leaf in self.leaves if self._is_settled(leaf, self._news)]:
+                del self.leaves[leaf]
+            self._news.clear()

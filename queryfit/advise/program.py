@@ -19,7 +19,7 @@ from queryfit.advise.options import Leaf, Tree, members
 
 INFINITY = highspy.kHighsInf
 HALF = 0.5
-WINDOW = 0.008  # of the relaxation's value: how far from it an integer solution is first looked for
+WINDOW = 0.004
 LEANING = 0.02  # less than this of a leaf is not worth a plan
 PRESENT = 1e-6  # less than this of a column is rounding
 
@@ -51,7 +51,9 @@ class Solution:
 class _Query:
     row: int
     columns: dict[int, int] = field(default_factory=dict)  # options by what they use
+    prices: dict[int, float] = field(default_factory=dict)  # of these, the same
     open: dict[Leaf, int] = field(default_factory=dict)
+    within: dict[Leaf, Leaf] = field(default_factory=dict)  # leaves without a column: an open one is no worse
     links: dict[int, int] = field(default_factory=dict)  # rows by clause
     needs: dict[int, frozenset[int]] = field(default_factory=dict)  # clauses by column
 
@@ -100,24 +102,30 @@ class Program:
     def update(self, number: int, tree: Tree) -> None:
         """Take over what has been learnt of a query."""
         query = self._queries[number]
+        unit = self._weights[number] * self._scale
         for used, cost in tree.options.items():
-            column = query.columns.get(used)
-            price = cost * self._weights[number] * self._scale
-            if column is None:
+            if used not in query.columns:
                 clauses = frozenset(1 << element for element in members(used))
-                query.columns[used] = self._column(query, price, clauses)
-            else:
-                self._highs.changeColCost(column, price)
+                query.columns[used] = self._column(query, cost * unit, clauses, used)
+            elif cost != query.prices[used]:
+                self._highs.changeColCost(query.columns[used], cost * unit)
+            query.prices[used] = cost
         for leaf in [leaf for leaf in query.open if leaf not in tree.leaves]:
             column = query.open.pop(leaf)
             self._highs.changeColBounds(column, 0.0, 0.0)
             del query.needs[column]
-        for leaf in tree.leaves:
-            if leaf not in query.open:
-                price = leaf.floor * self._weights[number] * self._scale
-                query.open[leaf] = self._column(query, price, leaf.clauses)
+        waiting = [leaf for leaf in tree.leaves if leaf not in query.open and query.within.get(leaf) not in query.open]
+        query.within = {leaf: query.within[leaf] for leaf in tree.leaves if query.within.get(leaf) in query.open}
+        # the ones that others may be within come first
+        for leaf in sorted(waiting, key=lambda one: (one.floor, len(one.clauses))):
+            wider = next((other for other in query.open if leaf.is_within(other)), None)
+            if wider is not None:
+                query.within[leaf] = wider
+            else:
+                query.open[leaf] = self._column(query, leaf.floor * unit, leaf.clauses, leaf.required)
 
-    def _column(self, query: _Query, price: float, clauses: frozenset[int]) -> int:
+    def _column(self, query: _Query, price: float, clauses: frozenset[int], required: int) -> int:
+        """A column that needs one of each clause; `required` are the clauses of one element."""
         for clause in clauses:
             if clause not in query.links:
                 entries = [(element, -1.0) for element in members(clause)]
@@ -127,8 +135,11 @@ class Program:
                     if any(other & ~clause == 0 for other in others)
                 ]
                 query.links[clause] = self._row(-INFINITY, 0.0, entries)
+        wide = [clause for clause in clauses if not clause & required]
         rows = [query.row]
-        rows += [row for link, row in query.links.items() if any(clause & ~link == 0 for clause in clauses)]
+        rows += [
+            row for link, row in query.links.items() if link & required or any(clause & ~link == 0 for clause in wide)
+        ]
         self._highs.addCol(price, 0.0, 1.0, len(rows), np.array(rows, dtype=np.int32), np.ones(len(rows), np.float64))
         column = int(self._highs.getNumCol()) - 1
         query.needs[column] = clauses

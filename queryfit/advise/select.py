@@ -213,11 +213,13 @@ class _Search:
 
     def _explore(self, problem: Problem, program: Program, budgets: Sequence[int | None], stall: float) -> None:
         """Expand what the relaxations lean on, until they stand on plans alone or their bounds move no more."""
-        open_ones = dict.fromkeys(budgets, 0.0)
+        open_ones = dict.fromkeys(sorted(budgets, key=_by_size), 0.0)
         stalled = 0
         while open_ones and stalled < STALLED_ROUNDS and not self.is_over(0.6):
             leaning: dict[tuple[int, Leaf], None] = {}
             moved = False
+            # there and back again: the solution for a budget is near that for the next
+            open_ones = dict(reversed(open_ones.items()))
             for budget, last in list(open_ones.items()):
                 program.limit(budget, self.limits.indexes)
                 solution = program.relax()
