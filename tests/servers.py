@@ -138,9 +138,17 @@ class Cluster:
     """A PostgreSQL server in a folder of its own, as a context manager.
 
     `settings` go into postgresql.conf over `TEST_SETTINGS`; None as a value leaves the server's default.
+    `environment` adds to that of the server's processes.
     """
 
-    def __init__(self, bin_dir: Path, *, settings: Mapping[str, str | None] | None = None, root: Path) -> None:
+    def __init__(
+        self,
+        bin_dir: Path,
+        *,
+        settings: Mapping[str, str | None] | None = None,
+        environment: Mapping[str, str] | None = None,
+        root: Path,
+    ) -> None:
         # pytest keeps its folders closed to others, the unprivileged user too, and closes them again at every start
         self.place = root if unprivileged_user() is None else Path(tempfile.gettempdir())
         self.root = Path(tempfile.mkdtemp(prefix="queryfit-cluster-", dir=self.place))
@@ -153,6 +161,7 @@ class Cluster:
         self.settings = {
             name: value for name, value in {**TEST_SETTINGS, **(settings or {})}.items() if value is not None
         }
+        self.environment = {**os.environ, **(environment or {})}
         self.standbys: list[Cluster] = []
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -189,7 +198,9 @@ class Cluster:
         for name, value in {"listen_addresses": "", **self.settings}.items():
             arguments += ["-c", f"{name}={value}"]
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(arguments, stdout=log, stderr=log, cwd="/", **identity())
+            self.process = subprocess.Popen(
+                arguments, stdout=log, stderr=log, cwd="/", env=self.environment, **identity()
+            )
         deadline = time.monotonic() + START_TIMEOUT_S
         while True:
             try:
