@@ -1,11 +1,13 @@
 """How good the sets of indexes are that `advise` chooses, by an independent judge, and how long that takes.
 
     QUERYFIT_BENCH_TPC=FOLDER QUERYFIT_BENCH_DSN="host=… user=…" QUERYFIT_BENCH_JUDGE=FOLDER
-        python -m tests.bench.advise_quality [tpch] [tpcds]
+        python -m tests.bench.advise_quality [--real-sizes] [tpch] [tpcds]
 
 The folder and the databases are those that `tests/bench/tpc.py` makes, on PostgreSQL with HypoPG. The judge is a folder
 with an `evaluate.py` that takes --dsn, --queries, --exclude, --indexes and --json, and plans the workload with the set
-as HypoPG's indexes. Left out are queries of which a single one would be nearly all of the cost.
+as HypoPG's indexes. With --real-sizes the budgets are kept by what the indexes really take, deduplicated, instead of by
+what HypoPG says of them; the judge's column of MB is still HypoPG's. Left out are queries of which a single one would
+be nearly all of the cost.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from psycopg.conninfo import make_conninfo
 from queryfit.advise.candidate_evidence import catalog_of_session, schema_of_session, statements_of_workload
 from queryfit.advise.candidates import candidates
 from queryfit.advise.model import Advice
+from queryfit.advise.sample_sizes import sizes_of
 from queryfit.advise.select import Limits, select
 from queryfit.advise.workload import workload_of_file
 from queryfit.audit import take_capture
@@ -31,6 +34,7 @@ from queryfit.capture.server import CaptureOptions
 from queryfit.evidence.session import open_session
 from queryfit.evidence.store import Store
 from queryfit.lab.hypopg import HypoPlanner
+from queryfit.lab.table_facts import tables_of
 
 MB = 10**6
 BUDGETS = (250 * MB, 500 * MB, 1000 * MB, 2000 * MB, None)
@@ -43,7 +47,7 @@ BEST_KNOWN = {"tpch": (85.8, 76.1, 64.5, 59.7, 57.6), "tpcds": (82.4, 77.1, 73.6
 WORKERS = 2
 
 
-def advise(name: str, dsn: str, folder: Path, store: Path) -> tuple[Advice, float, float]:
+def advise(name: str, dsn: str, folder: Path, store: Path, *, has_real_sizes: bool) -> tuple[Advice, float, float]:
     """Advice for all budgets; seconds of the capture, and of everything after it."""
     started = time.monotonic()
     capture = take_capture(dsn, CaptureOptions(), Store(store), redacts=False, progress=lambda _: None)
@@ -54,6 +58,10 @@ def advise(name: str, dsn: str, folder: Path, store: Path) -> tuple[Advice, floa
         workload = replace(workload, statements=kept, database=name)
         statements = statements_of_workload(workload, catalog_of_session(session, name))
         found = candidates(statements, schema_of_session(session, name))
+        if has_real_sizes:
+            tables = tables_of(session, name, {one.index.relation for one in found})
+            sizes = sizes_of([one.index for one in found], tables)
+            found = [replace(one, size=sizes[one.index]) for one in found]
     with HypoPlanner(dsn, is_trusted=True, workers=WORKERS) as planner:
         advice = select(workload, found, [], planner, budgets=BUDGETS, limits=Limits(seconds=200))
     return advice, captured - started, time.monotonic() - captured
@@ -77,7 +85,9 @@ def judged(judge: Path, dsn: str, queries: Path, name: str, statements: list[str
         return found
 
 
-def main(names: list[str]) -> int:
+def main(arguments: list[str]) -> int:
+    names = [argument for argument in arguments if argument != "--real-sizes"]
+    has_real_sizes = names != arguments
     missing = [name for name in ("TPC", "DSN", "JUDGE") if not os.environ.get(f"QUERYFIT_BENCH_{name}")]
     if missing:
         print(f"not run: set {', '.join(f'QUERYFIT_BENCH_{name}' for name in missing)}", file=sys.stderr)
@@ -86,19 +96,20 @@ def main(names: list[str]) -> int:
     for name in names or list(EXCLUDED):
         dsn = make_conninfo(os.environ["QUERYFIT_BENCH_DSN"], dbname=name)
         with tempfile.TemporaryDirectory() as store:
-            advice, capture_s, seconds = advise(name, dsn, folder, Path(store))
+            advice, capture_s, seconds = advise(name, dsn, folder, Path(store), has_real_sizes=has_real_sizes)
         print(f"\n{name}: {len(advice.workload.statements)} statements, {advice.planner_calls} plans, {seconds:.1f} s "
               f"for all budgets, after a capture of {capture_s:.1f} s")  # fmt: skip
+        size = "MB real" if has_real_sizes else "MB used"
         print(f"{'MB':>6} {'left %':>7} {'bound %':>8} {'judge %':>8} {'peer %':>7} {'known %':>8} "
-              f"{'MB used':>8} {'indexes':>8} {'worse':>6} {'dead':>5}")  # fmt: skip
+              f"{size:>8} {'MB judge':>8} {'indexes':>8} {'worse':>6} {'dead':>5}")  # fmt: skip
         for point, peer, known in zip(advice.curve, BEST_PEER[name], BEST_KNOWN[name], strict=True):
             answer = judged(judge, dsn, folder / f"{name}.sql", name, [index.create() for index in point.indexes])
             label = "none" if point.budget_bytes is None else str(point.budget_bytes // MB)
             print(
                 f"{label:>6} {100 * point.cost_after / advice.cost_before:7.2f} "
                 f"{100 * point.bound / advice.cost_before:8.2f} {answer['relative']:8.2f} {peer:7.1f} {known:8.1f} "
-                f"{answer['size_mb']:8.1f} {answer['indexes']:8.0f} {answer['worse']:6.0f} "
-                f"{answer['indexes'] - answer['used']:5.0f}"
+                f"{point.size_bytes / MB:8.1f} {answer['size_mb']:8.1f} "
+                f"{answer['indexes']:8.0f} {answer['worse']:6.0f} {answer['indexes'] - answer['used']:5.0f}"
             )
     return 0
 
