@@ -270,7 +270,9 @@ def _appearance(watched: Watched, one: Series, lost: _Lost, *, is_held: bool) ->
     first, last = int(one.buckets[0]), int(one.buckets[-1])
     before_s, after_s = float(watched.seconds[:first].sum()), float(watched.seconds[last + 1 :].sum())
     everything = len(one.buckets)
-    if before_s >= least_s and not lost.may_hide(one.key[1], watched.start, one.first_at, with_resets=False):
+    # it was in no capture; only what was dropped right before may have been it
+    lately = max(watched.start, one.first_at - timedelta(seconds=least_s))
+    if before_s >= least_s and not lost.may_hide(one.key[1], lately, one.first_at, with_resets=False):
         yield between(one.key, "new", one.first_at, None, watched.level(one, 0, everything))
     if after_s < least_s or one.calls.sum() < FEWEST_CALLS:
         return  # what ran once or twice was not expected again

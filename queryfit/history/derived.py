@@ -52,6 +52,14 @@ def derive(
         }
 
 
+def explained(files: Mapping[str, Path], fulls: Sequence[Capture], changes: Sequence[Change]) -> list[Change]:
+    """Changes that were found elsewhere, with their plans and reasons; `files` and `fulls` as above."""
+    with engine() as raw:
+        for name in ("relation_span", "server_event", "reference"):
+            _view(raw, name, name, files.get(name))
+        return explain(raw, changes, fulls)
+
+
 def statement_changes(
     raw: duckdb.DuckDBPyConnection, fulls: Sequence[Capture], *, since: datetime | None = None
 ) -> list[Change]:
