@@ -17,7 +17,7 @@ from queryfit.capture.connect import IDLE_TIMEOUT_MS, LOCK_TIMEOUT_MS, QueryErro
 from queryfit.capture.guard import Guard
 from queryfit.errors import QueryfitError
 from queryfit.lab.explain import Explainer
-from queryfit.lab.jobs import Answer, Job, Shown, Task, as_jobs, distribute, refused, take
+from queryfit.lab.jobs import Answer, BatchPlanner, Job, Shown, Task, distribute, refused, take
 from queryfit.lab.planner import Index, NotPlannedError, Planned, Query, Size
 from queryfit.lab.relations import Relations
 from queryfit.lab.session import Session, text_array
@@ -61,7 +61,7 @@ class _Worker:
         self.explainer = Explainer(self.session)
 
 
-class HypoPlanner:
+class HypoPlanner(BatchPlanner):
     """A `Planner` over HypoPG on the server at `dsn`, read-only. Use as a context manager.
 
     Every text must pass the guard before it is planned, but for `is_trusted`: a server whose functions and types are
@@ -231,20 +231,6 @@ class HypoPlanner:
         return float(answer.document["Plan Rows"])
 
     # -- plans
-
-    def plan(self, query: Query, visible: Collection[Index] = (), hidden: Collection[str] = ()) -> Planned:
-        """See `Planner.plan`."""
-        answer = self.plan_each(as_jobs([query], visible, hidden))[0]
-        if isinstance(answer, NotPlannedError):
-            raise answer
-        return answer
-
-    def plan_all(
-        self, queries: Sequence[Query], visible: Collection[Index] = (), hidden: Collection[str] = ()
-    ) -> dict[str, Answer]:
-        """See `Planner.plan_all`."""
-        answers = self.plan_each(as_jobs(queries, visible, hidden))
-        return {query.key: answer for query, answer in zip(queries, answers, strict=True)}
 
     def plan_each(self, jobs: Sequence[Job]) -> list[Answer]:
         """See `BatchPlanner.plan_each`."""

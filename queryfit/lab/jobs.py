@@ -69,6 +69,20 @@ class BatchPlanner(Planner, Protocol):
         Raises NotPlannedError.
         """
 
+    def plan(self, query: Query, visible: Collection[Index] = (), hidden: Collection[str] = ()) -> Planned:
+        """See `Planner.plan`."""
+        answer = self.plan_each(as_jobs([query], visible, hidden))[0]
+        if isinstance(answer, NotPlannedError):
+            raise answer
+        return answer
+
+    def plan_all(
+        self, queries: Sequence[Query], visible: Collection[Index] = (), hidden: Collection[str] = ()
+    ) -> dict[str, Answer]:
+        """See `Planner.plan_all`."""
+        answers = self.plan_each(as_jobs(queries, visible, hidden))
+        return {query.key: answer for query, answer in zip(queries, answers, strict=True)}
+
 
 def as_jobs(queries: Sequence[Query], visible: Collection[Index], hidden: Collection[str]) -> list[Job]:
     """One job a query, all under one set."""

@@ -17,7 +17,7 @@ import psycopg
 from queryfit.capture.connect_errors import QueryError
 from queryfit.errors import QueryfitError
 from queryfit.lab.index_estimate import Estimator
-from queryfit.lab.jobs import Answer, Job, Shown, Task, as_jobs, distribute, refused, take
+from queryfit.lab.jobs import Answer, BatchPlanner, Job, Shown, Task, distribute, refused, take
 from queryfit.lab.planner import Index, NotPlannedError, Planned, Query, Size
 from queryfit.lab.relations import Relations
 from queryfit.lab.schema import PLACEHOLDER_SERVER
@@ -31,7 +31,7 @@ from queryfit.sql.tree import walk
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from queryfit.lab.build import Lab
 
@@ -42,7 +42,7 @@ ON_SERVER = "plan on the server with --hypopg"
 Result = TypeVar("Result")
 
 
-class LabPlanner:
+class LabPlanner(BatchPlanner):
     """A `Planner` over a lab. Use as a context manager, inside the lab's own.
 
     Unique candidates are made as ordinary indexes, since nothing in the lab proves them unique, but for
@@ -155,20 +155,6 @@ class LabPlanner:
         return self._estimator.size(index, self._rows[place])
 
     # -- plans
-
-    def plan(self, query: Query, visible: Collection[Index] = (), hidden: Collection[str] = ()) -> Planned:
-        """See `Planner.plan`."""
-        answer = self.plan_each(as_jobs([query], visible, hidden))[0]
-        if isinstance(answer, NotPlannedError):
-            raise answer
-        return answer
-
-    def plan_all(
-        self, queries: Sequence[Query], visible: Collection[Index] = (), hidden: Collection[str] = ()
-    ) -> dict[str, Answer]:
-        """See `Planner.plan_all`."""
-        answers = self.plan_each(as_jobs(queries, visible, hidden))
-        return {query.key: answer for query, answer in zip(queries, answers, strict=True)}
 
     def plan_each(self, jobs: Sequence[Job]) -> list[Answer]:
         """See `BatchPlanner.plan_each`."""

@@ -15,7 +15,6 @@ from queryfit.capture.server import CaptureOptions, capture_server
 from queryfit.evidence.store import Store
 from queryfit.lab.build import Lab, NotCarried, build
 from queryfit.lab.jobs import Job
-from queryfit.lab.plan_cache import PlanCache
 from queryfit.lab.planner import Index, Key, NotPlannedError, Planned, Query, Size
 from queryfit.lab.session import Session
 from queryfit.lab.there import There
@@ -317,25 +316,6 @@ def test_doubt_about_a_column_is_doubt_about_conditions_on_it(lab: Lab, planner:
     assert doubts("select * from small") == {"public.small_odd"}
     assert doubts("select * from event") == set()
     assert doubts("select broken") == set()
-
-
-def test_a_cache_asks_only_what_does_not_follow(planner: LabPlanner) -> None:
-    cache = PlanCache(planner)
-    before = planner.calls
-    full = cache.plan(BY_T, ALL)
-    assert cache.plan(BY_T, [ON_T]).cost == full.cost  # it used no more
-    assert cache.plan(BY_T, [ON_T, ON_TWO, ON_SMALL]).cost == full.cost  # of other tables
-    assert cache.plan(BY_T, [ON_T, ON_AT], ["public.big_g"]).cost == full.cost
-    assert (planner.calls - before, cache.hits) == (1, 3)
-    bare = cache.plan(BY_T)
-    assert bare.cost == cost(planner, BY_T) > full.cost
-    answers = cache.plan_all([BY_T, BY_G, Query("bad", "select")], [ON_AT, ON_T])
-    assert answers["by_t"] is full
-    calls = planner.calls
-    cache.add({ON_T: Size(10_000_000_000, 20_000, 5)})
-    assert cache.plan(BY_T, [ON_T]).cost > full.cost
-    assert cache.plan(BY_T, []).cost == bare.cost
-    assert planner.calls == calls + 1
 
 
 def test_nothing_is_left_in_the_lab(lab: Lab) -> None:
