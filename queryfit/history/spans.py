@@ -138,14 +138,15 @@ def statement_spans(raw: duckdb.DuckDBPyConnection) -> None:
     )
     raw.execute(
         """
-        create or replace temp table vanished_owner as
-        select step.number, before.database, before.role
+        create or replace temp table lost as
+        select step.number, before.database, before.role, before.queryid, before.calls
         from step
-        join owner as before on before.number = step.statements_number
-        where step.counts = 'differences' and not exists (
-            from owner as now
-            where now.number = step.number and now.database = before.database and now.role = before.role
-        )
+        join entry as before on before.number = step.statements_number
+        left join entry as now
+            on now.number = step.number and now.database = before.database and now.role = before.role
+            and now.queryid = before.queryid
+        where step.counts = 'differences' and not step.is_stamped
+            and (now.number is null or now.calls < before.calls)
         """
     )
     raw.execute(
@@ -174,9 +175,10 @@ def statement_spans(raw: duckdb.DuckDBPyConnection) -> None:
                 when not sees_alike then 'doubtful'
                 when life.queryid is null and coalesce(owner.has_open, false) then 'doubtful'
                 when coalesce(owner.has_hidden, false) then 'doubtful'
-                when owner.number is null and exists (
-                    from vanished_owner as gone
-                    where gone.number = life.number and (gone.database = life.database or gone.role = life.role)
+                when exists (
+                    from lost
+                    where lost.number = life.number and lost.queryid = life.queryid and lost.calls <= life.calls
+                        and (lost.database = life.database or lost.role = life.role)
                 ) then 'doubtful'
                 else 'made'
             end as change
@@ -275,6 +277,7 @@ def counter_changes(raw: duckdb.DuckDBPyConnection, counted: Counted) -> None:
     before = (*counted.columns[len(counted.keys) :], "number", "server_number")
     lags = ", ".join(f"lag({name}) over life as {name}_before" for name in before)
     fell = " or ".join(f"coalesce({name} < {name}_before, false)" for name in counted.counters)
+    lost = " or ".join(f"coalesce(now.{name} < before.{name}, false)" for name in counted.counters)
     at_most = " and ".join(f"coalesce(gone.{name}, 0) <= coalesce(life.{name}, 0)" for name in counted.counters)
     any_work = " + ".join(f"coalesce(gone.{name}, 0)::hugeint" for name in counted.counters)
     same = " and ".join(f"now.{key} = before.{key}" for key in counted.keys)
@@ -284,11 +287,11 @@ def counter_changes(raw: duckdb.DuckDBPyConnection, counted: Counted) -> None:
         create or replace temp table gone_{counted.table} as
         select
             step.number, step.ended_at, before.* exclude (number),
-            {_sees_all(counted, "number", "before")} as is_dropped
+            now.number is null and {_sees_all(counted, "number", "before")} as is_dropped
         from step
         join raw_{counted.table} as before on before.number = step.before_number
-        where not step.is_other_server
-            and not exists (from raw_{counted.table} as now where now.number = step.number and {same})
+        left join raw_{counted.table} as now on now.number = step.number and {same}
+        where not step.is_other_server and (now.number is null or {lost})
         """
     )
     raw.execute(
@@ -315,7 +318,7 @@ def counter_changes(raw: duckdb.DuckDBPyConnection, counted: Counted) -> None:
                 when number_before is not null and is_elsewhere then 'nothing'
                 when number_before is not null then case when {fell} then 'since' else 'difference' end
                 when not is_added then 'nothing'
-                -- it may be one that was renamed
+                -- it may be one that was renamed: then its counters are those of one that is gone, or began anew
                 when exists (
                     from gone_{counted.table} as gone
                     where gone.number = life.number and ({at_most}) and ({any_work}) > 0 {in_database}
