@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from queryfit.config_delivery import MailConfig, ReportConfig, WebhookConfig, read_mail, read_report, read_webhooks
+from queryfit.config_keys import check_keys, of_type
 from queryfit.errors import QueryfitError
 from queryfit.migrations import NEWEST, OLDEST
 
-_KEYS = {"store", "rules", "baseline", "fail-on", "rule", "ignore", "dsn", "lint"}
+_KEYS = {"store", "rules", "baseline", "fail-on", "rule", "ignore", "dsn", "lint", "mail", "webhook", "report"}
 _LINT_KEYS = {"pg-version", "runner", "in-transaction", "history", "style"}
 _IGNORE_KEYS = {"rule", "subject", "reason", "until"}
 
@@ -55,6 +57,9 @@ class Config:
     rule_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     suppressions: tuple[Suppression, ...] = ()
     lint: LintConfig = field(default_factory=LintConfig)
+    mail: MailConfig | None = None
+    webhooks: tuple[WebhookConfig, ...] = ()
+    report: ReportConfig = field(default_factory=ReportConfig)
 
 
 def default_store() -> Path:
@@ -91,60 +96,49 @@ def _toml(path: Path) -> dict[str, Any]:
 
 def _of_tool(path: Path, data: Mapping[str, Any]) -> Any:
     """The section `[tool.queryfit]`; None where there is none."""
-    return _of_type(path, _of_type(path, data, "tool", dict) or {}, "queryfit", dict)
+    return of_type(path, of_type(path, data, "tool", dict) or {}, "queryfit", dict)
 
 
 def _read(path: Path, data: Mapping[str, Any]) -> Config:
-    if unknown := sorted(data.keys() - _KEYS):
-        raise _unknown(str(path), unknown[0], _KEYS)
+    check_keys(str(path), data, _KEYS)
     root = path.resolve().parent
 
     def place(key: str) -> Path | None:
-        value = _of_type(path, data, key, str)
+        value = of_type(path, data, key, str)
         return root / Path(value).expanduser() if value else None
 
-    settings = _of_type(path, data, "rule", dict) or {}
+    settings = of_type(path, data, "rule", dict) or {}
     for name in settings:
-        _of_type(path, settings, name, dict)
+        of_type(path, settings, name, dict)
     return Config(
         path=path,
-        dsn=_of_type(path, data, "dsn", str),
+        dsn=of_type(path, data, "dsn", str),
         store=place("store"),
-        rules=tuple(root / Path(str(entry)).expanduser() for entry in _of_type(path, data, "rules", list) or ()),
+        rules=tuple(root / Path(str(entry)).expanduser() for entry in of_type(path, data, "rules", list) or ()),
         baseline=place("baseline"),
-        fail_on=_of_type(path, data, "fail-on", str),
+        fail_on=of_type(path, data, "fail-on", str),
         rule_settings={name: dict(values) for name, values in settings.items()},
-        suppressions=tuple(_suppression(path, entry) for entry in _of_type(path, data, "ignore", list) or ()),
-        lint=_lint(path, root, _of_type(path, data, "lint", dict) or {}),
+        suppressions=tuple(_suppression(path, entry) for entry in of_type(path, data, "ignore", list) or ()),
+        lint=_lint(path, root, of_type(path, data, "lint", dict) or {}),
+        mail=read_mail(path, root, of_type(path, data, "mail", dict)) if "mail" in data else None,
+        webhooks=read_webhooks(path, root, data["webhook"]) if "webhook" in data else (),
+        report=read_report(path, of_type(path, data, "report", dict) or {}),
     )
 
 
 def _lint(path: Path, root: Path, data: Mapping[str, Any]) -> LintConfig:
-    if unknown := sorted(data.keys() - _LINT_KEYS):
-        raise _unknown(f"[lint] in {path}", unknown[0], _LINT_KEYS)
-    version = _of_type(path, data, "pg-version", int)
+    check_keys(f"[lint] in {path}", data, _LINT_KEYS)
+    version = of_type(path, data, "pg-version", int)
     if version is not None and not OLDEST <= version <= NEWEST:
         raise QueryfitError(f"{path}: pg-version is {version!r}", hint=f"it is a number from {OLDEST} to {NEWEST}")
-    history = _of_type(path, data, "history", str)
+    history = of_type(path, data, "history", str)
     return LintConfig(
         version=version,
-        runner=_of_type(path, data, "runner", str),
-        in_transaction=_of_type(path, data, "in-transaction", bool),
+        runner=of_type(path, data, "runner", str),
+        in_transaction=of_type(path, data, "in-transaction", bool),
         history=root / Path(history).expanduser() if history else None,
-        with_style=bool(_of_type(path, data, "style", bool)),
+        with_style=bool(of_type(path, data, "style", bool)),
     )
-
-
-def _unknown(where: str, key: str, known: Collection[str]) -> QueryfitError:
-    return QueryfitError(f"{where} holds {key!r}, which is not known", hint=f"known are {', '.join(sorted(known))}")
-
-
-def _of_type(path: Path, data: Mapping[str, Any], key: str, kind: type) -> Any:
-    value = data.get(key)
-    is_of_kind = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))  # true is an int, too
-    if value is not None and not is_of_kind:
-        raise QueryfitError(f"{path}: {key} has to be a {kind.__name__}, not {value!r}")
-    return value
 
 
 def _suppression(path: Path, entry: Any) -> Suppression:
