@@ -45,7 +45,7 @@ def judge(
     with open_session(capture, addition) as session:
         results: list[tuple[Rule, list[dict[str, Any]]]] = []
         not_checked: list[NotChecked] = []
-        held = capture.held() | {table.name for table in tables().values() if table.capture == "lab"}
+        held = capture.held() | {table.name for table in tables().values() if table.capture in {"lab", "history"}}
         for rule in rules:
             progress(f"judging: {rule.name}")
             settings = config.rule_settings.get(rule.name, {})
@@ -125,7 +125,10 @@ def _unread(
     judged = {(finding.rule, finding.subject) for finding in found} | {(entry.rule, entry.subject) for entry in said}
     gaps: dict[NotChecked, None] = {}
     for rule in rules:
-        reads = {base for table in rule.reads for base in sources(table)}
+        # a history that is too short leaves a rule that does without one as it is
+        reads = {
+            base for table in rule.reads for base in sources(table) if base in rule.reads or not _is_history(base)
+        }
         for table, subject, reason, hint in rows:
             if table in reads and (rule.name, subject) not in judged:
                 gaps[NotChecked(rule.name, subject, reason, hint)] = None

@@ -2,7 +2,7 @@
 -- title: Integer key that is running out of numbers
 -- severity: warning
 -- reads: relation, relation_column, relation_constraint, constraint_column, column_statistics, relation_sequence,
---     relation_total, unread
+--     relation_total, sequence_use, unread
 -- message: {subject} is {type} and has used {used_share} of its numbers (at {reached} of
 --     {limit_value_exact}){forecast}: then every insert fails. Change it, and the columns that point to it, to bigint.
 -- fix: {fix_sql}
@@ -69,14 +69,21 @@ statistic as (
 ),
 feeding as (
     select
-        database, relation, column_name,
-        max(case when increment > 0 then last_value end) as last_value,
-        max(increment) as increment,
-        min(sequence) as sequence,
-        min(type) as sequence_type
-    from relation_sequence
-    where relation is not null and not is_cycling
-    group by database, relation, column_name
+        seq.database,
+        seq.relation,
+        seq.column_name,
+        max(case when seq.increment > 0 then seq.last_value end) as last_value,
+        min(seq.sequence) as sequence,
+        min(seq.type) as sequence_type,
+        -- a key that no sequence feeds need not grow with the rows
+        max(case when seq.increment > 0 then rate.used_per_day end) as used_per_day,
+        max(case when seq.increment > 0 then rate.used_per_day_low end) as used_per_day_low,
+        max(case when seq.increment > 0 then rate.used_per_day_high end) as used_per_day_high,
+        bool_or(rate.is_seen) as is_seen
+    from relation_sequence as seq
+    left join sequence_use as rate on rate.database = seq.database and rate.sequence = seq.sequence
+    where seq.relation is not null and not seq.is_cycling
+    group by seq.database, seq.relation, seq.column_name
 ),
 blind as (
     select database, subject, min(reason) as reason, min(hint) as hint
@@ -92,8 +99,10 @@ known as (
         feeding.sequence_type,
         total.tuple_rows as table_rows,
         total.size_bytes,
-        -- one number a row; a key that no sequence feeds need not grow with the rows
-        case when feeding.sequence is not null then total.inserted_rows_per_day * feeding.increment end as used_per_day,
+        feeding.used_per_day,
+        feeding.used_per_day_low,
+        feeding.used_per_day_high,
+        feeding.is_seen,
         coalesce(one.reason, every.reason) as unread_reason,
         coalesce(one.hint, every.hint) as unread_hint
     from narrow
@@ -113,7 +122,9 @@ judged as (
     select
         *,
         greatest_value / limit_value as used_share,
-        case when used_per_day > 0 then (limit_value - greatest_value) / used_per_day end as days_left
+        (limit_value - greatest_value) / nullif(used_per_day, 0) as days_left,
+        (limit_value - greatest_value) / nullif(used_per_day_high, 0) as days_left_low,
+        (limit_value - greatest_value) / nullif(used_per_day_low, 0) as days_left_high
     from known
 )
 
@@ -123,6 +134,8 @@ select
     relation || ' (' || column_name || ')' as root,
     case when used_share >= $error_used_share or days_left <= $error_days then 'error' else 'warning' end as severity,
     days_left,
+    days_left_low,
+    days_left_high,
     -- without a rate the room that is left decides how urgent it is
     case when days_left is null then 1 - used_share end as headroom_fraction,
     relation,
@@ -134,13 +147,16 @@ select
     limit_value::varchar as limit_value_exact,
     used_share,
     used_per_day,
+    is_seen,
     sequence,
     table_rows,
     size_bytes,
     case
         when days_left is null then ''
         when days_left < 36500
-            then ', and reaches the end in about ' || ceil(days_left)::bigint || ' days at the present rate'
+            then ', and reaches the end in about ' || round(days_left)::bigint || ' days'
+            || coalesce(', ' || floor(days_left_low)::bigint || ' to ' || ceil(days_left_high)::bigint || ',', '')
+            || ' at the present rate'
         else ', and is hardly growing'
     end as forecast,
     'alter table ' || relation || ' alter column ' || column_sql || ' type bigint;'
@@ -154,13 +170,16 @@ select
 from judged
 where used_share >= $min_used_share
     or (used_share >= $early_used_share and days_left <= $warning_days)
+    -- the numbers were seen to run: even at the slowest pace it is near
+    or (is_seen and days_left_high <= $warning_days)
 
 union all
 
 select
     database,
     relation || ' (' || column_name || ')',
-    null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null,
+    null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null,
+    null, null,
     'the greatest value of the key is not known: ' || unread_reason,
     unread_hint
 from judged
@@ -210,6 +229,16 @@ insert into constraint_column (relation, constraint_name, column_name) values
 insert into column_statistics (relation, column_name, greatest_value) values
     ('public.events', 'id', 2018634629), ('public.events', 'amount', 2018634629), ('public.log_1', 'id', 2018634629);
 -- finds: nothing
+
+-- example: 2 % are gone, and a history saw eight million a day go
+-- given: evidence
+insert into relation (relation, root, kind) values ('public.events', 'public.events', 'table');
+insert into relation_column (relation, column_name, base_type, type) values ('public.events', 'id', 'int4', 'integer');
+insert into relation_sequence (sequence, type, last_value, increment, relation, column_name) values
+    ('public.events_id_seq', 'integer', 48000000, 1, 'public.events', 'id');
+insert into trend (kind, subject, per_day, per_day_low, per_day_high) values
+    ('sequence', 'public.events_id_seq', 8000000, 7000000, 9000000);
+-- finds: public.events (id)
 
 -- example: the statistics of a large table are hidden
 -- given: evidence

@@ -1,7 +1,7 @@
 -- rule: sequence-near-end
 -- title: Sequence that is running out of numbers
 -- severity: warning
--- reads: relation_sequence, relation_total
+-- reads: relation_sequence, sequence_use
 -- message: {sequence} is at {reached} of {limit_exact}, {used_share} of what {limited_by} allows{forecast}: then
 --     nextval() or the insert fails. Raise the limit.
 -- fix: {fix_sql}
@@ -52,13 +52,13 @@ judged as (
         limit_value < maximum_value and increment > 0 as is_column_limit,
         -- as numbers with a point: the span of a bigint does not fit in one
         (reached_value::double - first_value) / nullif(limit_value::double - first_value, 0) as used_share,
-        case
-            when total.inserted_rows_per_day > 0
-                then (limit_value::double - reached_value) / (total.inserted_rows_per_day * increment)
-        end as days_left,
-        total.inserted_rows_per_day
+        abs(limit_value::double - reached_value) / nullif(rate.used_per_day, 0) as days_left,
+        abs(limit_value::double - reached_value) / nullif(rate.used_per_day_high, 0) as days_left_low,
+        abs(limit_value::double - reached_value) / nullif(rate.used_per_day_low, 0) as days_left_high,
+        rate.used_per_day,
+        rate.is_seen
     from seq
-    left join relation_total as total on total.database = seq.database and total.relation = seq.relation
+    left join sequence_use as rate on rate.database = seq.database and rate.sequence = seq.sequence
 )
 
 select
@@ -68,6 +68,8 @@ select
     coalesce(relation || ' (' || column_name || ')', sequence) as root,
     case when used_share >= $error_used_share or days_left <= $error_days then 'error' else 'warning' end as severity,
     days_left,
+    days_left_low,
+    days_left_high,
     case when days_left is null then 1 - used_share end as headroom_fraction,
     sequence,
     type,
@@ -78,7 +80,8 @@ select
     used_share,
     relation,
     column_name,
-    inserted_rows_per_day,
+    used_per_day,
+    is_seen,
     case
         when is_column_limit then 'the column ' || relation || '.' || column_name
         else 'its own maximum'
@@ -86,7 +89,9 @@ select
     case
         when days_left is null then ''
         when days_left < 36500
-            then ', and reaches the end in about ' || ceil(days_left)::bigint || ' days at the present rate'
+            then ', and reaches the end in about ' || round(days_left)::bigint || ' days'
+            || coalesce(', ' || floor(days_left_low)::bigint || ' to ' || ceil(days_left_high)::bigint || ',', '')
+            || ' at the present rate'
         else ', and is hardly growing'
     end as forecast,
     case
@@ -103,14 +108,20 @@ select
     null::varchar as hint
 from judged
 where is_readable
-    and (used_share >= $min_used_share or (used_share >= $early_used_share and days_left <= $warning_days))
+    and (
+        used_share >= $min_used_share
+        or (used_share >= $early_used_share and days_left <= $warning_days)
+        -- the numbers were seen to run: even at the slowest pace it is near
+        or (is_seen and days_left_high <= $warning_days)
+    )
 
 union all
 
 select
     database,
     database,
-    null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null,
+    null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null,
+    null,
     'the values of ' || count(*) || ' sequences that may end are not readable',
     'grant select on the sequences to the role of the audit, or pg_read_all_data from 14 on'
 from judged
@@ -145,6 +156,22 @@ insert into relation_sequence (sequence, type, last_value, increment, minimum_va
     ('public.new', 'integer', null, 1, 1, 2147483647, false),
     ('public.ring', 'integer', 990, 1, 1, 1000, true),
     ('public.big', 'bigint', 3000000000, 1, 1, 9223372036854775807, false);
+-- finds: nothing
+
+-- example: 5 % used, and a history that saw five million a day of it
+-- given: evidence
+insert into relation_sequence (sequence, type, last_value, increment, minimum_value, maximum_value) values
+    ('public.ticket', 'bigint', 50000000, 1, 1, 999999999);
+insert into trend (kind, subject, per_day, per_day_low, per_day_high) values
+    ('sequence', 'public.ticket', 5000000, 4500000, 5500000);
+-- finds: public.ticket
+
+-- example: a history in which it hardly moved, or may have stood still
+-- given: evidence
+insert into relation_sequence (sequence, type, last_value, increment, minimum_value, maximum_value) values
+    ('public.code', 'bigint', 50000000, 1, 1, 999999999), ('public.burst', 'bigint', 50000000, 1, 1, 999999999);
+insert into trend (kind, subject, per_day, per_day_low, per_day_high) values
+    ('sequence', 'public.code', 20, 10, 30), ('sequence', 'public.burst', 5000000, 0, 90000000);
 -- finds: nothing
 
 -- example: values that the role may not read
