@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,9 +33,10 @@ try:
 except ImportError:  # Windows: left-overs are then only swept by age
     fcntl = None  # type: ignore[assignment]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 2: a table without rows has no file; there are periods
 _INCOMING = ".incoming"
 _META = "capture.json"
+PERIOD = "period"  # kind of a folder that holds what many captures were merged into
 _SWEEP_AGE_S = 60  # a folder younger than this may not have taken its lock yet
 
 
@@ -161,14 +162,21 @@ class Store:
 
     def captures(self, system_identifier: str) -> tuple[list[Capture], list[Unusable]]:
         """The captures of one server, oldest first, and what lies there that cannot be read."""
+        found, bad = self.folders(system_identifier)
+        return [capture for capture in found if capture.kind != PERIOD], bad
+
+    def folders(self, system_identifier: str) -> tuple[list[Capture], list[Unusable]]:
+        """The captures and periods of one server, and what lies there that cannot be read."""
         good: list[Capture] = []
         bad: list[Unusable] = []
         place = self.folder / system_identifier
-        for folder in sorted(path for path in place.iterdir() if path.is_dir()) if place.is_dir() else []:
+        with os.scandir(place) if place.is_dir() else nullcontext(()) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_dir())
+        for name in names:
             try:
-                good.append(open_capture(folder))
+                good.append(open_capture(place / name))
             except QueryfitError as error:
-                bad.append(Unusable(folder, error.message))
+                bad.append(Unusable(place / name, error.message))
         return good, bad
 
     def lookup(self, name: str) -> Capture | None:
@@ -218,21 +226,35 @@ class Store:
         With `redacts`, literals and sample values are left out.
         Raises QueryfitError where the store cannot be written to.
         """
+        with self.incoming() as folder:
+            writer = Writer(folder, kind, redacts=redacts)
+            try:
+                yield writer
+                writer.commit(self.folder)
+            finally:
+                writer.close()
+
+    @contextmanager
+    def incoming(self) -> Iterator[Path]:
+        """A folder to write in, gone when the block ends unless it was renamed into the store.
+
+        Raises QueryfitError where the store cannot be written to.
+        """
         folder = self.prepare() / secrets.token_hex(8)
         try:
             folder.mkdir(mode=0o700)
-        except OSError as error:
-            raise unwritable(self.folder, error) from None
-        writer = Writer(folder, kind, redacts=redacts)
-        try:
             with _locked(folder):
-                yield writer
-                writer.commit(self.folder)
+                yield folder
         except OSError as error:
             raise unwritable(self.folder, error) from None
         finally:
-            writer.close()
             shutil.rmtree(folder, ignore_errors=True)
+
+    def remove(self, folder: Path) -> None:
+        """Remove a capture or period: at once for every reader, whatever stops the removal. Raises OSError."""
+        aside = self.prepare() / f"{secrets.token_hex(8)}-removed"
+        folder.rename(aside)
+        shutil.rmtree(aside, ignore_errors=True)  # what is left is swept later
 
 
 def unwritable(folder: Path, error: OSError) -> QueryfitError:
@@ -257,8 +279,11 @@ class Writer:
     def build_on(self, full: Capture) -> None:
         """Take the tables that this capture lacks from a full one by reference, with the gaps that they have there."""
         self.meta["full"] = full.name
+        full.check(full.meta["tables"])
+        if (unread := full.file("unread")) is None:
+            return
         with duckdb.connect() as connection:
-            cursor = connection.execute(f"select * from read_parquet('{_quoted(full.files()['unread'])}')")
+            cursor = connection.execute(f"select * from read_parquet('{_quoted(unread)}')")
             names = [column[0] for column in cursor.description or ()]
             gaps = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
         taken = {table.name for table in tables().values() if table.capture == "full"}
@@ -271,7 +296,7 @@ class Writer:
         Rows are spooled to disk at once, so a generator needs no memory.
         """
         columns = tables()[table].column_types
-        spool = self._spool(table)
+        self._counts[table] += 0  # no rows is an answer: the table is held, and empty
         for row in rows:
             if not columns.keys() >= row.keys():
                 raise KeyError(f"{table} has no column {', '.join(sorted(row.keys() - columns.keys()))}")
@@ -280,7 +305,7 @@ class Writer:
                 line = _encoded(kept)
             except ValueError:
                 line = _encoded({key: _finite(value) for key, value in kept.items()})
-            spool.write(line + "\n")
+            self._spool(table).write(line + "\n")
             self._counts[table] += 1
 
     def _spool(self, table: str) -> IO[str]:
@@ -301,28 +326,17 @@ class Writer:
         with duckdb.connect(config={"threads": 2}) as connection:
             connection.execute("set enable_progress_bar = false")  # it is drawn on standard output
             # gaps last: a row that has to be left out is one
-            for table in sorted({*self._open, "unread"}, key=lambda name: name == "unread"):
-                self._spool(table).close()
-                facts[table] = self._convert(connection, tables()[table])
+            for table in sorted({*self._counts, "unread"}, key=lambda name: name == "unread"):
+                if table in self._open:
+                    self._open[table].close()
+                    facts[table] = self._convert(connection, tables()[table])
+                else:
+                    facts[table] = {"rows": 0, "bytes": 0}  # a file of no rows takes as long as one with some
         self._open.clear()
-        self.meta |= {
-            "format_version": FORMAT_VERSION,
-            "tool_version": __version__,
-            "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "tables": facts,
-        }
-        _write_synced(self.folder / _META, json.dumps(self.meta, indent=2, default=_plain) + "\n")
-        _sync(self.folder)
+        self.meta["tables"] = facts
         stamp = datetime.fromisoformat(str(self.meta["captured_at"])).strftime("%Y%m%dT%H%M%SZ")
-        if not _is_plain(server := str(self.meta["system_identifier"])):
-            raise QueryfitError(f"the server calls itself {server!r}, which cannot name a folder")
-        place = store / server
-        place.mkdir(parents=True, exist_ok=True, mode=0o700)
         # the random part keeps two writers of the same second apart
-        target = place / f"{stamp}-{self.folder.name[:6]}"
-        self.folder.rename(target)
-        _sync(place)
-        self.committed = open_capture(target)
+        self.committed = publish(store, self.folder, f"{stamp}-{self.folder.name[:6]}", self.meta)
 
     def _convert(self, connection: duckdb.DuckDBPyConnection, table: Table) -> dict[str, int]:
         spool = self.folder / f"{table.name}.ndjson"
@@ -332,13 +346,11 @@ class Writer:
             f"read_json('{_quoted(spool)}', format = 'newline_delimited', columns = {{{types}}},"
             " maximum_object_size = 268435456)"
         )
-        # an empty spool has no JSON to sniff; the empty table has the right columns all the same
-        source = read if spool.stat().st_size else f"(select {_nulls(table)} limit 0)"
         required = [column.name for column in table.columns if column.is_required]
         is_whole = " and ".join(f"{name} is not null" for name in required) or "true"
         try:
             copied = connection.execute(
-                f"copy (select * from {source} where {is_whole}) to '{_quoted(parquet)}'"
+                f"copy (select * from {read} where {is_whole}) to '{_quoted(parquet)}'"
                 " (format parquet, compression zstd)"
             )
             (rows,) = copied.fetchone() or (0,)
@@ -350,13 +362,36 @@ class Writer:
             reason = f"{lost} rows lack one of {', '.join(required)}"
             self.add("unread", [{"table_name": table.name, "reason": reason}])
         spool.unlink()
-        parquet.chmod(0o600)
-        _sync(parquet)
-        return {"rows": rows, "bytes": parquet.stat().st_size}
+        return {"rows": rows, **seal(parquet)}
 
 
-def _nulls(table: Table) -> str:
-    return ", ".join(f"null::{type_} as {name}" for name, type_ in table.column_types.items())
+def publish(store: Path, folder: Path, name: str, meta: Mapping[str, Any]) -> Capture:
+    """Commit a folder whose files are synced: write its capture.json and rename it into the store.
+
+    `meta` says at least the kind, the system identifier, the time and the tables. Raises QueryfitError and OSError.
+    """
+    whole = {
+        **meta,
+        "format_version": FORMAT_VERSION,
+        "tool_version": __version__,
+        "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    _write_synced(folder / _META, json.dumps(whole, indent=2, default=_plain) + "\n")
+    _sync(folder)
+    if not _is_plain(server := str(meta["system_identifier"])):
+        raise QueryfitError(f"the server calls itself {server!r}, which cannot name a folder")
+    place = store / server
+    place.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder.rename(place / name)
+    _sync(place)
+    return open_capture(place / name)
+
+
+def seal(parquet: Path) -> dict[str, int]:
+    """Sync a file that was written, for its owner alone; return its size as capture.json says it."""
+    parquet.chmod(0o600)
+    _sync(parquet)
+    return {"bytes": parquet.stat().st_size}
 
 
 def _quoted(path: Path) -> str:

@@ -249,7 +249,7 @@ def captured_major(capture: Capture) -> int:
     if path := files_.get("server"):
         with duckdb.connect() as connection:  # one file of one row: a session would read all of the capture
             rows = connection.execute("select version_number from read_parquet($path)", {"path": str(path)}).fetchall()
-    if not rows or "relation" not in files_:
+    if not rows or "relation" not in capture.held():
         raise QueryfitError(
             f"capture {capture.name} holds no schema to build a lab of", hint="take a full one: queryfit capture DSN"
         )
@@ -276,7 +276,7 @@ def _build(
     not_carried, counts = contents.fill(place, facts, version=programs.version, captured=major, progress=progress)
     not_carried += [
         NotCarried("evidence", table, "the capture holds none: an earlier version took it", changes_plans=False)
-        for table in sorted(contents.READS - capture.files().keys())
+        for table in sorted(contents.READS - capture.held())
     ]
     if capture.meta.get("is_redacted"):
         reason = "the capture is redacted: it holds no sample values, so no histograms and common values"

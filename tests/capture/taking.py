@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from queryfit.capture.server import CaptureCost, CaptureOptions, capture_server
+from queryfit.evidence.dictionary import tables
 from queryfit.evidence.store import Store
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ def take(
         cost = capture_server(dsn, options, writer, progress)
     assert writer.committed is not None
     connection = duckdb.connect()
+    for table in writer.committed.held() - writer.committed.files().keys():
+        connection.execute(tables()[table].create)  # captured, and empty
     for table, path in writer.committed.files().items():
         connection.execute(f"create view {table} as from read_parquet('{path}')")
     meta = json.loads((writer.committed.folder / "capture.json").read_text())

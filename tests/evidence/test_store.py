@@ -77,6 +77,18 @@ def test_any_texts_come_back_as_they_were(tmp_path: Path, values: list[str]) -> 
     assert texts_of(take(tmp_path, {"statement_text": rows})) == values
 
 
+def test_an_empty_table_of_a_sample_hides_the_rows_of_its_full_capture(tmp_path: Path) -> None:
+    full = take(tmp_path, {"statement_text": [text("select 1")], "unread": []})
+    with Store(tmp_path).write("sample") as writer:
+        writer.meta.update({"system_identifier": "7", "captured_at": AT})
+        writer.build_on(full)
+        writer.add("statement_text", [])
+    assert writer.committed
+    assert texts_of(full) == ["select 1"]
+    assert texts_of(writer.committed) == []
+    assert "statement_text" in writer.committed.held()
+
+
 def test_half_a_surrogate_pair_does_not_cost_the_capture(tmp_path: Path) -> None:
     assert texts_of(take(tmp_path, {"statement_text": [text("a\ud800b"), text("c", "g")]})) == ["a?b", "c"]
 
@@ -126,7 +138,8 @@ def test_an_unknown_column_or_table_is_a_key_error_and_leaves_nothing(tmp_path: 
 
 def test_an_empty_table_is_a_table(tmp_path: Path) -> None:
     capture = take(tmp_path, {"relation": [], "statement_text": iter(())})
-    assert {"relation", "statement_text"} <= capture.files().keys()
+    assert {"relation", "statement_text"} <= capture.held()
+    assert sorted(path.name for path in capture.folder.iterdir()) == ["capture.json"]  # no rows need no file
     assert texts_of(capture) == []
 
 
