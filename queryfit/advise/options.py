@@ -14,10 +14,18 @@ from dataclasses import dataclass, field
 # a leaf is not worth a plan when it can make its query cheaper by no more than this part of its cost
 NEGLIGIBLE = 2e-4
 ROUNDING = 1e-9
+MANY = 64  # members of a mask: then its text is read
 
 
 def members(mask: int) -> Iterator[int]:
     """The elements of a mask, in order."""
+    if mask.bit_count() > MANY:
+        text = bin(mask)[:1:-1]  # each step below goes over the whole mask
+        at = text.find("1")
+        while at >= 0:
+            yield at
+            at = text.find("1", at + 1)
+        return
     while mask:
         lowest = mask & -mask
         yield lowest.bit_length() - 1

@@ -52,17 +52,23 @@ class Problem:
     cost_before: float
     least: float  # what an index must save, in the workload's unit
     shares: list[list[tuple[int, float]]]  # of each statement: its queries and their parts of it
+    readers: list[list[int]]  # by element: the queries that reach its table
     planner: BatchPlanner
     floor: float = 0.0  # what the workload would cost if each query had its best plan known, upkeep left out
     kept: int = 0  # mask of the removable ones: today's set
     notes: list[str] = field(default_factory=list)
     _places: dict[Index, int] = field(init=False)
     _names: dict[str, int] = field(init=False)
+    _stood_for: dict[int, int] = field(init=False)  # by element: the existing indexes that it can stand in for
 
     def __post_init__(self) -> None:
         first = len(self.candidates)
         self._places = {candidate.index: number for number, candidate in enumerate(self.candidates)}
         self._names = {one.name: first + number for number, one in enumerate(self.removable)}
+        self._stood_for = {}
+        for number, element in enumerate(self.elements):
+            for other in members(element.unless):
+                self._stood_for[other] = self._stood_for.get(other, 0) | 1 << number
 
     def settle(self) -> None:
         """Measure what is negligible by the least that is known to be possible, not by what today costs.
@@ -130,10 +136,16 @@ class Problem:
         """The existing indexes that a candidate could stand in for."""
         return mask_of(self._names[name] for name in self.candidates[element].replaces if name in self._names)
 
-    def owed(self, left: int) -> int:
-        """The existing indexes that have to come back where this is left: nothing of it stands in for them."""
-        gone = ((number, self.elements[number].unless) for number in members(self.kept & ~left))
-        return mask_of(number for number, unless in gone if unless and not unless & left)
+    def owed(self, left: int, gone: int) -> int:
+        """The existing indexes that have to come back where `gone` is no more: nothing left stands in for them."""
+        stood_for = 0
+        for element in members(gone & ~self.kept):
+            stood_for |= self._stood_for.get(element, 0)
+        return mask_of(number for number in members(stood_for & ~left) if not self.elements[number].unless & left)
+
+    def touched(self, changed: int) -> list[int]:
+        """The queries whose plans can be others where these elements come or go."""
+        return sorted({number for element in members(changed) for number in self.readers[element]})
 
     def size(self, chosen: int) -> float:
         """Bytes of the indexes that would be made."""
@@ -200,6 +212,7 @@ def build(
         cost_before=before,
         least=least,
         shares=shares,
+        readers=[],
         planner=planner,
         kept=mask_of(range(first, len(elements))),
         notes=notes,
@@ -288,40 +301,51 @@ def _elements(candidates: Sequence[Candidate], removable: Sequence[Existing]) ->
 
 def _relate(problem: Problem, plans: Sequence[Planned]) -> None:
     """Say which elements matter to which query, and note today's plans."""
-    by_relation: dict[str, list[tuple[int, frozenset[str]]]] = {}
     indexes = [candidate.index for candidate in problem.candidates] + [one.index for one in problem.removable]
+    by_relation: dict[str, list[int]] = {}
     for number, index in enumerate(indexes):
-        words = frozenset(_words(index.keys[0].expression))
-        by_relation.setdefault(index.relation, []).append((number, words))
-    first = len(problem.candidates)
-    for asked, plan in zip(problem.queries, plans, strict=True):
+        by_relation.setdefault(index.relation, []).append(number)
+    reaches = {relation: mask_of(numbers) for relation, numbers in by_relation.items()}
+    readers: dict[str, list[int]] = {relation: [] for relation in by_relation}
+    # a candidate whose leading key the query does not name is of no use to it
+    leads = {
+        relation: [
+            (1 << number, words)
+            for number in numbers
+            if number < len(problem.candidates) and (words := _words(indexes[number].keys[0].expression))
+        ]
+        for relation, numbers in by_relation.items()
+    }
+    # left unasked, all leaves together cost the workload no more than SLACK
+    part = problem.least * min(1.0, MANY / max(len(problem.queries), 1))
+    for number, (asked, plan) in enumerate(zip(problem.queries, plans, strict=True)):
         relations = problem.planner.relations(asked.query)
-        named: set[str] | None = None
-        reach = possible = 0
-        for relation in by_relation if relations is None else sorted(relations & by_relation.keys()):
-            if named is None:
-                named = {*_words(asked.query.text), *_spoken(plan.document)}
-            for number, words in by_relation[relation]:
-                reach |= 1 << number
-                if number >= first or not words or words & named:
-                    possible |= 1 << number
+        near = list(by_relation) if relations is None else sorted(relations & by_relation.keys())
+        named = _words(" ".join([asked.query.text, *_spoken(plan.document)])) if near else set()
+        reach = useless = 0
+        for relation in near:
+            readers[relation].append(number)
+            reach |= reaches[relation]
+            for bit, words in leads[relation]:
+                if words.isdisjoint(named):
+                    useless |= bit
         tree = asked.tree
-        tree.reach, tree.possible, tree.relevant = reach, possible, possible
-        # left unasked, all leaves together cost the workload no more than SLACK
-        part = problem.least * min(1.0, MANY / len(problem.queries))
+        tree.reach, tree.possible = reach, reach & ~useless
+        tree.relevant = tree.possible
         tree.negligible = NEGLIGIBLE * tree.base + (part / asked.weight if asked.weight > 0 else float("inf"))
         tree.learn(problem.kept & reach, problem.mask(plan), plan.cost)
+    problem.readers = [readers[index.relation] for index in indexes]
 
 
-def _words(text: str) -> list[str]:
-    return _WORD.findall(text.lower())
+def _words(text: str) -> set[str]:
+    return set(_WORD.findall(text.lower()))
 
 
 def _spoken(node: Mapping[str, Any]) -> Iterator[str]:
-    """The words of a plan: columns behind views are named there alone."""
+    """What a plan says: columns behind views are named there alone."""
     for value in node.values():
         for part in value if isinstance(value, list) else (value,):
-            if isinstance(part, Mapping):
+            if isinstance(part, str):
+                yield part
+            elif isinstance(part, dict):
                 yield from _spoken(part)
-            elif isinstance(part, str):
-                yield from _words(part)

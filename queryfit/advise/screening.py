@@ -29,7 +29,7 @@ def screen(problem: Problem, ask: Ask) -> None:
         if candidates.bit_count() > VISIBLE:
             gains[number] = {}
             near[number] = _near(problem, asked, candidates)
-    _show(problem, ask, near, gains, LAYERS)
+    unasked = _show(problem, ask, near, gains, LAYERS)
     if gains:
         problem.notes.append(
             f"the bound is for the candidates left of many to {len(gains)} of {len(problem.queries)} queries: "
@@ -37,7 +37,9 @@ def screen(problem: Problem, ask: Ask) -> None:
         )
     for number, gained in gains.items():
         tree = problem.queries[number].tree
-        tree.relevant &= problem.kept | _best(gained, tree.sizes)
+        # stopped early it is not known what helps: the smallest of each group are likely to
+        left = _parts(tree, near[number])[0] if number in unasked else 0
+        tree.relevant &= problem.kept | left | _best(gained, tree.sizes)
 
 
 def extend(problem: Problem, ask: Ask, wanted: int) -> list[int]:
@@ -63,8 +65,8 @@ def extend(problem: Problem, ask: Ask, wanted: int) -> list[int]:
 
 def _show(
     problem: Problem, ask: Ask, wanted: Mapping[int, int], gains: Mapping[int, dict[int, float]], layers: int
-) -> None:
-    """Note what each candidate gains its query when it is first used.
+) -> set[int]:
+    """Note what each candidate gains its query when it is first used; the queries that were not asked about all.
 
     They are shown by parts, the smallest of each group first, so that small ones need not compete with larger ones that
     do more of the same. What a plan uses is hidden for the next, until a part helps no more.
@@ -74,11 +76,14 @@ def _show(
         for number, candidates in wanted.items()
         for part in _parts(problem.queries[number].tree, candidates)
     ]
-    for _ in range(layers):
+    unasked = set()
+    for layer in range(layers):
         left: list[_Part] = []
         shown = [(part.number, part.left | problem.kept) for part in parts]
         for part, answer in zip(parts, ask(shown), strict=True):
             tree = problem.queries[part.number].tree
+            if answer is None and layer == 0:
+                unasked.add(part.number)
             used = answer[0] & part.left if answer else 0
             if answer is None or not used or answer[1] > tree.base - 10 * tree.negligible:
                 continue
@@ -87,6 +92,7 @@ def _show(
             if part.left & ~used:
                 left.append(_Part(part.number, part.left & ~used))
         parts = left
+    return unasked
 
 
 def _best(gained: Mapping[int, float], sizes: Sequence[float]) -> int:

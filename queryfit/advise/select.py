@@ -9,17 +9,19 @@ set, and what this teaches goes back into the program, until nothing changes and
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 from typing import TYPE_CHECKING
 
 from queryfit.advise import guards
-from queryfit.advise.model import Advice, Candidate, Existing, Point, Rejected, Workload
+from queryfit.advise.model import Advice, Candidate, Existing, Point, Workload
 from queryfit.advise.naming import named
-from queryfit.advise.options import Leaf, mask_of, members
+from queryfit.advise.options import Leaf, members
 from queryfit.advise.problem import SLACK, Ask, Problem, build
 from queryfit.advise.program import Program
 from queryfit.advise.screening import extend, screen
+from queryfit.advise.worthwhile import Worth
 
 if TYPE_CHECKING:
     from queryfit.lab.jobs import BatchPlanner
@@ -32,7 +34,6 @@ ATTEMPTS = 8  # sets tried for a budget, each after what the last has taught
 PROGRESS = 0.1  # of the gap that a round must close for another one
 SOLVED = 5e-4  # relative gap at which an integer program over the options known counts as solved
 SOLVER_S = 10.0
-AT_ONCE = 8  # more indexes of little worth than that are left out together first
 SCALE = 1e4  # what the workload costs at least, in the program's objective
 
 
@@ -86,6 +87,7 @@ def select(
     search = _Search(planner, limits, progress)
     search.say("planning")
     problem = build(workload, candidates, existing, planner, limits.tolerance)
+    search.base_calls, search.base_seconds = search.calls, search.seconds
     search.run(problem, list(dict.fromkeys(budgets)))
     return search.advice(problem, budgets[0], taken)
 
@@ -105,6 +107,8 @@ class _Search:
     progress: Callable[[Progress], None] | None
     started: float = field(default_factory=time.monotonic)
     is_complete: bool = True
+    base_calls: int = 0  # what today's plans took: it is not the search's
+    base_seconds: float = 0.0
     best: dict[int | None, _Best] = field(default_factory=dict)
     _calls: int = 0
     _support: int = 0
@@ -134,10 +138,21 @@ class _Search:
             )
 
     def is_over(self, part: float = 1.0) -> bool:
-        """Whether this part of a limit is used up; asked only when there is more to do, which then stays undone."""
-        is_over = self.calls >= self.limits.planner_calls * part or self.seconds >= self.limits.seconds * part
+        """Whether this part of a limit is used up; asked only when there is more to do, which then stays undone.
+
+        Limits that today's plans have nearly used up are stretched: a search takes at least as much again as these.
+        """
+        is_over = (
+            self._calls_left(part) <= 0 or self._until(self.limits.seconds, self.base_seconds, part) <= self.seconds
+        )
         self.is_complete = self.is_complete and not is_over
         return is_over
+
+    def _calls_left(self, part: float) -> int:
+        return ceil(self._until(self.limits.planner_calls, self.base_calls, part)) - self.calls
+
+    def _until(self, limit: float, base: float, part: float) -> float:
+        return base + part * max(limit - base, base)
 
     # -- the search
 
@@ -164,7 +179,7 @@ class _Search:
         program = self._begin(problem, grown)
         self._explore(problem, program, budgets, STALL)
         for budget in budgets:
-            self._choose(problem, program, budget)
+            self._choose(problem, program, budget, must=budget == budgets[0])
         for budget in budgets:
             self._close(problem, program, budget)
         self._share(problem, budgets)
@@ -174,10 +189,9 @@ class _Search:
 
         def ask(wanted: Sequence[tuple[int, int]]) -> list[tuple[int, float] | None]:
             answers: list[tuple[int, float] | None] = []
-            for start in range(0, len(wanted), BATCH):
-                if self.is_over(part):
-                    break
-                answers += problem.ask(wanted[start : start + BATCH])
+            while len(answers) < len(wanted) and not self.is_over(part):
+                number = min(BATCH, self._calls_left(part))
+                answers += problem.ask(wanted[len(answers) : len(answers) + number])
             return answers + [None] * (len(wanted) - len(answers))
 
         return ask
@@ -187,7 +201,8 @@ class _Search:
         weights = [asked.weight for asked in problem.queries]
         program = Program(problem.elements, weights, SCALE / max(problem.floor, 1e-9))
         roots = []
-        for number in numbers:
+        # a search that is stopped early knows of those that count most
+        for number in sorted(numbers, key=lambda one: -weights[one] * problem.queries[one].tree.base):
             tree = problem.queries[number].tree
             tree.begin()
             roots += [(number, leaf) for leaf in tree.leaves]
@@ -201,12 +216,12 @@ class _Search:
     ) -> bool:
         """Plan leaves and put their parts in their places; false when nothing came of it."""
         wanted = [(number, problem.queries[number].tree.relevant & ~leaf.hidden) for number, leaf in leaves]
-        touched: dict[int, None] = {}
+        touched: set[int] = set()
         for (number, leaf), answer in zip(leaves, self._bounded(problem, part)(wanted), strict=True):
             if answer is not None:
                 problem.queries[number].tree.expand(leaf, *answer)
-                touched[number] = None
-        for number in touched:
+                touched.add(number)
+        for number in sorted(touched):
             problem.queries[number].tree.prune()
             program.update(number, problem.queries[number].tree)
         return bool(touched)
@@ -215,7 +230,7 @@ class _Search:
         """Expand what the relaxations lean on, until they stand on plans alone or their bounds move no more."""
         open_ones = dict.fromkeys(sorted(budgets, key=_by_size), 0.0)
         stalled = 0
-        while open_ones and stalled < STALLED_ROUNDS and not self.is_over(0.6):
+        while open_ones and stalled < STALLED_ROUNDS:  # once whatever the limits: there is a bound then
             leaning: dict[tuple[int, Leaf], None] = {}
             moved = False
             # there and back again: the solution for a budget is near that for the next
@@ -239,14 +254,19 @@ class _Search:
         best = self.best[budget]
         best.bound = max(best.bound, bound - SLACK * problem.floor)
 
-    def _choose(self, problem: Problem, program: Program, budget: int | None) -> None:
-        """Solve over the options known, plan under the answer, and again with what that teaches."""
+    def _choose(self, problem: Problem, program: Program, budget: int | None, *, must: bool = False) -> None:
+        """Solve over the options known, plan under the answer, and again with what that teaches.
+
+        With `must` a first answer is planned whatever the limits: what has been found is not to be lost.
+        """
         program.limit(budget, self.limits.indexes)
         for _ in range(ATTEMPTS):
-            solution = program.solve(with_leaves=False, seconds=self._solver_s(), gap=SOLVED)
+            is_due = must and self.best[budget].verified.chosen == problem.kept
+            seconds = SOLVER_S if is_due else self._solver_s()
+            solution = program.solve(with_leaves=False, seconds=seconds, gap=SOLVED)
             if not solution.is_found:
                 break
-            verified = guards.verify(problem, self._bounded(problem), solution.chosen)
+            verified = guards.verify(problem, problem.ask if is_due else self._bounded(problem), solution.chosen)
             if verified is None:
                 break
             self._learnt(problem, program)
@@ -320,8 +340,11 @@ class _Search:
 
     def advice(self, problem: Problem, budget: int | None, taken: Collection[str]) -> Advice:
         self.say("verifying", budget)
-        verified, savings = self._worthwhile(problem, self.best[budget].verified)
-        self.best[budget].verified = verified
+        least = min(self.limits.least_share * problem.cost_before, self.limits.least_saving)
+        worth = Worth(problem, problem.ask, self.best[budget].verified, least, self.is_over)
+        worth.settle()
+        verified = self.best[budget].verified = worth.verified
+        savings = worth.savings
         made = sorted(savings)
         names = named([problem.candidates[element].index for element in made], taken)
         by_element = {element: names[problem.candidates[element].index] for element in made}
@@ -338,7 +361,7 @@ class _Search:
             chosen=guards.chosen_indexes(problem, verified, savings, by_element),
             removals=guards.removals(problem, problem.ask, verified),
             effects=found,
-            rejected=(*problem.rejected, *self._unused(problem, verified)),
+            rejected=(*problem.rejected, *guards.declined(problem, verified, budget, self.limits.indexes, least)),
             curve=tuple(self._point(problem, one) for one in sorted(self.best, key=_by_size)),
             planner_calls=self.calls,
             seconds=self.seconds,
@@ -347,43 +370,6 @@ class _Search:
             budget_bytes=budget,
             tolerance=self.limits.tolerance,
         )
-
-    def _worthwhile(self, problem: Problem, verified: guards.Verified) -> tuple[guards.Verified, dict[int, float]]:
-        """Leave out what the set would hardly lose by: many at once, then one by one, the least valuable first."""
-        least = min(self.limits.least_share * problem.cost_before, self.limits.least_saving)
-        savings = guards.worth(problem, problem.ask, verified)
-        light = sorted((one for one in savings if savings[one] <= least), key=lambda one: (savings[one], one))
-        while len(light) > AT_ONCE:
-            left = verified.chosen & ~mask_of(light)
-            less = guards.verify(problem, problem.ask, left | problem.owed(left))
-            if less is not None and not less.hurt and less.value <= verified.value + least * len(light):
-                verified = less
-                savings = guards.worth(problem, problem.ask, verified)
-                break
-            light = light[: len(light) // 2]
-        while not self.is_over() and (less := self._less(problem, verified, savings, least)) is not None:
-            verified = less
-            savings = guards.worth(problem, problem.ask, verified)
-        return verified, savings
-
-    def _less(
-        self, problem: Problem, verified: guards.Verified, savings: Mapping[int, float], least: float
-    ) -> guards.Verified | None:
-        """The set without one index, or with those there instead of one that replaces them; None: all are worth it.
-
-        An index of a share that counts is asked about only where something there does nearly what it does.
-        """
-        for element in sorted(savings, key=lambda one: (savings[one], one)):
-            left = verified.chosen & ~(1 << element)
-            owed = problem.owed(left)
-            without = left | owed
-            back = problem.replaced(element) & ~without
-            trials = [without] * (savings[element] <= least or owed != 0) + [without | back] * (back != 0)
-            for trial in trials:
-                less = guards.verify(problem, problem.ask, trial)
-                if less is not None and not less.hurt and less.value <= verified.value + least:
-                    return less
-        return None
 
     def _bound_of(self, problem: Problem, budget: int | None) -> float:
         """Without the least savings, which are no costs."""
@@ -400,18 +386,6 @@ class _Search:
             bound=self._bound_of(problem, budget),
             indexes=tuple(problem.candidates[one].index for one in members(verified.chosen & ~problem.kept)),
         )
-
-    def _unused(self, problem: Problem, verified: guards.Verified) -> list[Rejected]:
-        used = 0
-        for asked in problem.queries:
-            for option in asked.tree.options:
-                used |= option
-        found = []
-        for number, candidate in enumerate(problem.candidates):
-            if not verified.chosen >> number & 1:
-                reason = "others give more for their size" if used >> number & 1 else "no plan uses it"
-                found.append(Rejected(candidate, reason))
-        return found
 
 
 def _by_size(budget: int | None) -> float:

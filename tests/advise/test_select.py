@@ -105,6 +105,48 @@ class TestOptimality:
         assert advice.bound == pytest.approx(advice.cost_before, rel=0.01)
 
 
+class TestTies:
+    """Of indexes that do the same the smallest is made."""
+
+    def test_a_larger_one_that_does_no_more_is_not_made(self, planner: RealPlanner) -> None:
+        wide = [index_on("line", "product", "amount"), index_on("line", "product", "day")]
+        for order in ([CANDIDATES[4], *wide], [*wide, CANDIDATES[4]]):
+            advice = select(workload({"products": 100.0}), proposed(order), [], planner)
+            assert [one.candidate.index for one in advice.chosen] == [CANDIDATES[4]]
+
+    def test_it_does_not_matter_which_is_named_first(self, planner: RealPlanner) -> None:
+        alike = [index_on("line", "product", "day"), index_on("line", "product", "day", "order_id")]
+        for order in (alike, alike[::-1]):
+            advice = select(workload({"products": 100.0}), proposed(order), [], planner)
+            assert [one.candidate.index for one in advice.chosen] == [alike[0]]
+
+
+class TestReasons:
+    def reasons(
+        self, planner: RealPlanner, limits: Limits, upkeep: float, budget: int | None = None
+    ) -> dict[Index, str]:
+        advice = select(workload(EVEN), proposed(upkeep=upkeep), [], planner, budgets=(budget,), limits=limits)
+        return {one.candidate.index: one.reason for one in advice.rejected}
+
+    def test_what_its_upkeep_eats_up_is_declined_for_that(self, planner: RealPlanner, oracle: Oracle) -> None:
+        found = self.reasons(planner, Limits(), oracle.total(EVEN, ()))
+        assert set(found.values()) == {"its upkeep costs more than it saves", "no plan uses it"}
+
+    def test_what_saves_little_is_declined_for_that(self, planner: RealPlanner) -> None:
+        found = self.reasons(planner, Limits(least_share=0.9), 0.0)
+        assert found[CANDIDATES[4]] == "it saves too little to be worth a build"
+
+    def test_size_is_a_reason_only_where_there_is_a_budget(self, planner: RealPlanner, sizes: dict[Index, int]) -> None:
+        assert not any("size" in reason for reason in self.reasons(planner, Limits(), 0.0).values())
+        tight = min(sizes.values())
+        found = self.reasons(planner, Limits(), 0.0, tight)
+        assert found[max(sizes, key=lambda index: sizes[index])] in {"it is larger than the budget", "no plan uses it"}
+        assert "it is larger than the budget" in found.values()
+
+    def test_where_few_may_be_made_others_give_more(self, planner: RealPlanner) -> None:
+        assert "others give more" in self.reasons(planner, Limits(indexes=1), 0.0).values()
+
+
 class TestPromises:
     def test_what_saves_less_than_a_share_is_left_out(self, planner: RealPlanner) -> None:
         whole = select(workload(EVEN), proposed(), [], planner, limits=Limits(gap=0.0))
@@ -260,10 +302,13 @@ class TestLimits:
         assert advice.cost_after <= advice.cost_before
         assert advice.bound <= oracle.total(EVEN, CANDIDATES)
 
-    def test_no_time_is_no_error(self, planner: RealPlanner) -> None:
-        advice = select(workload(EVEN), proposed(), [], planner, limits=Limits(seconds=0))
+    @pytest.mark.parametrize("limits", [Limits(seconds=0), Limits(planner_calls=1)])
+    def test_what_has_been_found_so_far_is_a_set(self, planner: RealPlanner, oracle: Oracle, limits: Limits) -> None:
+        advice = select(workload(EVEN), proposed(), [], planner, limits=limits)
         assert not advice.is_complete
-        assert advice.cost_after == advice.cost_before
+        assert advice.chosen
+        assert advice.cost_after == pytest.approx(oracle.total(EVEN, [one.candidate.index for one in advice.chosen]))
+        assert advice.cost_after < advice.cost_before
 
     def test_progress_is_told(self, planner: RealPlanner) -> None:
         told: list[Progress] = []
