@@ -79,7 +79,7 @@ def row(change: Change) -> dict[str, Any]:
 def find_changes(raw: duckdb.DuckDBPyConnection, watched: Watched, *, since: datetime | None = None) -> list[Change]:
     """What changed from `since` on (null: in all that was watched), the greatest difference of time first.
 
-    The connection holds `statement_span`, `server_event` and the newest capture's `statement`.
+    The connection holds the spans, `whole_server_event` and the newest capture's `statement`.
     """
     total = sum(float(one.execution_ms.sum()) for one in watched.series)
     days = float(watched.seconds.sum()) / _DAY_S
@@ -256,7 +256,7 @@ class _Lost:
 
 
 def _lost(raw: duckdb.DuckDBPyConnection) -> _Lost:
-    rows = raw.execute("select kind, happened_at, subject from server_event").fetchall()
+    rows = raw.execute("select kind, happened_at, subject from whole_server_event").fetchall()
     return _Lost(
         [(at, subject) for kind, at, subject in rows if kind == "evicted"],
         [at for kind, at, _ in rows if kind in {"statements_reset", "crashed", "failed_over", "upgraded"}],

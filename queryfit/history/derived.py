@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _SPANS = ("span", "statement_span", "relation_span", "database_span", "sequence_span", "server_event")
 _CAPTURED = ("reference", "relation", "relation_sequence", "setting", "statement", "statement_text")
-_EARLIER = ("span", "statement_span")
+_EARLIER = ("span", "statement_span", "server_event")
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
@@ -34,7 +34,7 @@ def derive(
     """Rows of `trend`, `statement_change` and `unread` by table, for the session of a history.
 
     `files` are the Parquet files of the newest capture and of the spans, `fulls` the full captures that plans are read
-    from, oldest first. `earlier` are the files of `span` and `statement_span` of the stretch before `since` (naive
+    from, oldest first. `earlier` are the files of the spans of the stretch before `since` (naive
     UTC): with them, what changed is judged against what was before, and only what changed since then is told.
     """
     with engine() as raw:

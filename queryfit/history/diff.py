@@ -18,7 +18,7 @@ from queryfit.history.changes import Change, row
 from queryfit.history.derived import Rows, derive, explained
 from queryfit.history.levels import Level, StatementKey
 from queryfit.history.schema_changes import SchemaChange, schema_changes, setting_changes
-from queryfit.history.stretch import spans_between
+from queryfit.history.stretch import spans_before, spans_between
 from queryfit.history.two_points import compared
 
 if TYPE_CHECKING:
@@ -204,12 +204,9 @@ def _between(store: Store, first: Link, last: Link) -> list[Link]:
 def _earlier(
     store: Store, first: Link, length: timedelta, folder: Path, progress: Callable[[str], None]
 ) -> Mapping[str, Path]:
-    """The spans of the stretch before the first capture; none where less than half of it was watched."""
+    """The spans of the stretch before the first capture; none where the store does not reach back."""
     links = chain(store.captures(first.capture.system_identifier)[0], scope_of(first.capture))
-    until = [entry for entry in links if entry.at <= first.at]
-    if len(until) < 2 or first.at - until[0].at < length / 2:  # noqa: PLR2004 -- a span has two ends
-        return {}
-    return spans_between(until, max(first.at - length, until[0].at), first.at, folder, progress)
+    return spans_before(links, first.at, length, folder, progress)
 
 
 def _two_points(sides: _Sides, seconds: float) -> list[Change]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from queryfit.history.events import usual_interval
 from queryfit.history.reading import engine, quoted, source
 from queryfit.history.schema_events import name_indexes
 from queryfit.history.series import STATEMENTS_ONLY, Series
+from queryfit.history.stretch import spans_before
 from queryfit.history.tables import NAMES, Grain
 
 
@@ -29,10 +31,12 @@ class History:
     """The newest capture's evidence with the history tables, in one session.
 
     `captures` are the raw ones that can be used and end in the window, oldest first; `fulls` the full ones that are
-    still there and say something of the window, so the first may lie before it.
+    still there and say something of the window, so the first may lie before it. `files` are the Parquet files of the
+    history tables, where they were to be kept.
     """
 
     session: Session
+    files: Mapping[str, Path]
     newest: Capture
     captures: Sequence[Capture]
     fulls: Sequence[Capture]
@@ -65,12 +69,15 @@ def open_history(
     since: datetime,
     until: datetime | None = None,
     grain: Grain = "hour",
+    compares: bool = False,
+    keep: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> History:
     """The history of a server and scope from `since` to `until` (by default the newest capture), aware datetimes.
 
-    Spans are whole hours or days: the first may begin before `since`, which its row tells. Raises QueryfitError where
-    there is no capture in the window.
+    Spans are whole hours or days: the first may begin before `since`, which its row tells. With `compares` statements
+    are also held against the stretch before, as long as this one, where the store reaches back. The files of the spans
+    are left in the folder `keep`, by default nowhere. Raises QueryfitError where there is no capture in the window.
     """
     captures, unusable = store.captures(system_identifier)
     links = chain(captures, scope)
@@ -82,7 +89,7 @@ def open_history(
             f"there is no capture of {label(scope)} since {since:%Y-%m-%d %H:%M} UTC",
             hint="`queryfit history` shows what the store holds",
         )
-    with tempfile.TemporaryDirectory(prefix="queryfit-") as name:
+    with nullcontext(keep) if keep else tempfile.TemporaryDirectory(prefix="queryfit-") as name:
         folder = Path(name)
         with engine(folder) as raw:
             known = _fulls(links, begin, newest.at)
@@ -96,10 +103,13 @@ def open_history(
         usable = [entry for entry in links if str(entry.capture.folder) not in bad]
         fulls = [entry.capture for entry in _fulls(usable, begin, newest.at)]
         progress("history: trends and changes")
-        found = derive({**newest.capture.files(), **files}, fulls)
+        start = _floor(begin, grain)
+        earlier = spans_before(links, start, newest.at - start, folder / "earlier", progress) if compares else {}
+        found = derive({**newest.capture.files(), **files}, fulls, earlier=earlier, since=start)
         session = open_session(newest.capture, Addition(rows=found), files=files)
     return History(
         session=session,
+        files=files if keep else {},
         newest=newest.capture,
         captures=[entry.capture for entry in usable if begin <= entry.at <= newest.at],
         fulls=fulls,
