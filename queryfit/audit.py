@@ -6,7 +6,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any
 from queryfit import baseline
 from queryfit.config import Config, default_store
 from queryfit.errors import QueryfitError
-from queryfit.evidence.store import Capture, Store, write_atomically
-from queryfit.findings import Finding, Report
+from queryfit.evidence.store import Capture, Store, open_capture, write_atomically
+from queryfit.findings import Finding, Past, Promise, Report
 from queryfit.judge import judge
 from queryfit.ruleset import Rule, load_rules
 
 if TYPE_CHECKING:
     from queryfit.capture.server import CaptureOptions
     from queryfit.evidence.session import Addition
+    from queryfit.history.learning import Memory
 
 Progress = Callable[[str], None]
 _LAST_RUN = "last-run-*.json"
@@ -69,13 +70,14 @@ def audit_server(
     known = _baseline_ids(settings)
     with _writable_store(settings.store_folder) as (store, notes):
         capture = take_capture(dsn, options, store, redacts=settings.redacts, progress=progress)
-        report = _judge(capture, rules, settings, known=known, progress=progress)
+        report = _judge(capture, rules, settings, known=known, is_live=True, progress=progress)
         return replace(report, notes=[*notes, *report.notes], capture=None if notes else report.capture)
 
 
 def audit_capture(capture: Capture, settings: Settings, progress: Progress = lambda _: None) -> Report:
     """Judge a capture that was taken before. Raises QueryfitError."""
-    return _judge(capture, settings.rules(), settings, known=_baseline_ids(settings), progress=progress)
+    known = _baseline_ids(settings)
+    return _judge(capture, settings.rules(), settings, known=known, is_live=False, progress=progress)
 
 
 def take_capture(
@@ -128,8 +130,8 @@ def last_run(store: Path) -> LastRun:
     if remembered is None:
         raise QueryfitError(f"{files[-1]} cannot be read", hint="run `queryfit audit` again")
     try:
-        findings = tuple(Finding(**entry) for entry in remembered["findings"])
-    except TypeError:  # another version's
+        findings = tuple(_finding(entry) for entry in remembered["findings"])
+    except (TypeError, ValueError):  # another version's
         raise QueryfitError(
             f"{files[-1]} is of another version of queryfit", hint="run `queryfit audit` again"
         ) from None
@@ -161,35 +163,36 @@ def _judge(
     settings: Settings,
     *,
     known: frozenset[str],
+    is_live: bool,
     progress: Progress,
 ) -> Report:
+    from queryfit.history.learning import learn  # noqa: PLC0415 -- the rooms of history load only where they are asked
+    from queryfit.history.outcomes import calibrate  # noqa: PLC0415
+
     scope = str(capture.meta.get("scope"))
-    memory = capture.folder.parent / _LAST_RUN.replace("*", hashlib.sha256(scope.encode()).hexdigest()[:8])
-    remembered = _read_last_run(memory)
-    # the same capture judged again is the same run, not the one after
-    before = (
-        remembered.get("before")
-        if remembered and remembered["capture"] == str(capture.folder)
-        else (remembered or {}).get("findings")
-    )
+    last = capture.folder.parent / _LAST_RUN.replace("*", hashlib.sha256(scope.encode()).hexdigest()[:8])
+    memory, unremembered = _memory(capture, last)
     addition, notes = _found_in_lab(capture, settings, progress)
     report = judge(
         capture,
         rules,
         settings.config,
         today=datetime.now(UTC).date(),
-        before=before,
+        before=memory.before if memory else None,
         baseline_ids=known,
         addition=addition,
+        calibration=calibrate(memory.ledger.outcomes) if memory else None,
         progress=progress,
     )
-    report = replace(report, notes=[*report.notes, *notes])
+    report = replace(report, notes=[*report.notes, *notes, *unremembered, *(memory.notes if memory else ())])
     if settings.write_baseline:
         baseline.write_baseline(settings.write_baseline, [*report.findings, *_of_baseline(report)])
     try:
-        _remember(memory, capture, report, before)
+        if memory:
+            report = learn(memory, capture, report, is_live=is_live)
+        _remember(last, capture, report)
     except OSError as error:
-        note = f"cannot remember this run in {memory}: {error.strerror or error}; `show` and `fix` cannot refer to it"
+        note = f"cannot remember this run in {last}: {error.strerror or error}; `show` and `fix` cannot refer to it"
         return replace(report, notes=[*report.notes, note])
     return report
 
@@ -217,12 +220,25 @@ def _writable_store(folder: Path) -> Iterator[tuple[Store, list[str]]]:
         yield Store(Path(temporary)), [note]
 
 
-def _remember(path: Path, capture: Capture, report: Report, before: Any) -> None:
+def _memory(capture: Capture, last: Path) -> tuple[Memory | None, list[str]]:
+    """What is remembered of runs before, and a note where it cannot be read."""
+    from queryfit.history.learning import remember  # noqa: PLC0415
+
+    run = None
+    if remembered := _read_last_run(last):
+        with suppress(QueryfitError, TypeError, ValueError):  # a capture that is gone, another version's findings
+            run = [_finding(entry) for entry in remembered["findings"]], open_capture(Path(remembered["capture"]))
+    try:
+        return remember(capture, run), []
+    except OSError as error:
+        return None, [f"what earlier runs found cannot be read: {error.strerror or error}"]
+
+
+def _remember(path: Path, capture: Capture, report: Report) -> None:
     remembered = {
         "capture": str(capture.folder),
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "findings": [asdict(finding) for finding in report.findings],
-        "before": [_brief(entry) for entry in before] if before is not None else None,
     }
     write_atomically(path, json.dumps(remembered, default=str))
 
@@ -236,17 +252,24 @@ def _found_in_lab(capture: Capture, settings: Settings, progress: Progress) -> t
     return found_in_lab(capture, settings.store_folder, progress)
 
 
-def _brief(entry: Mapping[str, Any]) -> dict[str, Any]:
-    brief = {key: entry.get(key) for key in ("id", "rule", "subject", "title", "severity")}
-    return {**brief, "relation": entry.get("relation") or (entry.get("evidence") or {}).get("relation")}
+def _finding(entry: Mapping[str, Any]) -> Finding:
+    """A finding as it was remembered. Raises TypeError or ValueError for one of another version."""
+    past = entry.get("past")
+    times = {name: datetime.fromisoformat(past[name]) for name in ("first_seen", "since")} if past else {}
+    return Finding(
+        **{
+            **entry,
+            "promises": tuple(Promise(**promise) for promise in entry.get("promises", ())),
+            "past": Past(**{**past, **times}) if past else None,
+        }
+    )
 
 
 def _read_last_run(path: Path) -> dict[str, Any] | None:
     """The remembered run; None where there is none or it cannot be read: then there is nothing to compare with."""
     try:
         remembered = json.loads(path.read_text(encoding="utf-8"))
-        runs = [remembered["findings"], remembered.get("before") or []]
-        whole = all({"id", "rule", "subject"} <= entry.keys() for run in runs for entry in run)
+        whole = all({"id", "rule", "subject"} <= entry.keys() for entry in remembered["findings"])
         datetime.fromisoformat(remembered["at"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

@@ -1,4 +1,4 @@
-"""What is new: suppressions, the baseline file, and the findings of the run before."""
+"""What is new: suppressions, the baseline file, and the findings of runs before."""
 
 from __future__ import annotations
 
@@ -102,29 +102,38 @@ def compare(
     *,
     rules: Iterable[str],
 ) -> tuple[list[Finding], list[Mapping[str, Any]]]:
-    """Findings marked new or open, and those of the run before that are fixed.
+    """Findings marked new, open or back, and those of runs before that are not there any more.
 
-    A finding is not fixed when its rule did not run this time, or could not judge it: the rule said so for its subject
-    or for the relation that the subject lies in.
+    `before` is what is remembered; an entry's `state` may say `fixed` or `gone`, otherwise the run before had it.
+    A finding is still there when its rule did not run this time, or could not judge it: the rule said so for its
+    subject or for the relation that the subject lies in.
     """
     if before is None:
         return list(findings), []
-    known = {entry["id"] for entry in before}
-    marked = [replace(entry, state="open" if entry.id in known else "new") for entry in findings]
+    known = {entry["id"]: str(entry.get("state", "open")) for entry in before}
+    marked = [replace(entry, state=_state(known.get(entry.id))) for entry in findings]
     present = {entry.id for entry in findings}
     # a fault may now be told by another rule of the same root
     told = {(other["rule"], other["subject"]) for entry in findings for other in entry.evidence.get("also", ())}
     unjudged = {(entry.rule, entry.subject) for entry in not_checked}
     run = set(rules)
-    fixed = [
+    missing = [
         entry
         for entry in before
-        if entry["id"] not in present
+        if entry.get("state", "open") not in ("fixed", "gone")
+        and entry["id"] not in present
         and entry["rule"] in run
         and (entry["rule"], entry["subject"]) not in told
         and not {(entry["rule"], place) for place in _places(entry)} & unjudged
     ]
-    return marked, fixed
+    return marked, missing
+
+
+def _state(before: str | None) -> str:
+    """The state of a finding that is there, from what it was before."""
+    if before is None:
+        return "new"
+    return "back" if before in ("fixed", "back") else "open"
 
 
 def _places(entry: Mapping[str, Any]) -> set[str | None]:

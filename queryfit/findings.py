@@ -13,10 +13,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from queryfit import fixes, words
 from queryfit.ruleset import PROOFS, SEVERITIES, Rule
+
+if TYPE_CHECKING:
+    from queryfit.history.outcomes import Calibration, Outcome
 
 URGENT_DAYS = 7
 URGENT_HEADROOM = 0.1
@@ -48,10 +51,55 @@ StatementKey = tuple[str | None, str]
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Saving on one statement, milliseconds a day; negative where the fix makes it slower."""
+    """Saving on one statement, milliseconds a day; negative where the fix makes it slower.
+
+    `uncorrected_ms_per_day` is what the rule says; the others are corrected by how right such claims were before.
+    """
 
     ms_per_day: float
     low_ms_per_day: float
+    uncorrected_ms_per_day: float
+
+    def corrected(self, factor: float) -> Claim:
+        """A loss is not made smaller: what a fix costs was never measured by what it saves."""
+        if self.ms_per_day <= 0:
+            return self
+        return replace(self, ms_per_day=self.ms_per_day * factor, low_ms_per_day=self.low_ms_per_day * factor)
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """The part of a predicted saving that lies in one statement, and how the statement fared when it was made.
+
+    `uncorrected_ms_per_day` is the prediction before any calibration. Where calls are what is saved, `parent` is the
+    statement whose calls drive them. Null is what was unknown.
+    """
+
+    fingerprint: str
+    ms_per_day: float
+    low_ms_per_day: float
+    uncorrected_ms_per_day: float
+    calls_per_day: float | None = None
+    mean_ms: float | None = None
+    blocks_per_call: float | None = None
+    parent: str | None = None
+    calls_per_parent_call: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A finding over time; times are those of captures, naive UTC.
+
+    `since` is when it came into its present state, `is_changed` whether this very run saw that first. `fixed_seconds`
+    is how long it was fixed before it came back. `seen` of the `runs` runs since the first that had it saw it.
+    """
+
+    first_seen: datetime
+    since: datetime
+    is_changed: bool
+    fixed_seconds: float | None
+    seen: int
+    runs: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +127,14 @@ class Finding:
     file: str | None
     line: int | None
     evidence: Mapping[str, Any]
-    state: str = "new"  # new, open (seen by the run before), or fixed
+    state: str = "new"  # new, open (seen before), or back (it was fixed)
     suppressed_by: str | None = None  # reason of the suppression, or `baseline`
     column: int | None = None
     end_line: int | None = None
     end_column: int | None = None
     is_suppressed_in_source: bool = False  # by a comment in the file
+    promises: Sequence[Promise] = ()  # the impact by statement
+    past: Past | None = None  # null where nothing is remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +164,10 @@ class Report:
     """What a command that returns findings hands to a renderer.
 
     `findings` are in rank order and are what counts; `suppressed` are the ones that a suppression or a baseline took
-    out; `fixed` are findings of the run before that are gone. `server` is null for files, `files` and `statements` (how
-    many of them were judged) for a server. `sources` has the text of files, by name, so that a line can be shown.
+    out; `fixed` are findings of runs before that were mended, `gone` those that are not found any more without a sign
+    of that. `outcomes` is what came of advice that was followed, latest first. `server` is null for files, `files` and
+    `statements` (how many of them were judged) for a server. `sources` has the text of files, by name, so that a line
+    can be shown.
     """
 
     server: Mapping[str, Any] | None
@@ -132,6 +184,9 @@ class Report:
     rules_run: int = 0
     statements: int | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
+    gone: Sequence[Mapping[str, Any]] = ()
+    outcomes: Sequence[Outcome] = ()
+    calibration: Calibration | None = None  # null where nothing is remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,19 +257,40 @@ def find(
     *,
     origin: str,
     statement_ms_per_day: Mapping[StatementKey, float],
+    calibration: Calibration | None = None,
 ) -> list[Finding]:
     """Turn the rows of all rules into ranked findings.
 
     `origin` is the system identifier, or for files the repository-relative path. `statement_ms_per_day` is the time
-    of each statement by database and fingerprint: the most that can be saved on it.
+    of each statement by database and fingerprint: the most that can be saved on it. Claims are corrected by the
+    `calibration`.
     """
-    drafts = [draft for rule, rows in results for draft in _drafts(rule, rows)]
+    drafts = [_corrected(draft, calibration) for rule, rows in results for draft in _drafts(rule, rows)]
     merged = _merge_roots(drafts)
     captured = sum(statement_ms_per_day.values())
     findings = []
-    for draft, impact in _ranked(merged, statement_ms_per_day):
-        findings.append(_finding(draft, origin, _severity(draft, impact, captured), impact))
+    for draft, taken in _ranked(merged, statement_ms_per_day):
+        finding = _finding(draft, origin, _severity(draft, taken.total if taken else None, captured), taken)
+        findings.append(_with_correction(finding, taken, calibration))
     return sorted(findings, key=_group)
+
+
+def _corrected(draft: _Draft, calibration: Calibration | None) -> _Draft:
+    if calibration is None or (factor := calibration.of(draft.proof)) == 1:
+        return draft
+    return replace(draft, claims={key: claim.corrected(factor) for key, claim in draft.claims.items()})
+
+
+def _with_correction(finding: Finding, taken: _Taken | None, calibration: Calibration | None) -> Finding:
+    """The finding with what it would promise if earlier promises had not been looked at."""
+    if taken is None or calibration is None or (factor := calibration.of(finding.proof)) == 1:
+        return finding
+    said = {
+        "uncorrected_impact_ms_per_day": taken.total.uncorrected_ms_per_day,
+        "correction_factor": factor,
+        "correction_outcomes": calibration.outcomes_of(finding.proof),
+    }
+    return replace(finding, evidence={**finding.evidence, **said})
 
 
 def _group(finding: Finding) -> int:
@@ -244,7 +320,7 @@ def _drafts(rule: Rule, rows: Sequence[Mapping[str, Any]]) -> list[_Draft]:
             if impact is None:
                 continue
             low = _finite(row.get("impact_low_ms_per_day"))
-            claim = Claim(impact, impact if low is None else min(low, impact))
+            claim = Claim(impact, impact if low is None else min(low, impact), impact)
             key = (database, str(row.get("fingerprint") or f"no statement: {subject}"))
             claims[key] = _larger(claims.get(key), claim)
         drafts.append(
@@ -323,9 +399,17 @@ def _merge_roots(drafts: Sequence[_Draft]) -> list[_Draft]:
     return merged
 
 
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What a finding saves beside those before it, in all and by statement."""
+
+    total: Claim
+    by_statement: Mapping[StatementKey, Claim]
+
+
 def _ranked(
     drafts: Sequence[_Draft], statement_ms_per_day: Mapping[StatementKey, float]
-) -> list[tuple[_Draft, Claim | None]]:
+) -> list[tuple[_Draft, _Taken | None]]:
     """Drafts in order, each with what it still saves after those before it."""
     urgent = sorted((draft for draft in drafts if draft.is_urgent), key=_urgency)
     timed = [draft for draft in drafts if draft.claims and not draft.is_urgent]
@@ -347,22 +431,28 @@ def _ranked(
 
 def _available(draft: _Draft, left: Mapping[StatementKey, float]) -> Claim:
     """What the draft saves of what earlier findings left."""
-    high = low = 0.0
+    high = low = uncorrected = 0.0
     for key, claim in draft.claims.items():
         most = left.get(key, math.inf)
         high += min(claim.ms_per_day, most)
         low += min(claim.low_ms_per_day, most)
-    return Claim(high, low)
+        uncorrected += min(claim.uncorrected_ms_per_day, most)
+    return Claim(high, low, uncorrected)
 
 
-def _take(draft: _Draft, left: dict[StatementKey, float]) -> Claim | None:
+def _take(draft: _Draft, left: dict[StatementKey, float]) -> _Taken | None:
     if not draft.claims:
         return None
-    saved = _available(draft, left)
+    total = _available(draft, left)
+    taken = {}
     for key, claim in draft.claims.items():
+        most = left.get(key, math.inf)
+        taken[key] = Claim(
+            min(claim.ms_per_day, most), min(claim.low_ms_per_day, most), min(claim.uncorrected_ms_per_day, most)
+        )
         if key in left and claim.ms_per_day > 0:
             left[key] -= min(claim.ms_per_day, left[key])
-    return saved
+    return _Taken(total, taken)
 
 
 def _urgency(draft: _Draft) -> tuple[Any, ...]:
@@ -400,8 +490,8 @@ def _severity(draft: _Draft, impact: Claim | None, captured: float) -> str:
     return draft.severity if is_much else draft.untimed_severity
 
 
-def _finding(draft: _Draft, origin: str, severity: str, impact: Claim | None) -> Finding:
-    row = dict(draft.row)
+def _finding(draft: _Draft, origin: str, severity: str, taken: _Taken | None) -> Finding:
+    row, impact = dict(draft.row), taken.total if taken else None
     if impact:
         row |= {"impact_ms_per_day": impact.ms_per_day, "impact_low_ms_per_day": impact.low_ms_per_day}
     evidence: dict[str, Any] = {key: value for key, value in row.items() if key not in _KNOWN}
@@ -442,4 +532,22 @@ def _finding(draft: _Draft, origin: str, severity: str, impact: Claim | None) ->
         column=row.get("column"),
         end_line=row.get("end_line"),
         end_column=row.get("end_column"),
+        promises=_promises(draft, taken) if taken else (),
+    )
+
+
+def _promises(draft: _Draft, taken: _Taken) -> tuple[Promise, ...]:
+    """The impact by statement; a claim that is on no statement promises nothing that could be measured."""
+    named = {str(entry["fingerprint"]) for part in (draft, *draft.also) for entry in part.statements}
+    parent = draft.row.get("parent_fingerprint")
+    return tuple(
+        Promise(
+            fingerprint,
+            claim.ms_per_day,
+            claim.low_ms_per_day,
+            claim.uncorrected_ms_per_day,
+            parent=str(parent) if parent else None,
+        )
+        for (_, fingerprint), claim in taken.by_statement.items()
+        if fingerprint in named
     )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from queryfit import baseline
 from queryfit.config import Config
@@ -13,10 +13,18 @@ from queryfit.errors import QueryfitError
 from queryfit.evidence.dictionary import tables
 from queryfit.evidence.session import Addition, Session, open_session
 from queryfit.evidence.store import Capture
-from queryfit.findings import Finding, NotChecked, Report, StatementKey, Window, find, not_checked_rows
+from queryfit.findings import Finding, NotChecked, Promise, Report, StatementKey, Window, find, not_checked_rows
 from queryfit.ruleset import Rule, run_rule
 
+if TYPE_CHECKING:
+    from queryfit.history.outcomes import Calibration
+
 _HOUR_S = 3600
+_ADVICE = "index_candidate"  # a rule that reads it says what the lab found, and nothing of what the lab did not see
+_UNPLANNED = """
+    select database, fingerprint from workload
+    where (database, fingerprint) not in (select (database, fingerprint) from what_if)
+"""
 
 
 def judge(
@@ -28,13 +36,15 @@ def judge(
     before: Sequence[Mapping[str, Any]] | None = None,
     baseline_ids: frozenset[str] = frozenset(),
     addition: Addition | None = None,
+    calibration: Calibration | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Judge a capture; rules about migrations are left to `lint`.
 
-    `addition` is what the lab found out from it. `before` are the findings of the run before (None: there was none),
-    `baseline_ids` the known findings. A rule that cannot run never stops the others: it is named as not checked. Raises
-    QueryfitError where the capture is damaged, or the configuration sets a rule or parameter that is not there.
+    `addition` is what the lab found out from it. `before` are the findings of runs before (None: there was none; see
+    `baseline.compare`), `baseline_ids` the known findings, `calibration` says how right earlier predictions were. A
+    rule that cannot run never stops the others: it is named as not checked. Raises QueryfitError where the capture is
+    damaged, or the configuration sets a rule or parameter that is not there.
     """
     if unknown := sorted(config.rule_settings.keys() - {rule.name for rule in rules}):
         raise QueryfitError(f"{config.path} sets rule {unknown[0]!r}, which is not there", hint="see `queryfit rules`")
@@ -61,11 +71,22 @@ def judge(
             results.append((rule, rows))
             not_checked += not_checked_rows(rule, rows)
         statement_times = _statement_times(session)
-        found = find(results, origin=capture.system_identifier, statement_ms_per_day=statement_times)
+        found = find(
+            results,
+            origin=capture.system_identifier,
+            statement_ms_per_day=statement_times,
+            calibration=calibration,
+        )
+        found = _with_rates(session, found)
         not_checked += _unread(session, [rule for rule, _ in results], found, not_checked)
         server = _server(session)
         window = _window(session, capture)
-    found, fixed = baseline.compare(found, before, not_checked, rules=[rule.name for rule in rules])
+        lab = _Lab(
+            frozenset(name for (name,) in session.query("select distinct database from what_if").rows),
+            frozenset(session.query(_UNPLANNED).rows),
+        )
+    found, absent = baseline.compare(found, before, not_checked, rules=[rule.name for rule in rules])
+    advising = {rule.name for rule in rules if _ADVICE in rule.reads}
     kept, suppressed, notes = baseline.suppress(
         found,
         [entry for entry in config.suppressions if entry.rule not in about_files],
@@ -81,13 +102,65 @@ def judge(
         findings=[finding for finding in kept if finding.id not in baseline_ids],
         not_checked=not_checked,
         suppressed=[*suppressed, *(replace(finding, suppressed_by="baseline") for finding in known)],
-        fixed=fixed,
+        fixed=[entry for entry in absent if entry["rule"] not in advising or lab.has_judged(entry)],
         notes=notes,
+        calibration=calibration,
         capture=str(capture.folder),
         cost=capture.meta.get("cost") or {},
         captured_ms_per_day=sum(statement_times.values()) if statement_times else None,
         rules_run=len(results),
     )
+
+
+def _with_rates(session: Session, found: Sequence[Finding]) -> list[Finding]:
+    """The findings with how the statements of their promises fare today."""
+    wanted = {promise.fingerprint for finding in found for promise in finding.promises}
+    wanted |= {promise.parent for finding in found for promise in finding.promises if promise.parent}
+    if not wanted:
+        return list(found)
+    rows = session.query(
+        "select database, fingerprint, calls, calls_per_day, blocks_hit + blocks_read as blocks,"
+        " execution_ms + coalesce(planning_ms, 0) as ms from workload where fingerprint in (select unnest($wanted))",
+        {"wanted": sorted(wanted)},
+    )
+    rates = {(row["database"], row["fingerprint"]): row for row in rows.mappings()}
+    return [
+        replace(
+            finding,
+            promises=tuple(_with_rate(promise, finding.database, rates) for promise in finding.promises),
+        )
+        for finding in found
+    ]
+
+
+def _with_rate(
+    promise: Promise, database: str | None, rates: Mapping[tuple[str | None, str], Mapping[str, Any]]
+) -> Promise:
+    rate = rates.get((database, promise.fingerprint))
+    if rate is None:
+        return promise
+    parent = rates.get((database, promise.parent)) if promise.parent else None
+    return replace(
+        promise,
+        calls_per_day=rate["calls_per_day"],
+        mean_ms=rate["ms"] / rate["calls"],
+        blocks_per_call=rate["blocks"] / rate["calls"],
+        calls_per_parent_call=rate["calls"] / parent["calls"] if parent else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Lab:
+    """What the lab looked at: databases, and the statements there that it did not plan."""
+
+    databases: frozenset[str]
+    unplanned: frozenset[tuple[Any, ...]]
+
+    def has_judged(self, entry: Mapping[str, Any]) -> bool:
+        """Whether it looked at every statement, of those still there, of a finding that came from it."""
+        database = entry.get("database")
+        statements = {(database, fingerprint) for fingerprint in entry.get("fingerprints") or ()}
+        return database in self.databases and not statements & self.unplanned
 
 
 def _not_held(rule: Rule, missing: Sequence[str]) -> NotChecked:

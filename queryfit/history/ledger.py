@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from queryfit.history.outcomes import Calibration, Outcome, Promise, calibrate
+from queryfit.findings import Promise
+from queryfit.history.outcomes import Calibration, Outcome, calibrate
 
 if TYPE_CHECKING:
     from queryfit.evidence.store import Store
@@ -173,16 +174,22 @@ def write(path: Path, ledger: Ledger, now: datetime) -> None:
     from queryfit.evidence.store import write_atomically  # noqa: PLC0415 -- DuckDB loads with it
 
     bounded = replace(ledger, entries=_kept(ledger.entries, now))
-    write_atomically(path, msgspec.json.format(msgspec.json.encode(bounded), indent=1).decode())
+    write_atomically(path, msgspec.json.encode(bounded).decode())
 
 
-def put_aside(path: Path) -> Path:
-    """Rename a ledger that cannot be read, so that a new one can begin and nothing is lost. Raises OSError."""
+def put_aside(path: Path) -> Path | None:
+    """Rename a ledger that cannot be read, so that a new one can begin and nothing is lost.
+
+    None where another audit has done so just now. Raises OSError.
+    """
     for number in range(100):
         aside = path.with_name(f"{path.name}{DAMAGED}{number or ''}")
         if not aside.exists():
             break
-    return path.replace(aside)
+    try:
+        return path.replace(aside)
+    except FileNotFoundError:
+        return None
 
 
 @contextmanager

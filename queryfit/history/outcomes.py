@@ -7,31 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from queryfit.findings import Promise
+
 PRIOR_OUTCOMES = 3.0  # promises count as kept until so many outcomes say otherwise: one alone may be luck
 LEAST_FACTOR, MOST_FACTOR = 0.2, 2.0  # beyond, something else than the advice was at work
 LEAST_RATIO, MOST_RATIO = 0.1, 4.0  # of one outcome: what made things slower, or a wonder, must not decide alone
 LEAST_OF_A_PROOF = 3  # outcomes from which a kind of proof has a factor of its own
 _CONFIDENCE = 1.96  # standard errors on either side: 95 %
-
-
-@dataclass(frozen=True, slots=True)
-class Promise:
-    """The part of a predicted saving that lies in one statement, and how the statement fared when it was made.
-
-    `uncorrected_ms_per_day` is the prediction before any calibration. Where calls are what is saved, `parent` is the
-    statement whose calls drive them. `calls_per_day`, `mean_ms` and `blocks_per_call` are null where they were unknown.
-    """
-
-    fingerprint: str
-    ms_per_day: float
-    low_ms_per_day: float
-    uncorrected_ms_per_day: float
-    calls_per_day: float | None = None
-    mean_ms: float | None = None
-    blocks_per_call: float | None = None
-    calls: int | None = None
-    parent: str | None = None
-    parent_calls: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +145,10 @@ class Counts:
     planning_ms: float | None = None
     blocks: int | None = None  # shared blocks, hit or read
 
-    def mean_ms(self, *, with_planning: bool) -> float:
-        """Time of a call; with what planning takes where both sides of a comparison know it."""
-        return (self.execution_ms + (self.planning_ms or 0 if with_planning else 0)) / self.calls
+    @property
+    def mean_ms(self) -> float:
+        """Time of a call, with its planning where the server counts that. Needs calls."""
+        return (self.execution_ms + (self.planning_ms or 0)) / self.calls
 
     @property
     def blocks_per_call(self) -> float | None:
@@ -180,43 +163,44 @@ class Counts:
         return max(self.squared_ms / self.calls - mean * mean, 0) / self.calls
 
 
+@dataclass(frozen=True, slots=True)
+class Level:
+    """How a statement fared before a fix; null is what is unknown."""
+
+    mean_ms: float
+    calls: int | None = None
+    squared_error_ms: float | None = None
+    blocks_per_call: float | None = None
+    calls_per_parent_call: float | None = None
+
+
 def statement_outcome(
-    promise: Promise,
-    before: Counts,
-    after: Counts,
-    *,
-    parent_before: Counts | None = None,
-    parent_after: Counts | None = None,
-    share: float = 1.0,
+    promise: Promise, before: Level, after: Counts, *, parent_after: Counts | None = None, share: float = 1.0
 ) -> StatementOutcome:
     """The saving that came in one statement a day: the calls after, each faster by the difference of means.
 
     Where calls are what is saved: the calls that its parent's calls would have brought and that did not come, each of
-    the mean time before. The counts before need calls, those after too unless there is a parent, and seconds.
+    the mean time before. `after` needs seconds.
     """
-    with_planning = before.planning_ms is not None and (after.planning_ms is not None or not after.calls)
-    mean_before = before.mean_ms(with_planning=with_planning)
-    mean_after = after.mean_ms(with_planning=with_planning) if after.calls else None
+    mean_after = after.mean_ms if after.calls else None
     per_day = 86_400 / after.seconds
-    calls_per_day = after.calls * per_day
-    was_per_day = promise.calls_per_day
+    calls_per_day = usual = after.calls * per_day
     error: float | None = None
-    if parent_before is not None and parent_after is not None:
-        usual = parent_after.calls * per_day * before.calls / parent_before.calls
-        got = (usual - calls_per_day) * mean_before
-        growth = usual / was_per_day if was_per_day else 1.0
+    if parent_after is not None and before.calls_per_parent_call is not None:
+        usual = parent_after.calls * per_day * before.calls_per_parent_call
+        got = (usual - calls_per_day) * before.mean_ms
     else:
-        got = calls_per_day * (mean_before - (mean_after or 0.0))
-        growth = calls_per_day / was_per_day if was_per_day else 1.0
-        errors = before.squared_error_ms, after.squared_error_ms
-        if errors[0] is not None and errors[1] is not None:
-            error = share * calls_per_day * _CONFIDENCE * math.sqrt(errors[0] + errors[1])
+        got = calls_per_day * (before.mean_ms - (mean_after or 0.0))
+        if before.squared_error_ms is not None and after.squared_error_ms is not None:
+            squared = before.squared_error_ms + after.squared_error_ms
+            error = share * calls_per_day * _CONFIDENCE * math.sqrt(squared)
+    growth = usual / promise.calls_per_day if promise.calls_per_day else 1.0
     return StatementOutcome(
         fingerprint=promise.fingerprint,
         calls_before=before.calls,
         calls_after=after.calls,
         calls_per_day=calls_per_day,
-        mean_before_ms=mean_before,
+        mean_before_ms=before.mean_ms,
         mean_after_ms=mean_after,
         blocks_per_call_before=before.blocks_per_call,
         blocks_per_call_after=after.blocks_per_call,
