@@ -88,7 +88,8 @@ def read_mail(path: Path, root: Path, data: Mapping[str, Any]) -> MailConfig:
             f'{where}: tls = "none" would send the report to {host} for everybody to read',
             hint='set tls = "starttls" or "tls"; "none" is for a server on this machine',
         )
-    port = of_type(path, data, "port", int) or _PORTS[cast("Tls", tls)]
+    given = of_type(path, data, "port", int)
+    port = _PORTS[cast("Tls", tls)] if given is None else given
     if not 0 < port <= _LARGEST_PORT:
         raise QueryfitError(f"{where}: port is {port}", hint=f"it is a number from 1 to {_LARGEST_PORT}")
     user = of_type(path, data, "user", str)

@@ -11,9 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.errors import HeaderParseError
 from email.header import Header
-from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP, EmailPolicy
 from email.utils import format_datetime, quote
@@ -27,6 +25,10 @@ _LONGEST_NAME = 120
 _LINE = 76  # characters of an encoded header line, RFC 2047
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,120}")  # fit for a file name and a Content-ID
 _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # ends a line, or cannot be encoded
+# a comment or a quoted local part would be read differently by different servers
+_LOCAL = re.compile(r"[^\s()<>,;:\"\[\]\\@.]+(\.[^\s()<>,;:\"\[\]\\@.]+)*")
+_HOST = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+_LONGEST_ADDRESS = 253  # with its @: RFC 5321's path, less its angle brackets
 _ADDRESS = re.compile(r"\s*(?:(?P<name>[^<>]*?)\s*<\s*(?P<inside>[^<>\s]+)\s*>|(?P<bare>[^<>\s]+))\s*")
 # with everything in ASCII a message passes any server, and no server changes it on the way
 _POLICY = SMTP.clone(cte_type="7bit")
@@ -43,7 +45,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file beside the letter; `type` is its media type, such as text/html."""
+    """A file beside the letter; `type` is its media type, such as text/html, which then is UTF-8."""
 
     name: str
     content: bytes
@@ -126,16 +128,13 @@ def party(text: str) -> Party:
     name = ((found["name"] or "") if found else "").strip()
     if len(name) > 1 and name[0] == name[-1] == '"':
         name = re.sub(r"\\(.)", r"\1", name[1:-1])
-    local, at, domain = address.rpartition("@")
+    local, _, domain = address.rpartition("@")
     try:
         domain = domain if domain.isascii() else domain.encode("idna").decode("ascii")
-        parsed = Address(addr_spec=f"{local}@{domain}")
-        # a comment or a quoted local part would be read differently by different servers
-        is_plain = bool(re.fullmatch(r"[^\s()<>,;:\"\[\]\\@]+", parsed.username)) and len(f"{local}@{domain}") < 255  # noqa: PLR2004
-        is_host = bool(re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", parsed.domain))
-    except (HeaderParseError, ValueError, IndexError, UnicodeError):
-        is_plain = is_host = False
-    if not (at and local and is_plain and is_host):
+    except UnicodeError:
+        domain = ""
+    is_address = _LOCAL.fullmatch(local) and local.isprintable() and _HOST.fullmatch(domain)
+    if not is_address or len(local) + len(domain) > _LONGEST_ADDRESS:
         raise QueryfitError(
             f"{text!r} is not an address of mail", hint="write name@example.org, or Name <name@example.org>"
         )
@@ -187,7 +186,9 @@ def build_message(letter: Letter, envelope: Envelope, period: Period, *, now: da
         )
     for attachment in letter.attachments:
         main, _, sub = attachment.type.partition("/")
-        message.add_attachment(attachment.content, _plain(main), _plain(sub), filename=_plain(attachment.name))
+        charset = {"charset": "utf-8"} if main == "text" else None
+        name = _plain(attachment.name)
+        message.add_attachment(attachment.content, _plain(main), _plain(sub), filename=name, params=charset)
     _bound(message, hashlib.sha256(repr((letter, identity)).encode("utf-8", "backslashreplace")).hexdigest())
     return message
 
