@@ -75,7 +75,11 @@ class Ledger:
             read = {row.pop("name"): row for row in self._read(query)}
             for name, counters in read.items():
                 for counter, value in counters.items():
-                    book[name].add(counter, value - self._used[kind].get(name, {}).get(counter, 0))
+                    difference = value - self._used[kind].get(name, {}).get(counter, 0)
+                    # a table's index scans are those of the indexes that it has: they fall when one is dropped
+                    book[name].add(counter, max(difference, 0) if counter == "index_scans" else difference)
+            for name in self._used[kind].keys() - read.keys():
+                book[name].lose()  # dropped
             self._used[kind] = read
 
     def statements_lost(self) -> None:

@@ -41,6 +41,7 @@ SEQUENCE_A_DAY = 1_600_000
 SEQUENCE_DAYS_LEFT = 63  # at the end of the month
 INT4 = 2**31 - 1
 AUDITS = frozenset({7, 14, 20, 21, 28, 32})  # days after whose full capture an audit runs
+SIZES = "select schemaname || '.' || relname as name, pg_relation_size(relid) as bytes from pg_stat_user_tables"
 SETTINGS = {
     "max_connections": str(MAX_CONNECTIONS),
     "pg_stat_statements.max": str(MAX_ENTRIES),
@@ -213,6 +214,7 @@ class Month:
             f"select (select last_value from {SEQUENCE}) as value,"
             " (select numbackends from pg_stat_database where datname = current_database()) as connections"
         )[0]
+        evictions = self._evictions()
         self.clock.set(slot.ended_at)
         capture = take_capture(self.cluster.dsn(shop.DATABASE, "monitor"), CaptureOptions(kind=slot.kind), self.store)
         captured_at = datetime.fromisoformat(str(capture.meta["captured_at"]))
@@ -230,6 +232,9 @@ class Month:
                 sequence_value=state["value"],
                 connections=state["connections"],
                 max_connections=MAX_CONNECTIONS,
+                sizes={row["name"]: row["bytes"] for row in self._ask(SIZES)},
+                evictions_before=evictions,
+                evictions_after=self._evictions(),
             )
         )
         ledger.open_interval()
@@ -281,16 +286,17 @@ class Month:
         self._run("shop_reports", "closing", (1, 20_000))
 
     def _burst_of_odd_statements(self, at: datetime) -> None:
-        evictions = "select dealloc from pg_stat_statements_info"
-        before = self._ask(evictions)[0]["dealloc"]
+        before = self._evictions()
         with self._session("shop_reports", "explorer") as connection:
             for number in range(ODD_STATEMENTS):
                 connection.execute(shop.odd_statement(number).encode())
-        now = self._ask(evictions)[0]["dealloc"]
         self.truth.evicted = self.ledger.evictions()
         if not self.truth.evicted:
             raise AssertionError("the burst evicted nothing that the story knows")
-        self._tell("evicted", at, value_before=str(before), value_now=str(now))
+        self._tell("evicted", at, value_before=str(before), value_now=str(self._evictions()))
+
+    def _evictions(self) -> int:
+        return int(self._ask("select dealloc from pg_stat_statements_info")[0]["dealloc"])
 
     def _drop_index(self, at: datetime) -> None:
         self._ask("drop index payments_order")

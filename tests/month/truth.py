@@ -77,6 +77,9 @@ class Interval:
     sequence_value: int  # of orders_id_seq at its end
     connections: int  # to the database at its end, the capture's own not among them
     max_connections: int
+    sizes: dict[str, int]  # bytes of the main fork of each table
+    evictions_before: int  # pg_stat_statements_info.dealloc before the capture …
+    evictions_after: int  # … and after it: a capture's own statements take entries too
 
 
 @dataclass(frozen=True, slots=True)
