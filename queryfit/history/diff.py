@@ -13,9 +13,10 @@ from queryfit import words
 from queryfit.errors import QueryfitError, UsageError
 from queryfit.evidence.session import Addition, Session, open_session
 from queryfit.evidence.store import Capture, Store
-from queryfit.history.chain import Link, chain, link, scope_of
+from queryfit.history.chain import Link, link, scope_of
 from queryfit.history.changes import Change, row
 from queryfit.history.derived import Rows, derive, explained
+from queryfit.history.holding import Held, hold
 from queryfit.history.levels import Level, StatementKey
 from queryfit.history.schema_changes import SchemaChange, schema_changes, setting_changes
 from queryfit.history.stretch import spans_before, spans_between
@@ -130,10 +131,10 @@ def compare_captures(
     progress("reading the captures")
     with tempfile.TemporaryDirectory(prefix="queryfit-") as name, open_session(before) as session_before:
         folder = Path(name)
-        links = _between(store, first, last) if is_same else [first, last]
-        files = spans_between(links, first.at, last.at, folder / "now", progress) if is_same else {}
+        held = _between(store, first, last) if is_same else Held([first, last])
+        files = spans_between(held, first.at, last.at, folder / "now", progress) if is_same else {}
         earlier = _earlier(store, first, last.at - first.at, folder / "earlier", progress) if is_same else {}
-        fulls = [entry.capture for entry in links if entry.is_full]
+        fulls = [entry.capture for entry in held.links if entry.is_full]
         found: Rows = {}
         if is_same:
             progress("looking for changes")
@@ -193,20 +194,22 @@ def _basis(sides: _Sides, *, has_earlier: bool) -> str:
     )
 
 
-def _between(store: Store, first: Link, last: Link) -> list[Link]:
+def _between(store: Store, first: Link, last: Link) -> Held:
     """The captures from the first to the last, both with them; only these two where they are not of one history."""
-    links = chain(store.captures(last.capture.system_identifier)[0], scope_of(last.capture))
-    within = [entry for entry in links if first.at <= entry.at <= last.at]
+    held = hold(store, last.capture.system_identifier, scope_of(last.capture))
+    within = [entry for entry in held.links if first.at <= entry.at <= last.at]
     names = {entry.capture.folder.resolve() for entry in within}
-    return within if {first.capture.folder.resolve(), last.capture.folder.resolve()} <= names else [first, last]
+    if not {first.capture.folder.resolve(), last.capture.folder.resolve()} <= names:
+        return Held([first, last])
+    return Held(within, held.periods)
 
 
 def _earlier(
     store: Store, first: Link, length: timedelta, folder: Path, progress: Callable[[str], None]
 ) -> Mapping[str, Path]:
     """The spans of the stretch before the first capture; none where the store does not reach back."""
-    links = chain(store.captures(first.capture.system_identifier)[0], scope_of(first.capture))
-    return spans_before(links, first.at, length, folder, progress)
+    held = hold(store, first.capture.system_identifier, scope_of(first.capture))
+    return spans_before(held, first.at, length, folder, progress)
 
 
 def _two_points(sides: _Sides, seconds: float) -> list[Change]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -155,12 +155,21 @@ class Walk:
     server_number: int = 0
     last_with_statements: Facts | None = None
     statements_server: int = 0
+    bases: dict[int, int] = field(default_factory=dict)  # their server numbers
 
-    def steps(self, facts: Sequence[Facts], switched: frozenset[int] = frozenset()) -> list[Step]:
-        """The steps that end in these captures; `switched` are numbers of captures that speak of another server."""
+    def steps(self, facts: Sequence[Facts], switched: frozenset[int], bases: frozenset[int]) -> list[Step]:
+        """The steps that end in these captures, but for `bases`, which only begin one.
+
+        `switched` are numbers of captures that speak of another server than the one before.
+        """
         steps = []
         for now in facts:
-            if self.last is not None:
+            if now.number in bases:
+                self.server_number += (
+                    1  # what was seen before it is no beginning: the work between is counted elsewhere
+                )
+                self.bases[now.number] = self.server_number
+            elif self.last is not None:
                 is_other = is_other_server(self.last, now) or now.number in switched
                 self.server_number += is_other
                 is_same = self.statements_server == self.server_number

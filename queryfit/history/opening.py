@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,11 +14,14 @@ from typing import NamedTuple, Self
 from queryfit.errors import QueryfitError
 from queryfit.evidence.dictionary import tables
 from queryfit.evidence.engine import duckdb
+from queryfit.evidence.guarding import reading
 from queryfit.evidence.session import Addition, Session, open_session
 from queryfit.evidence.store import Capture, Store, Unusable
-from queryfit.history.chain import Link, chain, counting, label
+from queryfit.history.chain import Link, counting, label
 from queryfit.history.derived import derive
 from queryfit.history.events import usual_interval
+from queryfit.history.holding import Held, fill, hold
+from queryfit.history.periods import Period
 from queryfit.history.reading import engine, quoted, source
 from queryfit.history.schema_events import name_indexes
 from queryfit.history.series import STATEMENTS_ONLY, Series
@@ -79,32 +82,31 @@ def open_history(
     are also held against the stretch before, as long as this one, where the store reaches back. The files of the spans
     are left in the folder `keep`, by default nowhere. Raises QueryfitError where there is no capture in the window.
     """
-    captures, unusable = store.captures(system_identifier)
-    links = chain(captures, scope)
     begin, end = _naive(since), _naive(until) if until else None
-    within = [entry for entry in links if begin <= entry.at and (end is None or entry.at <= end)]
-    newest = next((entry for entry in reversed(within) if _is_whole(entry.capture, unusable)), None)
-    if newest is None:
-        raise QueryfitError(
-            f"there is no capture of {label(scope)} since {since:%Y-%m-%d %H:%M} UTC",
-            hint="`queryfit history` shows what the store holds",
-        )
-    with nullcontext(keep) if keep else tempfile.TemporaryDirectory(prefix="queryfit-") as name:
-        folder = Path(name)
+    with ExitStack() as stack:
+        stack.enter_context(reading(store.folder))
+        held = hold(store, system_identifier, scope)
+        newest = _newest(held, begin, end)
+        if newest is None:
+            raise QueryfitError(
+                f"there is no capture of {label(scope)} since {since:%Y-%m-%d %H:%M} UTC",
+                hint="`queryfit history` shows what the store holds",
+            )
+        links, unusable = held.links, held.unusable
+        folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="queryfit-")))
         with engine(folder) as raw:
-            known = _fulls(links, begin, newest.at)
-            series = Series(raw, grain, usual=usual_interval(counting(links)), last_full=_before(known, begin))
-            series.take(_reaching(links, _floor(begin, grain), newest.at), progress)
+            known = [entry for entry in links if entry.is_full]
+            series = Series(raw, grain, usual=usual_interval(counting(links)), fulls=known)
+            fill(series, held, _floor(begin, grain), max(end, newest.at) if end else newest.at, progress)
             name_indexes(raw, known)
-            _cut(raw, _floor(begin, grain))
             files = _write(raw, folder)
-            files |= _texts(series, folder, newest.capture)
+            files |= _texts(series, folder, newest.capture, _of_months(held.periods, begin))
         bad = {str(entry.folder) for entry in series.unusable}
         usable = [entry for entry in links if str(entry.capture.folder) not in bad]
         fulls = [entry.capture for entry in _fulls(usable, begin, newest.at)]
         progress("history: trends and changes")
         start = _floor(begin, grain)
-        earlier = spans_before(links, start, newest.at - start, folder / "earlier", progress) if compares else {}
+        earlier = spans_before(held, start, newest.at - start, folder / "earlier", progress) if compares else {}
         found = derive({**newest.capture.files(), **files}, fulls, earlier=earlier, since=start)
         session = open_session(newest.capture, Addition(rows=found), files=files)
     return History(
@@ -123,11 +125,12 @@ def rates(
     store: Store, system_identifier: str, scope: str, *, since: datetime, until: datetime
 ) -> Mapping[tuple[str, str], Rate]:
     """What each statement did in a window, by database and fingerprint; empty where nothing was watched in it."""
-    links = chain(store.captures(system_identifier)[0], scope)
-    begin, end = _naive(since), _naive(until)
-    with tempfile.TemporaryDirectory(prefix="queryfit-") as name, engine(Path(name)) as raw:
+    with ExitStack() as stack:
+        stack.enter_context(reading(store.folder))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="queryfit-")))
+        raw = stack.enter_context(engine(folder))
         series = Series(raw, "hour", only=STATEMENTS_ONLY)
-        series.take(_reaching(links, begin, end))
+        fill(series, hold(store, system_identifier, scope), _naive(since), _naive(until))
         (seconds,) = raw.execute("select coalesce(sum(covered_s), 0) from out_span").fetchone() or (0.0,)
         rows = raw.execute(
             "select database, fingerprint, sum(calls)::bigint, sum(execution_ms)"
@@ -146,21 +149,26 @@ def _floor(moment: datetime, grain: Grain) -> datetime:
     return hour if grain == "hour" else hour.replace(hour=0)
 
 
-def _reaching(links: Sequence[Link], begin: datetime, end: datetime) -> list[Link]:
-    """The captures of a window whose counters follow one another, after the one that the first stands on."""
-    within = counting([entry for entry in links if entry.at <= end])
-    first = next((index for index, entry in enumerate(within) if entry.at > begin), len(within))
-    return within[max(first - 1, 0) :]
+def _newest(held: Held, begin: datetime, end: datetime | None) -> Link | None:
+    """The newest capture of the window; where only periods are left of it, the nearest to its end."""
+    before = [entry for entry in held.links if end is None or entry.at <= end]
+    is_watched = any(period.ended_at > begin and (end is None or period.started_at < end) for period in held.periods)
+    candidates = [entry for entry in reversed(before) if is_watched or entry.at >= begin]
+    if is_watched:
+        candidates += [entry for entry in held.links if end is not None and entry.at > end]
+    return next((entry for entry in candidates if _is_whole(entry.capture, held.unusable)), None)
+
+
+def _of_months(periods: Sequence[Period], begin: datetime) -> list[Period]:
+    """The periods of the months of a window: each text is kept in the first of its month that has it."""
+    month = begin.replace(day=1).date()
+    return [period for period in periods if period.day >= month]
 
 
 def _fulls(links: Sequence[Link], begin: datetime, end: datetime) -> list[Link]:
     fulls = [entry for entry in links if entry.is_full and entry.at <= end]
     before = [entry for entry in fulls if entry.at < begin]
     return [*before[-1:], *(entry for entry in fulls if entry.at >= begin)]
-
-
-def _before(fulls: Sequence[Link], begin: datetime) -> Link | None:
-    return fulls[0] if fulls and fulls[0].at < begin else None
 
 
 def _is_whole(capture: Capture, unusable: list[Unusable]) -> bool:
@@ -173,13 +181,6 @@ def _is_whole(capture: Capture, unusable: list[Unusable]) -> bool:
     return True
 
 
-def _cut(raw: duckdb.DuckDBPyConnection, begin: datetime) -> None:
-    """Leave out what ended before the window."""
-    for name in NAMES:
-        column = "happened_at" if name == "server_event" else "ended_at"
-        raw.execute(f"delete from out_{name} where {column} <= $1", [begin])
-
-
 def _write(raw: duckdb.DuckDBPyConnection, folder: Path) -> dict[str, Path]:
     files = {}
     for name in NAMES:
@@ -188,7 +189,7 @@ def _write(raw: duckdb.DuckDBPyConnection, folder: Path) -> dict[str, Path]:
     return files
 
 
-def _texts(series: Series, folder: Path, newest: Capture) -> dict[str, Path]:
+def _texts(series: Series, folder: Path, newest: Capture, periods: Sequence[Period]) -> dict[str, Path]:
     """`statement_text` with the texts of statements that the newest capture no longer knows."""
     raw = series.raw
     own = newest.file("statement_text")
@@ -202,10 +203,12 @@ def _texts(series: Series, folder: Path, newest: Capture) -> dict[str, Path]:
         """
     ).fetchall()
     places = [series.links[number].capture.file("statement_text") for number in sorted({number for (number,) in rows})]
+    places += [period.capture.file("statement_text") for period in periods]
     if older := [path for path in places if path is not None and path.exists()]:
         raw.execute(
             f"insert into text by name select distinct on (fingerprint) * from {_text_rows(raw, older)}"
-            " where fingerprint not in (select fingerprint from text)"
+            " where fingerprint in (select fingerprint from out_statement_span)"
+            " and fingerprint not in (select fingerprint from text)"
         )
     path = folder / "statement_text.parquet"
     raw.execute(f"copy text to {quoted(path)} (format parquet, compression snappy)")

@@ -16,7 +16,8 @@ from queryfit.history import spans
 from queryfit.history.chain import Link
 from queryfit.history.events import write_events
 from queryfit.history.facts import Step, Walk, read_facts
-from queryfit.history.reading import source, unreadable
+from queryfit.history.periods import Period
+from queryfit.history.reading import quoted, source, unreadable
 from queryfit.history.schema_events import write_schema_events
 from queryfit.history.tables import NAMES, SPAN_TABLES, Grain, merge, merge_spans
 
@@ -59,9 +60,10 @@ class Series:
     grain: Grain
     only: frozenset[str] = frozenset(_READ)
     usual: timedelta | None = None  # between two captures; null: gaps are not told
-    last_full: Link | None = None
+    fulls: Sequence[Link] = ()  # the full captures that changes are read off, those before the first one too
     unusable: list[Unusable] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
+    bases: frozenset[str] = frozenset()
     walk: Walk = field(default_factory=Walk)
     links: list[Link] = field(default_factory=list)  # by number
 
@@ -75,21 +77,86 @@ class Series:
         self.raw.execute("create temp table seen (fingerprint varchar, number integer)")
         self.raw.execute("create temp table place (number integer, taken_at timestamp, server_number integer)")
 
-    def take(self, links: Sequence[Link], progress: Callable[[str], None] = lambda _: None) -> None:
-        """Add captures that follow those taken before. The very first one only gives the others their beginning."""
+    def take(
+        self,
+        links: Sequence[Link],
+        progress: Callable[[str], None] = lambda _: None,
+        *,
+        bases: frozenset[str] = frozenset(),
+    ) -> None:
+        """Add captures that follow those taken before.
+
+        The very first one, and those named in `bases`, only give the next one its beginning.
+        """
+        self.bases |= bases
         for day, group in groupby(links, key=lambda entry: _day(entry.at)):
             progress(f"history: {day:%Y-%m-%d}")
             self._take_day(list(group))
+
+    def take_periods(self, periods: Sequence[Period], begin: datetime, end: datetime) -> dict[str, str]:
+        """Add the rows of periods that end after `begin` and not after `end`.
+
+        Returns the periods that cannot be read, with why; nothing of them is added.
+        """
+        bad: dict[str, str] = {}
+        for name in NAMES:
+            if self._is_made(name):
+                columns = tuple(tables()[name].column_types)
+                paths = {
+                    str(path): period.name for period in periods if (path := period.capture.file(name)) is not None
+                }
+                if not paths:
+                    continue
+                moment = "happened_at" if name == "server_event" else "ended_at"
+                try:
+                    read = f"({source(self.raw, name, columns, list(paths))})"
+                    self.raw.execute(
+                        f"create or replace temp table period_{name} as select * exclude (filename) from {read}"
+                        f" where {moment} > {quoted(begin)}::timestamp and {moment} <= {quoted(end)}::timestamp"
+                    )
+                except duckdb.Error:
+                    found = unreadable(self.raw, name, columns, list(paths))
+                    if not found:
+                        raise
+                    bad |= {paths[path]: reason for path, reason in found.items()}
+        if bad:
+            return bad | self.take_periods([period for period in periods if period.name not in bad], begin, end)
+        self._merge_periods()
+        return bad
+
+    def _merge_periods(self) -> None:
+        """Add `period_*` as they are, or merged to days, and drop them."""
+        made = {name for (name,) in self.raw.execute("select table_name from duckdb_tables()").fetchall()}
+        if "period_span" not in made:
+            return
+        if self.grain == "day":
+            self.raw.execute(f"create or replace temp table merged_span as {merge_spans('period_span', self.grain)}")
+        for name in NAMES:
+            if f"period_{name}" not in made:
+                continue
+            table = next((table for table in SPAN_TABLES if table.name == name), None)
+            if self.grain == "hour" or name == "server_event":
+                rows = f"from period_{name}"
+            elif table is None:
+                rows = "from merged_span"
+            else:
+                rows = merge(table, f"period_{name}", "merged_span", self.grain)
+            self.raw.execute(f"insert into out_{name} by name ({rows})")
+            self.raw.execute(f"drop table period_{name}")
+
+    def _is_made(self, name: str) -> bool:
+        return name in {"span", "statement_span"} or "activity" in self.only
 
     def _take_day(self, links: Sequence[Link]) -> None:
         first = len(self.links)
         self._load(links)
         if len(self.links) == first:
             return
-        steps = self.walk.steps(read_facts(self.raw, first), self._switched())
+        bases = {number for number, link in enumerate(self.links) if link.capture.name in self.bases}
+        steps = self.walk.steps(read_facts(self.raw, first), self._switched(), frozenset(bases))
         self.steps += steps
         spans.write_steps(self.raw, steps)
-        spans.number_servers(self.raw)
+        spans.number_servers(self.raw, self.walk.bases)
         spans.statement_entries(self.raw)
         spans.statement_spans(self.raw)
         if "activity" in self.only:
@@ -172,14 +239,15 @@ class Series:
         self.raw.execute(f"create or replace temp table merged_span as {merge_spans('now_span', self.grain)}")
         self.raw.execute("insert into out_span by name (from merged_span)")
         for table in SPAN_TABLES:
-            if table.name == "statement_span" or "activity" in self.only:
+            if self._is_made(table.name):
                 merged = merge(table, f"now_{table.name}", "merged_span", self.grain)
                 self.raw.execute(f"insert into out_{table.name} by name ({merged})")
 
     def _compare_fulls(self, links: Sequence[Link]) -> None:
-        fulls = [*([self.last_full] if self.last_full else []), *(entry for entry in links if entry.is_full)]
-        write_schema_events(self.raw, fulls)
-        self.last_full = fulls[-1] if fulls else None
+        for entry in links:
+            if entry.is_full and entry.capture.name not in self.bases:
+                before = [full for full in self.fulls if full.at < entry.at]
+                write_schema_events(self.raw, [*before[-1:], entry])
 
     def _carry(self) -> None:
         """Keep what the next day stands on: the state of each thing when it was last seen."""

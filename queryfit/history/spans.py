@@ -6,7 +6,7 @@ rows of their tables. Each maker fills one table `now_*` with a row for each ste
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from queryfit.evidence.dictionary import tables
@@ -50,9 +50,11 @@ def write_steps(raw: duckdb.DuckDBPyConnection, steps: Sequence[Step]) -> None:
     insert(raw, "step", rows)
 
 
-def number_servers(raw: duckdb.DuckDBPyConnection) -> None:
-    """Say in `place` which server each capture looked at."""
+def number_servers(raw: duckdb.DuckDBPyConnection, bases: Mapping[int, int]) -> None:
+    """Say in `place` which server each capture looked at; `bases` have no step that tells it."""
     raw.execute("update place set server_number = step.server_number from step where step.number = place.number")
+    for number, server_number in bases.items():
+        raw.execute("update place set server_number = ? where number = ?", [server_number, number])
 
 
 def insert(raw: duckdb.DuckDBPyConnection, table: str, rows: Sequence[tuple[object, ...]]) -> None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from queryfit.history.chain import Link, counting
+from queryfit.history.holding import Held, fill
 from queryfit.history.reading import engine, quoted
 from queryfit.history.series import STATEMENTS_ONLY, Series
 from queryfit.history.tables import NAMES
 
 
 def spans_between(
-    links: Sequence[Link],
+    held: Held,
     start: datetime,
     end: datetime,
     folder: Path,
@@ -21,15 +21,14 @@ def spans_between(
     *,
     only_statements: bool = False,
 ) -> dict[str, Path]:
-    """Files of the span tables by name, of captures from `start` to `end` (naive UTC), made in `folder`.
+    """Files of the span tables by name, of what is held from `start` to `end` (naive UTC), made in `folder`.
 
     The first capture only gives the others their beginning. With `only_statements` nothing else is read.
     """
     folder.mkdir()
-    within = counting([entry for entry in links if start <= entry.at <= end])
     with engine(folder) as raw:
         series = Series(raw, "hour", only=STATEMENTS_ONLY) if only_statements else Series(raw, "hour")
-        series.take(within, progress)
+        fill(series, held, start, end, progress)
         files = {}
         for name in NAMES:
             files[name] = folder / f"{name}.parquet"
@@ -38,14 +37,18 @@ def spans_between(
 
 
 def spans_before(
-    links: Sequence[Link],
+    held: Held,
     until: datetime,
     length: timedelta,
     folder: Path,
     progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Path]:
     """Files of the spans of statements in the stretch before `until`; none where less than half of it was watched."""
-    within = [entry for entry in links if until - length <= entry.at <= until]
-    if len(within) < 2 or within[-1].at - within[0].at < length / 2:  # noqa: PLR2004 -- a span has two ends
+    begin = until - length
+    known = [entry.at for entry in held.links] + [
+        at for part in held.periods for at in (part.started_at, part.ended_at)
+    ]
+    within = [at for at in known if begin <= at <= until]
+    if not within or max(within) - min(within) < length / 2:
         return {}
-    return spans_between(within, within[0].at, until, folder, progress, only_statements=True)
+    return spans_between(held, min(within), until, folder, progress, only_statements=True)
