@@ -40,6 +40,7 @@ class Settings:
     write_baseline: Path | None = None
     redacts: bool = False
     in_lab: bool = False  # plan in the lab what was not planned live, and look for the best indexes there
+    since: str | None = None  # judge what statements did from then on, by the history of the store: 7d, a date, a time
 
     @property
     def store_folder(self) -> Path:
@@ -172,23 +173,25 @@ def _judge(
     scope = str(capture.meta.get("scope"))
     last = capture.folder.parent / _LAST_RUN.replace("*", hashlib.sha256(scope.encode()).hexdigest()[:8])
     memory, unremembered = _memory(capture, last)
-    addition, notes = _found_in_lab(capture, settings, progress)
-    report = judge(
-        capture,
-        rules,
-        settings.config,
-        today=datetime.now(UTC).date(),
-        before=memory.before if memory else None,
-        baseline_ids=known,
-        addition=addition,
-        calibration=calibrate(memory.ledger.outcomes) if memory else None,
-        progress=progress,
-    )
+    with _restricted(capture, settings, progress) as judged:
+        addition, notes = _found_in_lab(judged, settings, progress)
+        report = judge(
+            judged,
+            rules,
+            settings.config,
+            today=datetime.now(UTC).date(),
+            before=memory.before if memory else None,
+            baseline_ids=known,
+            addition=addition,
+            calibration=calibrate(memory.ledger.outcomes) if memory else None,
+            progress=progress,
+        )
+    report = replace(report, capture=str(capture.folder))
     report = replace(report, notes=[*report.notes, *notes, *unremembered, *(memory.notes if memory else ())])
     if settings.write_baseline:
         baseline.write_baseline(settings.write_baseline, [*report.findings, *_of_baseline(report)])
     try:
-        if memory:
+        if memory and settings.since is None:  # what did not run in a stretch is not mended
             report = learn(memory, capture, report, is_live=is_live)
         _remember(last, capture, report)
     except OSError as error:
@@ -241,6 +244,21 @@ def _remember(path: Path, capture: Capture, report: Report) -> None:
         "findings": [asdict(finding) for finding in report.findings],
     }
     write_atomically(path, json.dumps(remembered, default=str))
+
+
+@contextmanager
+def _restricted(capture: Capture, settings: Settings, progress: Progress) -> Iterator[Capture]:
+    """The capture to judge: the one that was taken, or the same with its statements counted since a moment."""
+    if settings.since is None:
+        yield capture
+        return
+    from queryfit.history.chain import captured_at  # noqa: PLC0415 -- as above
+    from queryfit.history.since import restricted  # noqa: PLC0415
+    from queryfit.history.window import parse_since  # noqa: PLC0415
+
+    since = parse_since(settings.since, captured_at(capture).replace(tzinfo=UTC))
+    with restricted(capture, since, progress) as stretch:
+        yield stretch.capture
 
 
 def _found_in_lab(capture: Capture, settings: Settings, progress: Progress) -> tuple[Addition | None, Sequence[str]]:

@@ -50,7 +50,13 @@ def judge(
         raise QueryfitError(f"{config.path} sets rule {unknown[0]!r}, which is not there", hint="see `queryfit rules`")
     about_files = {rule.name for rule in rules if rule.is_about_migrations}
     # what happened over time is judged where a history is at hand; a single capture knows nothing of it
-    about_time = {rule.name for rule in rules if any(map(_is_history, rule.reads))}
+    has_history = "span" in capture.held()
+    about_time = {
+        # a rule that reads it through a derived table does without
+        rule.name
+        for rule in rules
+        if not has_history and any(tables()[name].capture == "history" for name in rule.reads)
+    }
     rules = [rule for rule in rules if rule.name not in about_files | about_time]
     with open_session(capture, addition) as session:
         results: list[tuple[Rule, list[dict[str, Any]]]] = []
@@ -199,9 +205,7 @@ def _unread(
     gaps: dict[NotChecked, None] = {}
     for rule in rules:
         # a history that is too short leaves a rule that does without one as it is
-        reads = {
-            base for table in rule.reads for base in sources(table) if base in rule.reads or not _is_history(base)
-        }
+        reads = {base for table in rule.reads for base in sources(table) if base in rule.reads or not _is_history(base)}
         for table, subject, reason, hint in rows:
             if table in reads and (rule.name, subject) not in judged:
                 gaps[NotChecked(rule.name, subject, reason, hint)] = None

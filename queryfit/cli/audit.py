@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Unpack
 
@@ -15,6 +16,12 @@ from queryfit.errors import UsageError
 @click.command("audit", cls=options.Command, context_settings=options.CONTEXT)
 @click.argument("server", required=False, metavar="[DSN|CAPTURE]")
 @options.with_options(
+    click.option(
+        "--since",
+        metavar="TIME",
+        help="Judge what statements did since then, by the captures of the store: 7d, 2026-11-01, a time. Without a "
+        "server the newest capture is judged.",
+    ),
     target.part_options,
     options.format_option(*options.REPORT_FORMATS),
     options.output_option,
@@ -54,6 +61,7 @@ def command(
     context: click.Context,
     *,
     server: str | None,
+    since: str | None,
     form: str,
     output: Path | None,
     table_format: str,
@@ -78,10 +86,13 @@ def command(
     queryfit audit postgresql://me@db.example/shop
     queryfit audit "service=shop" --for 1m
     queryfit audit --format json --output audit.json --fail-on warning
+    queryfit audit --since 7d                       the newest capture, by what ran in the last week
     queryfit audit 20260108T120000Z-95f90d          judge a capture again
     """
     from queryfit.audit import Settings, audit_capture, audit_server, find_capture  # noqa: PLC0415
     from queryfit.evidence.store import Store  # noqa: PLC0415
+    from queryfit.history.choosing import newest_capture  # noqa: PLC0415
+    from queryfit.history.window import parse_since  # noqa: PLC0415
 
     config = options.configuration(config_file)
     settings = Settings(
@@ -92,11 +103,15 @@ def command(
         write_baseline=write_baseline,
         redacts=redact,
         in_lab=in_lab,
+        since=since,
     )
     fail_from = reporting.threshold(fail_on, fail_on_new=fail_on_new, config=config)
     reporting.settings_paths(output, write_baseline)
     dsn = server or config.dsn
-    capture = find_capture(dsn, Store(settings.store_folder))
+    store = Store(settings.store_folder)
+    capture = newest_capture(store) if since and not server else find_capture(dsn, store)
+    if since and capture is None:
+        parse_since(since, datetime.now(UTC))  # what cannot be understood is told before anyone waits for a capture
     if capture is not None and part["watch_s"]:
         raise UsageError("--for watches a server, and this is a capture", hint="leave out --for, or give a DSN")
     if capture is None and dsn and "=" not in dsn and "://" not in dsn:

@@ -29,10 +29,15 @@ def choose_two(store: Store, before: str, now: str | None, *, server: str | None
     return first, last
 
 
-def choose_scope(store: Store, server: str | None = None) -> Scope:
+def newest_capture(store: Store) -> Capture:
+    """The newest capture of the only history in a store. Raises QueryfitError where there is none, or several."""
+    return choose_scope(store, hint="name a capture; `queryfit history` lists them").captures[-1]
+
+
+def choose_scope(store: Store, server: str | None = None, *, hint: str = "choose one with --server") -> Scope:
     """The one history of a store, or the one that `server` names: by its label, or the beginning of its identifier.
 
-    Raises QueryfitError where there is none, UsageError where there are several.
+    Raises QueryfitError where there is none, UsageError, with the hint, where there are several.
     """
     found = scopes(store)
     if not found:
@@ -49,7 +54,7 @@ def choose_scope(store: Store, server: str | None = None) -> Scope:
     labels = ", ".join(f"{entry.label} ({entry.system_identifier})" for entry in fitting or found)
     if not fitting:
         raise UsageError(f"the store holds no server {server!r}", hint=f"it holds {labels}")
-    raise UsageError(f"the store holds several histories: {labels}", hint="choose one with --server")
+    raise UsageError(f"the store holds several histories: {labels}", hint=hint)
 
 
 def _scope(store: Store, known: Capture | None, server: str | None) -> Scope:
