@@ -17,6 +17,7 @@ from queryfit.config import Config, default_store
 from queryfit.errors import QueryfitError
 from queryfit.evidence.store import Capture, Store, open_capture, write_atomically
 from queryfit.findings import Finding, Past, Promise, Report
+from queryfit.history.outcomes import PATIENCE, Patience, calibrate
 from queryfit.judge import judge
 from queryfit.ruleset import Rule, load_rules
 
@@ -39,6 +40,7 @@ class Settings:
     baseline: Path | None = None
     write_baseline: Path | None = None
     redacts: bool = False
+    patience: Patience = PATIENCE  # before the saving of a fix is told
     in_lab: bool = False  # plan in the lab what was not planned live, and look for the best indexes there
     since: str | None = None  # judge what statements did from then on, by the history of the store: 7d, a date, a time
 
@@ -168,7 +170,6 @@ def _judge(
     progress: Progress,
 ) -> Report:
     from queryfit.history.learning import learn  # noqa: PLC0415 -- the rooms of history load only where they are asked
-    from queryfit.history.outcomes import calibrate  # noqa: PLC0415
 
     scope = str(capture.meta.get("scope"))
     last = capture.folder.parent / _LAST_RUN.replace("*", hashlib.sha256(scope.encode()).hexdigest()[:8])
@@ -192,7 +193,7 @@ def _judge(
         baseline.write_baseline(settings.write_baseline, [*report.findings, *_of_baseline(report)])
     try:
         if memory and settings.since is None:  # what did not run in a stretch is not mended
-            report = learn(memory, capture, report, is_live=is_live)
+            report = learn(memory, capture, report, is_live=is_live, patience=settings.patience)
         _remember(last, capture, report)
     except OSError as error:
         note = f"cannot remember this run in {last}: {error.strerror or error}; `show` and `fix` cannot refer to it"

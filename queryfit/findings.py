@@ -82,6 +82,7 @@ class Promise:
     calls_per_day: float | None = None
     mean_ms: float | None = None
     blocks_per_call: float | None = None
+    mean_error_ms: float | None = None  # standard error of the mean
     parent: str | None = None
     calls_per_parent_call: float | None = None
 

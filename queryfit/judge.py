@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -126,7 +127,8 @@ def _with_rates(session: Session, found: Sequence[Finding]) -> list[Finding]:
         return list(found)
     rows = session.query(
         "select database, fingerprint, calls, calls_per_day, blocks_hit + blocks_read as blocks,"
-        " execution_ms + coalesce(planning_ms, 0) as ms from workload where fingerprint in (select unnest($wanted))",
+        " execution_ms + coalesce(planning_ms, 0) as ms, stddev_ms"
+        " from workload where fingerprint in (select unnest($wanted))",
         {"wanted": sorted(wanted)},
     )
     rates = {(row["database"], row["fingerprint"]): row for row in rows.mappings()}
@@ -151,6 +153,7 @@ def _with_rate(
         calls_per_day=rate["calls_per_day"],
         mean_ms=rate["ms"] / rate["calls"],
         blocks_per_call=rate["blocks"] / rate["calls"],
+        mean_error_ms=rate["stddev_ms"] / math.sqrt(rate["calls"]) if rate["stddev_ms"] is not None else None,
         calls_per_parent_call=rate["calls"] / parent["calls"] if parent else None,
     )
 

@@ -57,7 +57,12 @@ def status(findings: Sequence[Finding], fail_on: str, *, only_new: bool) -> int:
     if fail_on == "never":
         return 0
     counting = options.FAIL_ON[: options.FAIL_ON.index(fail_on) + 1]
-    return FOUND if any(f.severity in counting and (f.state == "new" or not only_new) for f in findings) else 0
+    return FOUND if any(f.severity in counting and (_is_new(f) or not only_new) for f in findings) else 0
+
+
+def _is_new(finding: Finding) -> bool:
+    """The run before did not have it: new, or back since this very run."""
+    return finding.state == "new" or (finding.state == "back" and finding.past is not None and finding.past.is_changed)
 
 
 def settings_paths(*paths: Path | None) -> None:

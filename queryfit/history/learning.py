@@ -26,8 +26,8 @@ from queryfit.history.ledger import (
     read,
     write,
 )
-from queryfit.history.measuring import PATIENCE, Patience, Watch, measure
-from queryfit.history.outcomes import Outcome, calibrate
+from queryfit.history.measuring import Watch, measure
+from queryfit.history.outcomes import PATIENCE, Outcome, Patience, calibrate
 
 _LEAST_CALLS = 10  # of a statement since, before its fault is called mended
 _BY_OTHER_MEANS = 0.5  # of the promise that has to have come where the index that was advised is not there
@@ -262,6 +262,7 @@ class _Run:
             status="early",
             predicted_ms_per_day=entry.predicted_ms_per_day,
             predicted_low_ms_per_day=entry.predicted_low_ms_per_day,
+            uncorrected_ms_per_day=sum(promise.uncorrected_ms_per_day for promise in entry.promises),
         )
         return replace(fixed, outcomes=(*entry.outcomes, outcome)[-MOST_OUTCOMES:])
 

@@ -17,7 +17,16 @@ from queryfit.findings import Promise
 from queryfit.history.chain import Link, chain, counting
 from queryfit.history.ledger import PRESENT, Remembered
 from queryfit.history.opening import rates
-from queryfit.history.outcomes import Counts, Level, Outcome, StatementOutcome, statement_outcome, total_error
+from queryfit.history.outcomes import (
+    PATIENCE,
+    Counts,
+    Level,
+    Outcome,
+    Patience,
+    StatementOutcome,
+    statement_outcome,
+    total_error,
+)
 from queryfit.history.reading import engine
 from queryfit.history.series import STATEMENTS_ONLY, Series
 
@@ -26,19 +35,6 @@ if TYPE_CHECKING:
 
 StatementKey = tuple[str, str]
 _WHOLE = 0.8  # share of a window that has to lie between raw captures; of less, the merged ones know more
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How much has to be seen before a saving is told."""
-
-    least: timedelta = timedelta(hours=1)  # caches are warm again, and a minute's load is not the day's
-    least_calls: int = 20  # of the statements together: a mean of fewer is chance
-    enough: timedelta = timedelta(days=7)  # a week has all that weeks have; the outcome is then kept
-    most: timedelta = timedelta(days=30)  # what was not called often enough by then is not measured
-
-
-PATIENCE = Patience()
 
 
 @dataclass
@@ -120,6 +116,7 @@ def measure(
     `entry` has to be as it was when it was fixed: `last_seen` is the last capture that still had it.
     """
     now = watch.until
+    outcome = replace(outcome, is_at_least=False)
     end = min(now, outcome.fixed_at + patience.enough)
     seen = _Seen(entry, watch, _before(entry, watch, patience), _shares(entry, outcome, others))
     after = seen.after(outcome.fixed_at, end)
@@ -237,8 +234,10 @@ def _level(promise: Promise, counts: Counts | None, patience: Patience) -> Level
         )
     if promise.mean_ms is None:
         return None
+    error = promise.mean_error_ms
     return Level(
         promise.mean_ms,
+        squared_error_ms=error * error if error is not None else None,
         blocks_per_call=promise.blocks_per_call,
         calls_per_parent_call=promise.calls_per_parent_call,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from queryfit.findings import Promise
 
@@ -14,6 +14,19 @@ LEAST_FACTOR, MOST_FACTOR = 0.2, 2.0  # beyond, something else than the advice w
 LEAST_RATIO, MOST_RATIO = 0.1, 4.0  # of one outcome: what made things slower, or a wonder, must not decide alone
 LEAST_OF_A_PROOF = 3  # outcomes from which a kind of proof has a factor of its own
 _CONFIDENCE = 1.96  # standard errors on either side: 95 %
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How much has to be seen before a saving is told."""
+
+    least: timedelta = timedelta(hours=1)  # caches are warm again, and a minute's load is not the day's
+    least_calls: int = 20  # of the statements together: a mean of fewer is chance
+    enough: timedelta = timedelta(days=7)  # a week has all that weeks have; the outcome is then kept
+    most: timedelta = timedelta(days=30)  # what was not called often enough by then is not measured
+
+
+PATIENCE = Patience()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +70,7 @@ class Outcome:
     status: str
     predicted_ms_per_day: float | None  # as it was said, corrected by what was known then
     predicted_low_ms_per_day: float | None
+    uncorrected_ms_per_day: float | None = None  # the same before any correction, of statements only
     got_ms_per_day: float | None = None
     got_low_ms_per_day: float | None = None
     got_high_ms_per_day: float | None = None

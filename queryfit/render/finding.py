@@ -12,7 +12,7 @@ from rich.tree import Tree
 from queryfit import words
 from queryfit.details import Details, Plan
 from queryfit.findings import Finding
-from queryfit.render import phrases
+from queryfit.render import phrases, promises
 from queryfit.render.escape import block, line, shortened, without_commands
 from queryfit.render.look import Look
 from queryfit.render.sql import highlighted, indented, joined, paragraph, prose, styled
@@ -63,12 +63,14 @@ def _head(finding: Finding, look: Look, number: int) -> str:
         facts = Text.assemble(("urgent", "bold white on red"), " · ", facts)
     if stake := phrases.stake(finding, None):
         facts.append(f" · {stake}", "bold green" if finding.impact_ms_per_day else "")
+    over_time = promises.past(finding)
     where = f" in {line(finding.database)}" if finding.database else ""
     place = f"{finding.file}:{finding.line}" if finding.file and finding.line else finding.file
     lines = [
         paragraph(Text.assemble((f"{number}. {line(finding.title)}", "bold")), look),
         paragraph(Text.assemble((phrases.subject(finding), "cyan"), where), look),
         paragraph(facts, look),
+        *([paragraph(over_time, look)] if over_time else []),
         *([paragraph(line(place), look)] if place else []),
         paragraph(f"{finding.rule} · {finding.id}", look, style="dim"),
         "",

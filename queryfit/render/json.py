@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from queryfit import __version__
 from queryfit.findings import Finding, NotChecked, Report
 from queryfit.render.values import plain, to_json
+
+if TYPE_CHECKING:
+    from queryfit.history.outcomes import Calibration, Outcome
 
 VERSION = 1
 SCHEMA = Path(__file__).parent / "schema" / f"report-{VERSION}.json"
@@ -48,6 +52,9 @@ def _document(report: Report) -> dict[str, Any]:
         "findings": [_finding(entry, rank) for rank, entry in enumerate(report.findings, 1)],
         "suppressed": [_finding(entry, None) for entry in report.suppressed],
         "fixed": [_fixed(entry) for entry in report.fixed],
+        "gone": [{**_fixed(entry), "why": entry.get("why")} for entry in report.gone],
+        "outcomes": [_outcome(entry) for entry in report.outcomes],
+        "calibration": _calibration(report.calibration),
         "not_checked": [_not_checked(entry) for entry in report.not_checked],
         "notes": report.notes,
         "trace": None,  # the command puts it in
@@ -85,12 +92,40 @@ def _finding(finding: Finding, rank: int | None) -> dict[str, Any]:
         "state": finding.state,
         "suppressed_by": finding.suppressed_by,
         "is_suppressed_in_source": finding.is_suppressed_in_source,
+        "past": {
+            "first_seen": finding.past.first_seen,
+            "since": finding.past.since,
+            "is_changed": finding.past.is_changed,
+            "fixed_seconds": finding.past.fixed_seconds,
+            "seen": finding.past.seen,
+            "runs": finding.past.runs,
+        }
+        if finding.past
+        else None,
         "evidence": finding.evidence,
     }
 
 
 def _fixed(entry: Any) -> dict[str, Any]:
     return {key: entry.get(key) for key in ("id", "rule", "subject", "title", "severity")}
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    names = [field.name for field in fields(outcome) if field.name != "statements"]
+    statements = [{field.name: getattr(entry, field.name) for field in fields(entry)} for entry in outcome.statements]
+    return {name: getattr(outcome, name) for name in names} | {"statements": statements}
+
+
+def _calibration(known: Calibration | None) -> dict[str, Any] | None:
+    if known is None:
+        return None
+    return {
+        "factor": known.factor,
+        "factors": dict(known.factors),
+        "measured": known.measured,
+        "predicted_ms_per_day": known.predicted_ms_per_day,
+        "got_ms_per_day": known.got_ms_per_day,
+    }
 
 
 def _not_checked(entry: NotChecked) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from queryfit import __version__, words
 from queryfit.findings import Finding, Report
-from queryfit.render import phrases, pull_request
+from queryfit.render import phrases, promises, pull_request
 from queryfit.render.escape import code_block, code_span, markdown
 
 
@@ -20,17 +20,12 @@ def render(report: Report) -> str:
         parts.append(_sentence(markdown(together)))
     if report.findings:
         parts.append(_table(report))
-    if changed := phrases.changes(report):
+    if changed := promises.changes(report):
         parts.append(f"Since the run before: {changed}.")
     parts += [_finding(number, finding, report) for number, finding in enumerate(report.findings, 1)]
     if report.suppressed:
         parts.append(f"## Suppressed\n\n{_suppressed(report)}")
-    if report.fixed:
-        lines = [
-            f"- {markdown(entry.get('title') or entry['rule'])}: {code_span(entry['subject'])}"
-            for entry in report.fixed
-        ]
-        parts.append("## Fixed since the run before\n\n" + "\n".join(lines))
+    parts += _over_time(report)
     if report.not_checked:
         parts.append(f"## Not checked\n\nNeither found nor clean:\n\n{_gaps(report)}")
     elif not report.findings:
@@ -83,6 +78,7 @@ def _finding(number: int, finding: Finding, report: Report) -> str:
         finding.severity,
         finding.proof,
         *([worth] if worth else []),
+        *([over_time] if (over_time := promises.past(finding)) else []),
         code_span(finding.rule),
         code_span(finding.id),
     ]
@@ -96,6 +92,34 @@ def _finding(number: int, finding: Finding, report: Report) -> str:
     if finding.undo:
         parts.append(f"Undo:\n\n{code_block(finding.undo, 'sql')}")
     return "\n\n".join(parts)
+
+
+def _over_time(report: Report) -> list[str]:
+    """What is not there any more, and what came of advice."""
+    parts = []
+    if report.fixed:
+        lines = [f"- {markdown(promises.fixed(entry, report.outcomes))}" for entry in report.fixed]
+        parts.append("## Fixed since the run before\n\n" + "\n".join(lines))
+    if report.gone:
+        lines = [f"- {markdown(promises.gone(entry))}" for entry in report.gone]
+        parts.append("## Not found any more, and not known to be fixed\n\n" + "\n".join(lines))
+    if said := promises.calibration(report):
+        parts.append(f"## Was the advice right?\n\n{_sentence(markdown(said))}")
+        parts.append(_outcomes(report))
+    return parts
+
+
+def _outcomes(report: Report) -> str:
+    lines = ["| fixed | finding | promise | seen |", "| :-- | :-- | :-- | :-- |"]
+    for outcome in report.outcomes:
+        cells = [
+            f"{outcome.fixed_at:%Y-%m-%d}",
+            f"{markdown(outcome.title)}: {code_span(outcome.subject)}",
+            markdown(promises.kept(outcome)),
+            markdown(promises.seen(outcome) or ""),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def _suppressed(report: Report) -> str:

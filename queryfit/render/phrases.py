@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from queryfit import words
 from queryfit.findings import Finding, NotChecked, Report, Window
+from queryfit.render import promises
 from queryfit.render.escape import line
 
 CLOSE = 0.95  # a low estimate from here on is as good as the high one
@@ -102,6 +103,8 @@ def stake(finding: Finding, captured_ms_per_day: float | None) -> str:
             parts.append(f"at least {words.duration(low)}")
         if part := share(finding.impact_ms_per_day, captured_ms_per_day):
             parts.append(f"{part} of the captured time")
+        if corrected := promises.correction(finding):
+            parts.append(corrected)
     if near := due(finding):
         parts.append(near)
     if not parts and (exposed := finding.evidence.get("exposure_ms_per_day")):
@@ -144,14 +147,6 @@ def saved_together(report: Report) -> str | None:
     part = share(high, report.captured_ms_per_day)
     text = words.duration(high) if low >= high * CLOSE else f"{words.duration(max(low, 0))} to {words.duration(high)}"
     return f"together they save {text} a day" + (f", up to {part} of the captured time" if part else "")
-
-
-def changes(report: Report) -> str | None:
-    """What changed since the run before; None where there was none."""
-    states = Counter(entry.state for entry in report.findings)
-    if not states["open"] and not report.fixed:
-        return None
-    return f"{states['new']} new, {states['open']} open, {len(report.fixed)} fixed"
 
 
 def window(entry: Window | None) -> str:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from queryfit import __version__, words
 from queryfit.findings import Finding, Report
-from queryfit.render import phrases
+from queryfit.render import phrases, promises
 from queryfit.render.escape import line, without_commands
 from queryfit.render.look import Look
 from queryfit.render.sql import highlighted, joined, paragraph
@@ -20,6 +20,9 @@ from queryfit.render.table import Cell, Column, console, has_own_width, table
 SEVERITY_STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 PROOF_STYLES = {"measured": "green", "planned": "green", "inferred": "dim"}
 MOST_ROWS = 20
+_STATE_STYLES = {"new": "bold", "back": "bold red"}
+_MOST_CHANGES = 5  # of each kind
+_MOST_OUTCOMES = 5
 _MOST_GAPS = 6
 _WIDE = 110  # from here on the share of the load and the subject have columns of their own
 _VERY_WIDE = 170  # from here on the rule, too
@@ -35,6 +38,7 @@ def render(report: Report, look: Look, *, most_rows: int = MOST_ROWS, is_verbose
     else:
         parts.append(_nothing_found(report, look))
     parts.append(_changes(report, look))
+    parts.append(_outcomes(report, look))
     parts.append(_suppressed(report, look))
     parts.append(_gaps(report, look, None if is_verbose else _MOST_GAPS))
     parts.append(_notes(report, look))
@@ -121,7 +125,7 @@ def _row(
         cells.append(phrases.share(finding.impact_ms_per_day, report.captured_ms_per_day) or "")
     cells.append(Text(finding.proof, PROOF_STYLES[finding.proof]))
     if has_states:
-        cells.append(Text("new", "bold") if finding.state == "new" else Text(finding.state, "dim"))
+        cells.append(Text(finding.state, _STATE_STYLES.get(finding.state, "dim")))
     if is_wide:
         return [*cells, title, Text(subject, "bold"), *([Text(finding.rule, "dim")] if has_rule else [])]
     return [*cells, Text.assemble((title, "bold"), "\n  ", subject)]
@@ -149,14 +153,43 @@ def _nothing_found(report: Report, look: Look) -> str:
 
 
 def _changes(report: Report, look: Look) -> str:
-    if (said := phrases.changes(report)) is None:
+    if (said := promises.changes(report)) is None:
         return ""
-    text = paragraph(f"Since the run before: {said}", look)
-    fixed = [f"{entry.get('title') or entry['rule']}: {entry['subject']}" for entry in report.fixed]
-    lines = [paragraph(Text.assemble(("fixed  ", "green"), line(entry, 200)), look, indent=2) for entry in fixed[:5]]
-    if len(fixed) > len(lines):
-        lines.append(f"  … and {len(fixed) - len(lines)} more")
-    return "\n".join([text, *lines])
+    returned = [entry for entry in report.findings if entry.state == "back" and promises.is_changed(entry)]
+    kinds = [
+        ("fixed", "green", [promises.fixed(entry, report.outcomes) for entry in report.fixed]),
+        (
+            "back",
+            "bold red",
+            [
+                f"{line(entry.title)}: {phrases.subject(entry, 120)} ({promises.was_fixed(entry) or 'was fixed'})"
+                for entry in returned
+            ],
+        ),
+        ("gone", "dim", [promises.gone(entry) for entry in report.gone]),
+    ]
+    lines = [paragraph(f"Since the run before: {said}", look)]
+    for name, style, entries in kinds:
+        shown = entries[:_MOST_CHANGES]
+        lines += [paragraph(Text.assemble((f"{name:5}  ", style), line(entry, 400)), look, indent=2) for entry in shown]
+        if len(entries) > len(shown):
+            lines.append(f"  … and {len(entries) - len(shown)} more {name}")
+    return "\n".join(lines)
+
+
+def _outcomes(report: Report, look: Look) -> str:
+    """Whether advice that was followed was right."""
+    if (said := promises.calibration(report)) is None:
+        return ""
+    lines = [paragraph(Text.assemble(("Was the advice right? ", "bold"), f"{said}."), look)]
+    for outcome in report.outcomes[:_MOST_OUTCOMES]:
+        text = f"{outcome.fixed_at:%Y-%m-%d}  {line(outcome.subject, 120)}: {promises.kept(outcome)}"
+        lines.append(paragraph(text, look, indent=2))
+        if seen := promises.seen(outcome):
+            lines.append(paragraph(seen, look, indent=14, style="dim"))
+    if (more := len(report.outcomes) - _MOST_OUTCOMES) > 0:
+        lines.append(f"  … and {more} earlier")
+    return "\n".join(lines)
 
 
 def _suppressed(report: Report, look: Look) -> str:

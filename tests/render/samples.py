@@ -9,7 +9,8 @@ from decimal import Decimal
 from typing import Any
 
 from queryfit import fixes
-from queryfit.findings import Finding, NotChecked, Report, Window
+from queryfit.findings import Finding, NotChecked, Past, Report, Window
+from queryfit.history.outcomes import Calibration, Outcome, StatementOutcome
 
 ESC, BIDI, BELL = "\x1b", "\u202e", "\x07"
 HOSTILE = (
@@ -63,6 +64,14 @@ INDEX = finding(
     proof="planned",
     impact_ms_per_day=7.6e6,
     impact_low_ms_per_day=5.1e6,
+    past=Past(
+        datetime.fromisoformat("2026-01-01 12:00"),
+        datetime.fromisoformat("2026-01-01 12:00"),
+        is_changed=False,
+        fixed_seconds=None,
+        seen=7,
+        runs=8,
+    ),
     fix="create index concurrently orders_customer_id_created_at_idx on public.orders (customer_id, created_at);",
     undo="drop index concurrently public.orders_customer_id_created_at_idx;",
     facts={
@@ -71,6 +80,9 @@ INDEX = finding(
         "fix_read_bytes": 5_200_000_000,
         "fix_disk_bytes": 400_000_000,
         "pid": 31517,
+        "uncorrected_impact_ms_per_day": 9.5e6,
+        "correction_factor": 0.8,
+        "correction_outcomes": 6,
         "fingerprint": "0123456789abcdef",
         "statements": [{"fingerprint": "0123456789abcdef", "impact_ms_per_day": 7.6e6, "impact_low_ms_per_day": 5.1e6}],
         "also": [
@@ -108,6 +120,15 @@ WIDE = finding(
     "two indexes; drop one.",
     fix='drop index concurrently public."日本語テーブルの長い名前の索引_customer_id_idx";',
     undo="create index concurrently x on public.t (a);",
+    state="back",
+    past=Past(
+        datetime.fromisoformat("2025-12-01 12:00"),
+        datetime.fromisoformat("2026-01-08 12:00"),
+        is_changed=True,
+        fixed_seconds=1_036_800,
+        seen=3,
+        runs=30,
+    ),
 )
 EVIL = finding(
     5,
@@ -126,6 +147,45 @@ GAPS = (
     NotChecked("sort-on-disk", "fingerprint:0123456789abcdef", "not planned: it calls a function of app", None),
     NotChecked("sort-on-disk", "fingerprint:fedcba9876543210", "not planned: it calls a function of app", None),
     NotChecked("replication-slot", None, "pg_replication_slots is not readable", None),
+)
+OUTCOME = Outcome(
+    finding="0000000000cd",
+    rule="missing-index",
+    title="A statement reads a large table",
+    database="shop",
+    subject="public.carts (customer_id)",
+    proof="planned",
+    fixed_at=datetime.fromisoformat("2026-01-06 12:00"),
+    status="measured",
+    predicted_ms_per_day=1.15e7,
+    predicted_low_ms_per_day=9e6,
+    uncorrected_ms_per_day=1.15e7,
+    got_ms_per_day=1.04e7,
+    got_low_ms_per_day=9.7e6,
+    got_high_ms_per_day=1.11e7,
+    expected_ms_per_day=1.1e7,
+    measured_until=datetime.fromisoformat("2026-01-08 12:00"),
+    seconds=172_800,
+    calls=82_000,
+    statements=(
+        StatementOutcome("00000000000000aa", 200_000, 82_000, 41_000, 260, 6.3, 12_345.6, 41, 1.1e7, 1.04e7, 7e5),
+    ),
+)
+OUTCOMES = (
+    OUTCOME,
+    replace(
+        OUTCOME,
+        finding="0000000000cc",
+        subject="public.log (day)",
+        status="early",
+        got_ms_per_day=None,
+        predicted_ms_per_day=4e5,
+        statements=(),
+        note="too early: 20 min, 3 calls",
+    ),
+    replace(OUTCOME, subject="public.a (b)", got_ms_per_day=-3e5, got_low_ms_per_day=None, got_high_ms_per_day=None),
+    replace(OUTCOME, subject="public.a (c)", is_at_least=True, expected_ms_per_day=2e7),
+    *(replace(OUTCOME, subject=f"public.b ({name})", status="final") for name in "cdef"),
 )
 FULL = Report(
     server={
@@ -153,8 +213,13 @@ FULL = Report(
     cost={"queries": 148, "server_ms": 312.4, "elapsed_ms": 900.0},
     captured_ms_per_day=1.15e7,
     rules_run=61,
+    gone=({"id": "0000000000dd", "rule": "missing-index", "subject": "public.log (day)", "title": "A full read",
+           "severity": "info", "why": "its statements were not called since"},),
+    outcomes=OUTCOMES,
+    calibration=Calibration(0.8, 6, 9.1e7, 7.2e7, {"inferred": 0.64}, {"inferred": 4}),
 )  # fmt: skip
-CLEAN = replace(FULL, findings=(), not_checked=(), suppressed=(), fixed=(), notes=())
+NO_PAST: dict[str, Any] = {"fixed": (), "gone": (), "outcomes": (), "calibration": None}
+CLEAN = replace(FULL, findings=(), not_checked=(), suppressed=(), notes=(), **NO_PAST)
 CLEAN_WITH_GAPS = replace(CLEAN, not_checked=GAPS)
 UNKNOWN_WINDOW = replace(
     FULL,
@@ -163,8 +228,8 @@ UNKNOWN_WINDOW = replace(
     captured_ms_per_day=None,
     cost={},
     suppressed=(),
-    fixed=(),
     notes=(),
+    **NO_PAST,
 )
 FILES = Report(
     server=None,
@@ -182,7 +247,10 @@ HOSTILE_REPORT = replace(
     fixed=({"id": "0" * 12, "rule": "x", "subject": HOSTILE, "title": HOSTILE, "severity": "info"},),
     notes=(HOSTILE,),
     capture=HOSTILE,
-)
+    gone=({"id": "0" * 12, "rule": "x", "subject": HOSTILE, "title": HOSTILE, "severity": "info", "why": HOSTILE},),
+    outcomes=(replace(OUTCOME, title=HOSTILE, subject=HOSTILE, database=HOSTILE),
+              replace(OUTCOME, title=HOSTILE, subject=HOSTILE, got_ms_per_day=None, note=HOSTILE)),
+)  # fmt: skip
 
 
 def in_file(number: int, rule: str, place: tuple[str, int, int, int, int], message: str, **others: Any) -> Finding:
