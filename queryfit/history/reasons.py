@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -179,7 +179,8 @@ class _Evidence:
         return self._fulls[place] if 0 <= place < len(self._fulls) else None
 
     def _after(self, at: datetime | None) -> _Full | None:
-        place = bisect_left(self._times, at) if at else len(self._times) - 1
+        """The next full capture; one at the very moment began the span in which it changed, so it still is before."""
+        place = bisect_right(self._times, at) if at else len(self._times) - 1
         return self._fulls[place] if 0 <= place < len(self._fulls) else None
 
     def _reasons(self, change: Change, around: _Around) -> Iterator[Reason]:
