@@ -26,7 +26,22 @@ _DUCKDB_INTERRUPTED = "Query interrupted"  # its RuntimeError for a Ctrl-C that 
 BROKEN_PIPE = 141  # what a shell reports for a program that SIGPIPE ended
 
 # in the order of the help: the way of the work, then what looks behind it
-COMMANDS = ("audit", "show", "fix", "advise", "lint", "lab", "demo", "doctor", "capture", "history", "diff", "sql", "rules")
+COMMANDS = (
+    "audit",
+    "show",
+    "fix",
+    "advise",
+    "lint",
+    "lab",
+    "demo",
+    "doctor",
+    "capture",
+    "history",
+    "diff",
+    "schedule",
+    "sql",
+    "rules",
+)
 
 
 @dataclass(slots=True)
