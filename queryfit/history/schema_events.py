@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+from queryfit.evidence.dictionary import tables
 from queryfit.evidence.engine import duckdb
 from queryfit.history.chain import Link
 from queryfit.history.reading import quoted, source
@@ -96,12 +97,13 @@ def name_indexes(raw: duckdb.DuckDBPyConnection, fulls: Sequence[Link]) -> None:
 
 def _load(raw: duckdb.DuckDBPyConnection, before: Link, now: Link) -> None:
     for name, columns in _READ.items():
+        nothing = ", ".join(f"null::{tables()[name].column_types[column]} as {column}" for column in columns)
         for side, entry in (("before", before), ("now", now)):
             path = entry.capture.file(name)
             read = (
                 f"select * exclude (filename) from ({source(raw, name, columns, [str(path)])})"
                 if path
-                else f"select {', '.join(f'null::varchar as {column}' for column in columns)} limit 0"
+                else f"select {nothing} limit 0"
             )
             raw.execute(f"create or replace temp table {side}_{name} as {read}")
     # databases whose catalogs both read in full
