@@ -38,6 +38,7 @@ COMMANDS = (
     "capture",
     "history",
     "diff",
+    "report",
     "schedule",
     "sql",
     "rules",

@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from queryfit.evidence.session import Session
 from queryfit.findings import NotChecked
 from queryfit.findings import Report as Judged
+from queryfit.history.outcomes import Calibration, Outcome
 from queryfit.report import happenings, objects, sessions, statements
 from queryfit.report.headline import Story
 from queryfit.report.headline import headline as make_headline
 from queryfit.report.model import (
-    Calibration,
     Content,
     Findings,
     FixedFinding,
     Method,
-    Outcome,
     Server,
 )
 from queryfit.report.periods import Periods, periods
@@ -31,11 +29,16 @@ _DATABASES = "select database from database where is_captured order by database"
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What the judge found in the newest full capture. `compared_at` is the time of the capture it is compared with."""
+    """What the judge found in the newest full capture.
+
+    `compared_at` is the time from which on findings are new, null where there is nothing to compare with; `fixed` are
+    those that are gone since then.
+    """
 
     report: Judged
     judged_at: datetime
     compared_at: datetime | None
+    fixed: Sequence[FixedFinding] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,19 +139,9 @@ def _findings(judgement: Judgement | None) -> Findings:
         judged_at=judgement.judged_at,
         compared_at=judgement.compared_at,
         found=report.findings,
-        fixed=[_fixed(entry) for entry in report.fixed],
+        fixed=judgement.fixed,
         captured_ms_per_day=report.captured_ms_per_day,
         rules_run=report.rules_run,
-    )
-
-
-def _fixed(entry: Mapping[str, Any]) -> FixedFinding:
-    return FixedFinding(
-        id=str(entry["id"]),
-        rule=str(entry["rule"]),
-        title=str(entry.get("title") or entry["rule"]),
-        subject=str(entry["subject"]),
-        severity=entry.get("severity"),
     )
 
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 from queryfit import words
 from queryfit.findings import Finding
+from queryfit.history.outcomes import Outcome
 from queryfit.render import phrases
 from queryfit.render.escape import line, shortened
 from queryfit.report.model import (
     Event,
     Findings,
     Headline,
-    Outcome,
     Period,
     StatementChange,
     Totals,
@@ -52,12 +52,13 @@ class Story:
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """One thing that can be said: how much it matters (less is more), a sentence, and the same for a subject line."""
+    """One thing that can be said: how much it matters (less is more), a sentence, the same in short, details."""
 
     weight: float
     kind: str
     sentence: str
     short: str
+    detail: str = ""
 
 
 def headline(story: Story) -> Headline:
@@ -65,7 +66,8 @@ def headline(story: Story) -> Headline:
     items = sorted(_items(story), key=lambda item: item.weight)
     first = items[0]
     subject = shortened(f"{line(story.server, 24)}: {first.short}", MOST_SUBJECT)
-    return Headline(first.kind, first.sentence, [item.sentence for item in items[1:_MOST_SENTENCES]], subject)
+    rest = [f"{item.sentence} {item.detail}".strip() for item in items[1:_MOST_SENTENCES]]
+    return Headline(first.kind, first.sentence, [first.detail, *rest] if first.detail else rest, subject)
 
 
 def _items(story: Story) -> Iterator[_Item]:
@@ -94,13 +96,9 @@ def _urgent(findings: Findings) -> Iterator[_Item]:
     is_new = first.state in {"new", "back"}
     left = phrases.due(first)
     more = f" {phrases.counted(len(urgent) - 1, 'more finding')} cannot wait either." if len(urgent) > 1 else ""
-    state = f" ({first.state})" if is_new else " (still open)"
-    yield _Item(
-        0 if is_new else 2.5,
-        "urgent",
-        f"{_title(first)}{f', {left}' if left else ''}{state}: {_sentence(first.message)}{more}",
-        f"{_title(first)}{f', {left}' if left else ''}",
-    )
+    text = f"{_title(first)}{f', {left}' if left else ''}"
+    known = "" if is_new else "Still open: "
+    yield _Item(0 if is_new else 2.5, "urgent", f"{text}.", text, f"{known}{_sentence(first.message)}{more}")
 
 
 def _broken(events: Sequence[Event]) -> Iterator[_Item]:
@@ -164,9 +162,9 @@ def _worse(story: Story) -> Iterator[_Item]:
         yield _Item(
             (2 if is_slower else 3) + number / 10,
             change.change,
-            _change_sentence(change),
-            f"{statement(change.text, 34)} {_effect(change)}"
-            + (f" since {change.changed_at:%a %d %b}" if change.changed_at else ""),
+            f"“{statement(change.text, 70)}” {_effect(change)}{_since(change)}.",
+            f"{statement(change.text, 34)} {_effect(change)}{_since(change)}",
+            _details(change),
         )
 
 
@@ -176,12 +174,12 @@ def _much(story: Story) -> float:
 
 def _effect(change: StatementChange) -> str:
     if change.change == "slower" and change.mean_ms and change.mean_ms_before:
-        return f"{times(change.mean_ms / change.mean_ms_before)} slower"
+        return f"is {times(change.mean_ms / change.mean_ms_before)} slower"
     if change.change == "faster" and change.mean_ms and change.mean_ms_before:
-        return f"{times(change.mean_ms_before / change.mean_ms)} faster"
+        return f"is {times(change.mean_ms_before / change.mean_ms)} faster"
     if change.change == "busier" and change.calls_per_day and change.calls_per_day_before:
         return f"runs {times(change.calls_per_day / change.calls_per_day_before)} as often"
-    return f"is {change.change}"
+    return "is new" if change.change == "new" else f"is {change.change}"
 
 
 def times(factor: float) -> str:
@@ -189,18 +187,23 @@ def times(factor: float) -> str:
     return f"{factor:,.0f}×" if factor >= 9.95 else f"{factor:.1f}×"  # noqa: PLR2004 -- 9.96 would print as 10.0
 
 
-def _change_sentence(change: StatementChange) -> str:
-    """What happened to one statement, since when, why, and what it takes."""
-    since = f" since {change.changed_at:%a %d %b, %H:%M} UTC" if change.changed_at else ""
-    figures = ""
-    if change.change in {"slower", "faster"} and change.mean_ms is not None and change.mean_ms_before is not None:
-        figures = f" ({words.duration(change.mean_ms_before)} → {words.duration(change.mean_ms)} a call)"
-    elif change.change in {"busier", "quieter"} and change.calls_per_day_before and change.calls_per_day is not None:
-        figures = f" ({words.number(change.calls_per_day_before)} → {words.number(change.calls_per_day)} calls a day)"
-    added = change.added_ms_per_day
-    takes = f"; that takes {words.duration(added)} more a day" if added > 0 else f"; that saves {words.duration(-added)} a day"
-    why = f": {line(change.reason, 160)}" if change.reason else ""
-    return f"“{statement(change.text, 90)}” {_effect(change)}{figures}{since}{why}{takes}."
+def _since(change: StatementChange) -> str:
+    return f" since {change.changed_at:%a} {change.changed_at.day} {change.changed_at:%b}" if change.changed_at else ""
+
+
+def _details(change: StatementChange) -> str:
+    """What changed, in numbers, and why."""
+    parts = []
+    if change.mean_ms is not None and change.mean_ms_before is not None and change.change in {"slower", "faster"}:
+        parts.append(f"a call took {words.duration(change.mean_ms_before)} and takes {words.duration(change.mean_ms)}")
+    if change.change in {"busier", "quieter"} and change.calls_per_day_before and change.calls_per_day is not None:
+        before, now = words.number(change.calls_per_day_before), words.number(change.calls_per_day)
+        parts.append(f"{before} calls a day became {now}")
+    ms = change.added_ms_per_day
+    parts.append(f"{words.duration(abs(ms))} {'more' if ms >= 0 else 'less'} a day")
+    text = ", ".join(parts)
+    why = f" Why: {_sentence(change.reason)}" if change.reason else ""
+    return f"{text[:1].upper()}{text[1:]}.{why}"
 
 
 def _load(story: Story) -> _Item:
@@ -223,7 +226,7 @@ def _load(story: Story) -> _Item:
 def signed(moved: float) -> str:
     """A change as `+12 %`, `−3 %` or `±0 %`."""
     percent = round(moved * 100)
-    return "±0 %" if percent == 0 else f"{'+' if percent > 0 else '−'}{abs(percent):,} %"  # noqa: RUF001
+    return "±0 %" if percent == 0 else f"{'+' if percent > 0 else '−'}{abs(percent):,} %"
 
 
 def _to_fix(findings: Findings) -> Iterator[_Item]:
@@ -238,8 +241,8 @@ def _to_fix(findings: Findings) -> Iterator[_Item]:
         yield _Item(
             4 if is_new else 4.5,
             "finding",
-            f"The fix worth most saves {saving} a day: {_title(best)[0].lower()}{_title(best)[1:]},"
-            f" {phrases.subject(best, 90)}.",
+            f"The fix worth most saves {saving} a day: {phrases.subject(best, 90)}"
+            f" ({_title(best)[0].lower()}{_title(best)[1:]}).",
             f"{saving} a day to save: {phrases.subject(best, 40)}",
         )
     counts = [
@@ -268,12 +271,12 @@ def _better(story: Story) -> Iterator[_Item]:
         text = f"{line(outcome.title, 80)} is fixed and saves {words.duration(outcome.got_ms_per_day or 0)} a day"
         yield _Item(4.8, "faster", f"{text}{predicted}.", text)
     better = [
-        change
-        for change in story.changes
-        if change.change == "faster" and -change.added_ms_per_day >= MUCH_MS_PER_DAY
+        change for change in story.changes if change.change == "faster" and -change.added_ms_per_day >= MUCH_MS_PER_DAY
     ]
     for change in sorted(better, key=lambda change: change.added_ms_per_day)[:1]:
-        yield _Item(5, "faster", _change_sentence(change), f"{statement(change.text, 34)} {_effect(change)}")
+        short = f"{statement(change.text, 34)} {_effect(change)}"
+        text = f"“{statement(change.text, 70)}” {_effect(change)}{_since(change)}."
+        yield _Item(5, "faster", text, short, _details(change))
 
 
 def _happened(events: Sequence[Event]) -> Iterator[_Item]:

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from queryfit.findings import Finding, NotChecked
+from queryfit.history.outcomes import Calibration, Outcome
 
 StatementKey = tuple[str, str]  # database, fingerprint
 
@@ -189,29 +190,6 @@ class Findings:
 
     def of_state(self, *states: str) -> list[Finding]:
         return [finding for finding in self.found if finding.state in states]
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """How advice turned out: `factor` is what was got of what was predicted, over all measured fixes."""
-
-    factor: float
-    measured: int
-    predicted_ms_per_day: float
-    got_ms_per_day: float
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """One piece of advice that was followed. `got_ms_per_day` is null until it can be measured."""
-
-    finding: str
-    title: str
-    subject: str
-    fixed_at: datetime
-    predicted_ms_per_day: float | None
-    got_ms_per_day: float | None
-    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,8 @@ _BY_KIND = f"""
         from look join part on part.started_at = look.started_at group by part.number
     ),
     seen as (
-        select part.number, {{kind}} as kind, sum(session_span.mean_sessions * session_span.samples * part.share) as seen
+        select part.number, {{kind}} as kind,
+            sum(session_span.mean_sessions * session_span.samples * part.share) as seen
         from session_span
         join part on part.started_at = session_span.started_at
         where {{condition}}
@@ -96,9 +97,14 @@ def sessions(session: Session, periods: Periods) -> Sessions:
         most=int(most[2]) if most else None,
         most_at=most[1] if most else None,
         connections=_connections(rows, grid) if rows else None,
-        states=_by_kind(session, between, grid, _STATE, "database is not null", STATES),
+        states=_by_kind(session, between, grid, kind=_STATE, condition="database is not null", first=STATES),
         waits=_by_kind(
-            session, between, grid, f"coalesce(wait_type, '{_NOT_WAITING}')", "state = 'active'", (_NOT_WAITING,)
+            session,
+            between,
+            grid,
+            kind=f"coalesce(wait_type, '{_NOT_WAITING}')",
+            condition="state = 'active'",
+            first=(_NOT_WAITING,),
         ),
         events=[Wait(*row) for row in session.query(_WAITS, {**by_look, "most": MOST_EVENTS}).rows],
         clients=[Client(*row) for row in session.query(_CLIENTS, {**by_look, "most": MOST_CLIENTS}).rows],
@@ -123,6 +129,7 @@ def _by_kind(
     session: Session,
     between: Mapping[str, object],
     grid: Grid,
+    *,
     kind: str,
     condition: str,
     first: Sequence[str],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from queryfit.details import fingerprints_of
@@ -23,6 +24,8 @@ from queryfit.report.model import (
 from queryfit.report.periods import PARTS, Grid, Periods
 
 MOST_STATEMENTS = 50
+FEWEST_STATEMENTS = 10
+NEARLY_ALL = 0.998  # of the statement time
 MOST_CHANGES = 25
 MOST_SERIES = 8  # in the chart of the load; the rest is one more
 _MOST_NODES = 200
@@ -129,7 +132,9 @@ def statements(
     findings: Sequence[Finding],
 ) -> list[Statement]:
     """The statements that took the most time, at most 50."""
-    rows = list(session.query(_STATEMENTS, {**periods.parameters, "most": MOST_STATEMENTS}).mappings())
+    found = list(session.query(_STATEMENTS, {**periods.parameters, "most": MOST_STATEMENTS}).mappings())
+    total_ms = (total_ms_per_day or 0) * periods.now.covered_s / _DAY_S
+    rows = _without_dust(found, total_ms, {change.fingerprint for change in changes})
     keys = [(str(row["database"]), str(row["fingerprint"])) for row in rows]
     grid = periods.grid(most_steps=48)
     over_time, _ = _over_time(session, periods, grid, keys)
@@ -139,7 +144,6 @@ def statements(
     for change in changes:  # the one that matters most comes first
         by_key.setdefault((change.database, change.fingerprint), change)
     covered = periods.now.covered_s
-    total_ms = (total_ms_per_day or 0) * covered / _DAY_S
     before_s = periods.before.covered_s if periods.before else 0
     return [
         Statement(
@@ -166,6 +170,19 @@ def statements(
         )
         for rank, (key, row) in enumerate(zip(keys, rows, strict=True), 1)
     ]
+
+
+def _without_dust(
+    rows: Sequence[Mapping[str, Any]], total_ms: float, changed: AbstractSet[str]
+) -> list[Mapping[str, Any]]:
+    """Rows up to nearly all of the time, and those that changed: the hundredth part of a percent is no news."""
+    kept: list[Mapping[str, Any]] = []
+    taken = 0.0
+    for row in rows:
+        if len(kept) < FEWEST_STATEMENTS or taken < total_ms * NEARLY_ALL or row["fingerprint"] in changed:
+            kept.append(row)
+        taken += row["execution_ms"]
+    return kept
 
 
 def _before(row: Mapping[str, Any], covered_s: float) -> StatementBefore | None:
@@ -208,8 +225,7 @@ def _over_time(
 
     def rates(key: StatementKey | None) -> list[float | None]:
         return [
-            ms * _HOUR_MS / seconds if seconds > least else None
-            for ms, seconds in zip(sums[key], covered, strict=True)
+            ms * _HOUR_MS / seconds if seconds > least else None for ms, seconds in zip(sums[key], covered, strict=True)
         ]
 
     return {key: rates(key) for key in keys}, rates(None)

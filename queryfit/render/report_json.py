@@ -1,0 +1,28 @@
+"""A report as JSON, for programs: its content under a version; every key is always there, null where unknown."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from queryfit import __version__
+from queryfit.render.values import plain, to_json
+from queryfit.report.model import Content
+
+VERSION = 1
+
+
+def render(content: Content) -> str:
+    """The content of the report. Times are UTC, units are in the names."""
+    return to_json({"version": VERSION, "tool_version": __version__, **_document(content)})
+
+
+def _document(value: Any) -> Any:
+    """Dataclasses as objects; an object is written where a sequence or mapping holds it."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _document(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, dict):
+        return {str(key): _document(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_document(inner) for inner in value]
+    return plain(value)

@@ -1,0 +1,63 @@
+"""Which history of the store a report is about."""
+
+from __future__ import annotations
+
+import json
+
+from queryfit.errors import QueryfitError, UsageError
+from queryfit.evidence.store import Store
+from queryfit.history import Scope, scopes
+from queryfit.history.choosing import choose_scope
+
+_HINT = "name one: `queryfit report NAME`, by its database or the beginning of its identifier"
+
+
+def choose(store: Store, target: str | None) -> Scope:
+    """The history that a database's name, a system identifier or a DSN means; the only one without any.
+
+    A DSN is asked for the server's identifier; where the server does not answer, the name of its database decides.
+    Raises QueryfitError where there is none, UsageError where there are several.
+    """
+    if target is None or not ("=" in target or "://" in target):
+        return choose_scope(store, target, hint=_HINT)
+    identifier, database = _asked(target)
+    found = [
+        scope
+        for scope in scopes(store)
+        if (identifier is None or scope.system_identifier == identifier) and _database(scope.scope) == database
+    ]
+    if len(found) == 1:
+        return found[0]
+    where = f"database {database}" + (f" of server {identifier}" if identifier else "")
+    if not found:
+        raise QueryfitError(
+            f"the store {store.folder} holds no capture of {where}",
+            hint="take one: `queryfit capture` with the same DSN",
+        )
+    listed = ", ".join(f"{scope.label} ({scope.system_identifier})" for scope in found)
+    raise UsageError(f"the store holds several histories of {where}: {listed}", hint=_HINT)
+
+
+def _asked(dsn: str) -> tuple[str | None, str]:
+    """The identifier of the server behind a DSN, None where it does not tell, and the name of the database."""
+    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415 -- psycopg loads only where a DSN is given
+
+    from queryfit.capture.connect import connect  # noqa: PLC0415
+
+    try:
+        with connect(dsn) as reader:
+            told = reader.query("select system_identifier::text as id from pg_control_system()")
+            return str(told[0]["id"]), reader.database
+    except UsageError:
+        raise
+    except QueryfitError:
+        parts = conninfo_to_dict(dsn)
+        return None, str(parts.get("dbname") or parts.get("user") or "")
+
+
+def _database(scope: str) -> str | None:
+    """The database that the captures of a scope connected to."""
+    try:
+        return str(json.loads(scope)[0])
+    except (ValueError, TypeError, IndexError, KeyError):
+        return None
