@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from queryfit.history.change_points import FEWEST, cuts, is_step
-from queryfit.history.levels import Array, Level, Series, StatementKey, Watched
+from queryfit.history.levels import Array, Level, Series, StatementKey, Watched, exact_level
 
 if TYPE_CHECKING:
     from queryfit.evidence.engine import duckdb
@@ -30,6 +30,8 @@ FEWEST_DAYS = 3  # of calls on either side: a weekend has two
 _QUIET_DAYS = 1.0  # a statement that was not seen for less may run once a night
 _QUIET_GAPS = 3.0  # or for less than three times its longest pause
 _DAY_S = 86_400.0
+_TEMPO = ("slower", "faster")
+_LEVELS = (*_TEMPO, "busier", "quieter")  # those with a level on either side
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ def find_changes(raw: duckdb.DuckDBPyConnection, watched: Watched, *, since: dat
         found += _calls(watched, one)
         if one.calls.sum() >= FEWEST_CALLS or float(one.execution_ms.sum()) >= least_ms * days > 0:
             found += _appearance(watched, one, lost, is_held=one.key in held)
-    found = [_placed(raw, change, watched) for change in found]
+    found = _exact(raw, watched, found)
     return sorted(
         (change for change in found if since is None or change.changed_at is None or change.changed_at >= since),
         key=lambda change: (-change.weight, change.key, change.change),
@@ -288,9 +290,31 @@ def _longest_pause(one: Series) -> int:
     return int(np.diff(one.buckets).max()) if len(one.buckets) > 1 else 0
 
 
+def _exact(raw: duckdb.DuckDBPyConnection, watched: Watched, changes: Sequence[Change]) -> list[Change]:
+    """The changes with the moments at which they began, and the levels of exactly what lies between these."""
+    placed = [_placed(raw, change, watched) for change in changes]
+    moments: dict[tuple[StatementKey, bool], list[datetime]] = {}
+    for change in placed:
+        if change.change in _LEVELS and change.changed_at:
+            moments.setdefault((change.key, change.change in _TEMPO), []).append(change.changed_at)
+    found = []
+    for change in placed:
+        at = change.changed_at
+        if change.change not in _LEVELS or at is None:
+            found.append(change)
+            continue
+        others = moments[change.key, change.change in _TEMPO]
+        since = max((other for other in others if other < at), default=None)
+        until = min((other for other in others if other > at), default=None)
+        before = exact_level(raw, watched, change.key, since, at)
+        now = exact_level(raw, watched, change.key, at, until)
+        found.append(between(change.key, change.change, at, before, now) if before.calls and now.calls else change)
+    return found
+
+
 def _placed(raw: duckdb.DuckDBPyConnection, change: Change, watched: Watched) -> Change:
     """The change with the moment at which it began, as near as the spans tell; null where it came little by little."""
-    if change.change not in {"slower", "faster"} or change.changed_at is None:
+    if change.change not in _TEMPO or change.changed_at is None:
         return change
     around = timedelta(seconds=watched.width_s)
     rows = raw.execute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 MOST_BUCKETS = 96  # enough to see a day of a month, and few enough for thousands of statements
 LEAST_BUCKET_S = 60.0
+_HOURS = (1, 2, 3, 4, 6, 8, 12, 24)  # lengths of buckets that a day is made of
+_HOUR_S = 3600.0
 _FEWEST_FOR_MACHINE = 8  # statements: the median of fewer is one of them
 _MACHINE_CALLS = 5
 
@@ -91,7 +94,10 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One statement, a number for each bucket in which it ran; `first_at` is where the span of its first calls began."""
+    """One statement, a number for each bucket in which it ran.
+
+    `first_at` is where the span of its first calls began.
+    """
 
     key: StatementKey
     buckets: Array
@@ -128,7 +134,8 @@ class Watched:
     seconds: Array
     slowness: Array
     series: Sequence[Series]
-    statements: str  # the relation that they were read from
+    spans: str  # the relations that they were read from
+    statements: str
 
     def level(self, one: Series, start: int, end: int) -> Level:
         """What a statement did from its active bucket `start` up to, without it, `end`."""
@@ -156,9 +163,9 @@ def watch(raw: duckdb.DuckDBPyConnection, *, spans: str = "span", statements: st
         return None
     start, end = row
     length_s = (end - start).total_seconds()
-    width_s = max(length_s / MOST_BUCKETS, LEAST_BUCKET_S)
+    width_s = _width(length_s)
     bound = {"start": start, "width_s": width_s}
-    seconds = np.zeros(int(length_s // width_s) + 1)
+    seconds = np.zeros(max(math.ceil(length_s / width_s - 1e-6), 1))
     covered = raw.execute(
         "select floor(epoch(ended_at - $start - interval 1 microsecond) / $width_s)::integer, sum(covered_s)"
         f" from {spans} group by 1",
@@ -179,7 +186,41 @@ def watch(raw: duckdb.DuckDBPyConnection, *, spans: str = "span", statements: st
             _SERIES.format(statements=statements), bound
         ).fetchall()
     ]
-    return Watched(start, end, width_s, seconds, _slowness(series, len(seconds)), series, statements)
+    return Watched(start, end, width_s, seconds, _slowness(series, len(seconds)), series, spans, statements)
+
+
+def exact_level(
+    raw: duckdb.DuckDBPyConnection,
+    watched: Watched,
+    key: StatementKey,
+    since: datetime | None,
+    until: datetime | None,
+) -> Level:
+    """What a statement did in the spans between two moments; null: from the begin, or to the end, of what was watched.
+
+    Buckets hold spans of both sides of a change; this holds those of one.
+    """
+    bound = {"since": since or watched.start, "until": until or watched.end}
+    numbers = raw.execute(
+        "select sum(calls), sum(rows), sum(execution_ms), sum(blocks_hit), sum(blocks_read), sum(temp_blocks_written)"
+        f" from {watched.statements} where database = $database and fingerprint = $fingerprint"
+        " and started_at >= $since and ended_at <= $until",
+        {**bound, "database": key[0], "fingerprint": key[1]},
+    ).fetchone()
+    seconds = raw.execute(
+        f"select sum(covered_s) from {watched.spans} where started_at >= $since and ended_at <= $until", bound
+    ).fetchone()
+    return Level(*(float(number or 0) for number in (*(numbers or ()), *(seconds or ()))))
+
+
+def _width(length_s: float) -> float:
+    """The length of a bucket: a day is a whole number of them, where there are days."""
+    wanted = length_s / MOST_BUCKETS
+    if length_s < 2 * 24 * _HOUR_S:
+        return max(wanted, LEAST_BUCKET_S)
+    return next(
+        (hours * _HOUR_S for hours in _HOURS if hours * _HOUR_S >= wanted), math.ceil(wanted / 86_400) * 86_400.0
+    )
 
 
 def _slowness(series: Sequence[Series], buckets: int) -> Array:

@@ -248,7 +248,7 @@ class _Evidence:
             """
             select
                 relation,
-                arg_max(live_rows, ended_at) filter (where $at is null or ended_at <= $at),
+                arg_max(live_rows, ended_at) filter (where $at is null or ended_at <= $at - interval 2 hour),
                 arg_max(live_rows, ended_at) filter (where $at is null or ended_at <= $at + interval 1 day),
                 arg_min(live_rows, ended_at)
             from relation_span
