@@ -165,7 +165,7 @@ def watch(raw: duckdb.DuckDBPyConnection, *, spans: str = "span", statements: st
     length_s = (end - start).total_seconds()
     width_s = _width(length_s)
     bound = {"start": start, "width_s": width_s}
-    seconds = np.zeros(max(math.ceil(length_s / width_s - 1e-6), 1))
+    seconds = np.zeros(int(max(length_s - 1e-6, 0) // width_s) + 1)  # a span that ends on an edge is before it
     covered = raw.execute(
         "select floor(epoch(ended_at - $start - interval 1 microsecond) / $width_s)::integer, sum(covered_s)"
         f" from {spans} group by 1",
