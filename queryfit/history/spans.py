@@ -229,6 +229,16 @@ class Counted:
     counters: tuple[str, ...]
     gauges: tuple[str, ...]
     gaps: tuple[str, ...]  # tables whose gaps may have hidden a row of this one
+    sum: str | None = None  # a counter that is a sum over parts: when one of them is dropped it falls, and it alone
+    part_gone: str = "false"  # SQL over `life`: a part was dropped
+
+    def fell(self, now: str, before: str) -> str:
+        """SQL: the counters began anew, by the patterns for the names of a counter now and before."""
+        return " or ".join(
+            f"coalesce({now.format(name)} < {before.format(name)}, false)"
+            + (f" and not {self.part_gone}" if name == self.sum else "")
+            for name in self.counters
+        )
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -250,6 +260,15 @@ RELATIONS = Counted(
     ),
     gauges=("live_rows", "dead_rows", "analyzed_at"),
     gaps=("relation", "relation_counter"),
+    sum="index_scans",
+    part_gone="""exists (
+        from raw_index_counter as was
+        where was.number = life.number_before and was.database = life.database and was.relation = life.relation
+            and not exists (
+                from raw_index_counter as is_now
+                where is_now.number = life.number and is_now.database = was.database and is_now.index = was.index
+            )
+    )""",
 )
 INDEXES = Counted(
     "index_counter",
@@ -278,8 +297,10 @@ def counter_changes(raw: duckdb.DuckDBPyConnection, counted: Counted) -> None:
     keys = ", ".join(counted.keys)
     before = (*counted.columns[len(counted.keys) :], "number", "server_number")
     lags = ", ".join(f"lag({name}) over life as {name}_before" for name in before)
-    fell = " or ".join(f"coalesce({name} < {name}_before, false)" for name in counted.counters)
-    lost = " or ".join(f"coalesce(now.{name} < before.{name}, false)" for name in counted.counters)
+    fell = counted.fell("{}", "{}_before")
+    lost = " or ".join(
+        f"coalesce(now.{name} < before.{name}, false)" for name in counted.counters if name != counted.sum
+    )
     at_most = " and ".join(f"coalesce(gone.{name}, 0) <= coalesce(life.{name}, 0)" for name in counted.counters)
     any_work = " + ".join(f"coalesce(gone.{name}, 0)::hugeint" for name in counted.counters)
     same = " and ".join(f"now.{key} = before.{key}" for key in counted.keys)
@@ -350,7 +371,8 @@ def _sees_all(counted: Counted, number: str, row: str) -> str:
 
 
 def _added(name: str) -> str:
-    return f"case says when 'since' then {name} when 'difference' then {name} - {name}_before else 0 end as {name}"
+    difference = f"greatest({name} - {name}_before, 0)"  # a sum over parts may fall although it did not begin anew
+    return f"case says when 'since' then {name} when 'difference' then {difference} else 0 end as {name}"
 
 
 # counters fell although the thing was there, it was out of sight in between, or nothing can be said
@@ -366,7 +388,8 @@ def counter_spans(raw: duckdb.DuckDBPyConnection) -> None:
         create or replace temp table now_relation_span as
         select
             started_at, ended_at, walked.database, walked.relation, {_list(RELATIONS.counters)}, live_rows, dead_rows,
-            size.size_bytes, size.index_bytes, {_LOWER} as is_lower_bound
+            size.size_bytes, size.index_bytes, {_LOWER}
+                or (says = 'difference' and coalesce(index_scans < index_scans_before, false)) as is_lower_bound
         from walked_relation_counter as walked
         left join raw_relation as size -- LEFT JOIN: only full captures know sizes
             on size.number = walked.number and size.database = walked.database and size.relation = walked.relation
