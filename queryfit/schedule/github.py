@@ -53,7 +53,7 @@ def text(workflow: Workflow, jobs: Sequence[Job]) -> str:
 
 
 def _job(workflow: Workflow, jobs: Sequence[Job]) -> Mapping[str, yaml.Value]:
-    stem = f"{prefix(workflow.name)}-store-"
+    stem = f"{prefix(workflow.name)}_store_"
     # no step gets a secret that it has no use for
     secrets: Mapping[str, Sequence[str]] = {"capture": _SECRETS, "report": workflow.variables}
     steps: list[yaml.Value] = [

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from queryfit.errors import UsageError
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_EVERY = re.compile(r"(\d{1,4})\s*(m|min|h)")
-_AT = re.compile(r"(?:(?P<day>[A-Za-z]+)\s+)?(?P<hour>\d{1,2}):(?P<minute>\d{2})")
+_EVERY = re.compile(r"([0-9]{1,4})\s*(m|min|h)")
+_AT = re.compile(r"(?:(?P<day>[A-Za-z]+)\s+)?(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})")
 _HOUR = 60  # minutes
 _DAY = 24 * _HOUR
 _LAST_HOUR, _LAST_MINUTE = 23, 59
@@ -75,7 +75,7 @@ def parse_at(text: str) -> At | None:
     found = _AT.fullmatch(text.strip())
     day = (found["day"] or "daily").lower() if found else ""
     names = [name.lower() for name in _DAYS]
-    weekday = names.index(day[:3]) if day[:3] in names else None
+    weekday = names.index(day[:3]) if day[:3] in names and day != "monthly" else None
     is_day = day in {"daily", "monthly"} or (weekday is not None and _long(weekday).startswith(day))
     if not found or not is_day or int(found["hour"]) > _LAST_HOUR or int(found["minute"]) > _LAST_MINUTE:
         raise UsageError(f"{text!r} is no time", hint='write "Mon 07:00", "daily 07:00", "monthly 07:00" or "never"')

@@ -43,8 +43,7 @@ def _entry(head: str, inner: Value, depth: int) -> Iterator[str]:
 
 def _flow(value: Value) -> str:
     if isinstance(value, Mapping):
-        assert not value
-        return "{}"
+        return "{" + ", ".join(f"{_scalar(key)}: {_flow(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, Sequence) and not isinstance(value, str):
         return f"[{', '.join(_flow(item) for item in value)}]"
     return _scalar(value)
