@@ -250,11 +250,21 @@ class Store:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def remove(self, folder: Path) -> None:
-        """Remove a capture or period: at once for every reader, whatever stops the removal. Raises OSError."""
-        aside = self.prepare() / f"{secrets.token_hex(8)}-removed"
-        folder.rename(aside)
-        shutil.rmtree(aside, ignore_errors=True)  # what is left is swept later
+    def remove(self, folders: Iterable[Path]) -> int:
+        """Remove captures or periods, each at once for every reader; return how many. Raises QueryfitError."""
+        incoming = self.prepare()
+        removed = 0
+        for folder in folders:
+            aside = incoming / f"{secrets.token_hex(8)}-removed"
+            try:
+                folder.rename(aside)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise unwritable(self.folder, error) from None
+            shutil.rmtree(aside, ignore_errors=True)  # what is left of it is swept later
+            removed += 1
+        return removed
 
 
 def unwritable(folder: Path, error: OSError) -> QueryfitError:

@@ -42,6 +42,11 @@ def link(capture: Capture) -> Link:
     return Link(capture, at, at + timedelta(milliseconds=lasted))
 
 
+def day_of(at: datetime) -> datetime:
+    """The day that a capture ends a span of: one on the stroke of midnight belongs to the day before."""
+    return (at - timedelta(microseconds=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
 def scope_of(capture: Capture) -> str:
     return str(capture.meta.get("scope"))
 

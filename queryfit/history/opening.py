@@ -12,7 +12,6 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from queryfit.errors import QueryfitError
-from queryfit.evidence.dictionary import tables
 from queryfit.evidence.engine import duckdb
 from queryfit.evidence.guarding import reading
 from queryfit.evidence.session import Addition, Session, open_session
@@ -21,12 +20,12 @@ from queryfit.history.chain import Link, counting, label
 from queryfit.history.derived import derive
 from queryfit.history.events import usual_interval
 from queryfit.history.holding import Held, fill, hold
-from queryfit.history.periods import Period
-from queryfit.history.reading import engine, quoted, source
+from queryfit.history.reading import engine, quoted
 from queryfit.history.schema_events import name_indexes
 from queryfit.history.series import STATEMENTS_ONLY, Series
 from queryfit.history.stretch import spans_before
 from queryfit.history.tables import NAMES, Grain
+from queryfit.history.texts import texts_of_history
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +98,12 @@ def open_history(
             series = Series(raw, grain, usual=usual_interval(counting(links)), fulls=known)
             fill(series, held, _floor(begin, grain), max(end, newest.at) if end else newest.at, progress)
             name_indexes(raw, known)
+            series.drop_idle()
             files = _write(raw, folder)
-            files |= _texts(series, folder, newest.capture, _of_months(held.periods, begin))
+            # each text is kept in the first period of its month that has it
+            earlier_periods = [period for period in held.periods if period.day >= begin.replace(day=1).date()]
+            texts = texts_of_history(series, folder / "statement_text.parquet", newest.capture, earlier_periods)
+            files["statement_text"] = texts
         bad = {str(entry.folder) for entry in series.unusable}
         usable = [entry for entry in links if str(entry.capture.folder) not in bad]
         fulls = [entry.capture for entry in _fulls(usable, begin, newest.at)]
@@ -134,7 +137,7 @@ def rates(
         (seconds,) = raw.execute("select coalesce(sum(covered_s), 0) from out_span").fetchone() or (0.0,)
         rows = raw.execute(
             "select database, fingerprint, sum(calls)::bigint, sum(execution_ms)"
-            " from out_statement_span group by database, fingerprint"
+            " from out_statement_span group by database, fingerprint having sum(calls) > 0"
         ).fetchall()
     return {(row[0], row[1]): Rate(row[2], row[3], seconds) for row in rows}
 
@@ -159,12 +162,6 @@ def _newest(held: Held, begin: datetime, end: datetime | None) -> Link | None:
     return next((entry for entry in candidates if _is_whole(entry.capture, held.unusable)), None)
 
 
-def _of_months(periods: Sequence[Period], begin: datetime) -> list[Period]:
-    """The periods of the months of a window: each text is kept in the first of its month that has it."""
-    month = begin.replace(day=1).date()
-    return [period for period in periods if period.day >= month]
-
-
 def _fulls(links: Sequence[Link], begin: datetime, end: datetime) -> list[Link]:
     fulls = [entry for entry in links if entry.is_full and entry.at <= end]
     before = [entry for entry in fulls if entry.at < begin]
@@ -187,38 +184,3 @@ def _write(raw: duckdb.DuckDBPyConnection, folder: Path) -> dict[str, Path]:
         files[name] = folder / f"{name}.parquet"
         raw.execute(f"copy out_{name} to {quoted(files[name])} (format parquet, compression snappy)")
     return files
-
-
-def _texts(series: Series, folder: Path, newest: Capture, periods: Sequence[Period]) -> dict[str, Path]:
-    """`statement_text` with the texts of statements that the newest capture no longer knows."""
-    raw = series.raw
-    own = newest.file("statement_text")
-    raw.execute("create temp table text as from " + (_text_rows(raw, [own]) if own else f"({_NO_TEXT})"))
-    rows = raw.execute(
-        """
-        select max(number) from seen
-        where fingerprint in (select fingerprint from out_statement_span)
-            and fingerprint not in (select fingerprint from text)
-        group by fingerprint
-        """
-    ).fetchall()
-    places = [series.links[number].capture.file("statement_text") for number in sorted({number for (number,) in rows})]
-    places += [period.capture.file("statement_text") for period in periods]
-    if older := [path for path in places if path is not None and path.exists()]:
-        raw.execute(
-            f"insert into text by name select distinct on (fingerprint) * from {_text_rows(raw, older)}"
-            " where fingerprint in (select fingerprint from out_statement_span)"
-            " and fingerprint not in (select fingerprint from text)"
-        )
-    path = folder / "statement_text.parquet"
-    raw.execute(f"copy text to {quoted(path)} (format parquet, compression snappy)")
-    return {"statement_text": path}
-
-
-_TEXT = tables()["statement_text"].column_types
-_NO_TEXT = "select " + ", ".join(f"null::{kind} as {name}" for name, kind in _TEXT.items()) + " limit 0"
-
-
-def _text_rows(raw: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> str:
-    read = source(raw, "statement_text", tuple(_TEXT), [str(path) for path in files])
-    return f"(select * exclude (filename) from ({read}))"

@@ -10,7 +10,7 @@ from typing import Any
 
 from queryfit.errors import QueryfitError
 from queryfit.evidence.store import PERIOD, Capture, Unusable
-from queryfit.history.chain import Link, scope_of, twin
+from queryfit.history.chain import Link, day_of, scope_of, twin
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Period:
 
     @property
     def day(self) -> date:
-        return self.ended_at.date()
+        return day_of(self.ended_at).date()
 
     @property
     def size_bytes(self) -> int:

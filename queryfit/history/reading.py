@@ -55,6 +55,8 @@ def read_files(
     raw: duckdb.DuckDBPyConnection, table: str, columns: Sequence[str], files: Sequence[str]
 ) -> list[tuple[Any, ...]]:
     """Rows of small tables, the file's path first; a file that cannot be read gives none."""
+    if not files:
+        return []
     try:
         return raw.execute(source(raw, table, columns, files)).fetchall()
     except duckdb.Error:
@@ -68,6 +70,8 @@ def unreadable(
     raw: duckdb.DuckDBPyConnection, table: str, columns: Sequence[str], files: Sequence[str]
 ) -> dict[str, str]:
     """The files among these that cannot be read, with the first line of why."""
+    if not files:
+        return {}
     try:
         # every column is decoded: the footer of a damaged file may be whole
         decoded = ", ".join(f"count({column})" for column in columns)

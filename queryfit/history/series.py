@@ -13,7 +13,7 @@ from queryfit.evidence.dictionary import tables
 from queryfit.evidence.engine import duckdb
 from queryfit.evidence.store import Unusable
 from queryfit.history import spans
-from queryfit.history.chain import Link
+from queryfit.history.chain import Link, day_of
 from queryfit.history.events import write_events
 from queryfit.history.facts import Step, Walk, read_facts
 from queryfit.history.periods import Period
@@ -89,7 +89,7 @@ class Series:
         The very first one, and those named in `bases`, only give the next one its beginning.
         """
         self.bases |= bases
-        for day, group in groupby(links, key=lambda entry: _day(entry.at)):
+        for day, group in groupby(links, key=lambda entry: day_of(entry.at)):
             progress(f"history: {day:%Y-%m-%d}")
             self._take_day(list(group))
 
@@ -146,6 +146,19 @@ class Series:
 
     def _is_made(self, name: str) -> bool:
         return name in {"span", "statement_span"} or "activity" in self.only
+
+    def clear(self) -> None:
+        """Forget what was made, not what the next capture stands on."""
+        for name in NAMES:
+            self.raw.execute(f"delete from out_{name}")
+
+    def drop_idle(self, *, keeps_doubt: bool = False) -> None:
+        """Leave out statements that finished no call in a span: it says as much without a row.
+
+        With `keeps_doubt` those stay that may have been called, or were planned: days that are made of hours need them.
+        """
+        but = "and not is_lower_bound and coalesce(planning_ms, 0) = 0" if keeps_doubt else ""
+        self.raw.execute(f"delete from out_statement_span where calls = 0 {but}")
 
     def _take_day(self, links: Sequence[Link]) -> None:
         first = len(self.links)
@@ -263,8 +276,3 @@ class Series:
         self.raw.execute(
             f"create or replace temp table carried_unread as from raw_unread where number = {len(self.links) - 1}"
         )
-
-
-def _day(at: datetime) -> datetime:
-    """The day that a capture ends a span of: one on the stroke of midnight belongs to the day before."""
-    return (at - timedelta(microseconds=1)).replace(hour=0, minute=0, second=0, microsecond=0)

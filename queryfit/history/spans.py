@@ -194,7 +194,7 @@ def statement_spans(raw: duckdb.DuckDBPyConnection) -> None:
     def added(name: str) -> str:
         return (
             f"sum(case change when 'made' then {name} when 'remade' then {name}"
-            f" when 'grown' then {name} - {name}_before end)"
+            f" when 'grown' then {name} - {name}_before else 0 end)"
         )
 
     sums = {name: added(name) for name in names}
@@ -214,7 +214,6 @@ def statement_spans(raw: duckdb.DuckDBPyConnection) -> None:
         from walked
         where change <> 'nothing'
         group by started_at, ended_at, database, fingerprint
-        having coalesce(sum(case when change = 'doubtful' then 0 else calls end), 0) > 0
         """
     )
 

@@ -29,6 +29,7 @@ def spans_between(
     with engine(folder) as raw:
         series = Series(raw, "hour", only=STATEMENTS_ONLY) if only_statements else Series(raw, "hour")
         fill(series, held, start, end, progress)
+        series.drop_idle()
         files = {}
         for name in NAMES:
             files[name] = folder / f"{name}.parquet"

@@ -119,12 +119,9 @@ def merge(table: SpanTable, source: str, spans: str, grain: Grain) -> str:
             "any_value(whole.looks) as samples",
             "sum(part.mean_sessions * part.samples) / any_value(whole.looks) as mean_sessions",
         ]
-    # nothing was done in a span: it says as much without a row
-    having = "having sum(part.calls) > 0" if table.name == "statement_span" else ""
     return f"""
         select whole.started_at, whole.ended_at, {", ".join(parts)}
         from {source} as part
         join {spans} as whole on {bucket(grain, "whole.ended_at")} = {bucket(grain, "part.ended_at")}
         group by whole.started_at, whole.ended_at, {", ".join(f"part.{column}" for column in table.keys)}
-        {having}
     """
