@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -111,14 +111,23 @@ def plans(entry: StatementChange) -> list[str]:
 
 
 def events(diff: Diff) -> list[str]:
-    """What happened to the server and its counters; not to single statements, tables and indexes."""
-    return [event(entry) for entry in diff.events if entry["kind"] not in _SAID and not entry["subject"]]
+    """What happened to the server and its counters, once a kind; not to single statements, tables and indexes."""
+    by_kind: dict[tuple[str, str | None], list[Mapping[str, Any]]] = {}
+    for entry in diff.events:
+        if entry["kind"] not in _SAID and not entry["subject"]:
+            by_kind.setdefault((str(entry["kind"]), entry.get("database")), []).append(entry)
+    return [_event(entries) for entries in by_kind.values()]
 
 
-def event(entry: Mapping[str, Any]) -> str:
-    """One event in words, with its time."""
-    kind = str(entry["kind"])
-    text = _EVENTS.get(kind, kind.replace("_", " "))
-    about = f" ({entry['database']})" if entry.get("database") else ""
-    detail = f": {entry['detail']}" if entry.get("detail") else ""
-    return f"{entry['happened_at']:%Y-%m-%d %H:%M} {text}{about}{detail}"
+def _event(entries: Sequence[Mapping[str, Any]]) -> str:
+    """Events of one kind in words, with the time of the first and of the last."""
+    first, last = entries[0], entries[-1]
+    kind = str(first["kind"])
+    about = f" ({first['database']})" if first.get("database") else ""
+    text = f"{_EVENTS.get(kind, kind.replace('_', ' '))}{about}"
+    if len(entries) > 1:
+        since, until = (f"{entry['happened_at']:%Y-%m-%d %H:%M}" for entry in (first, last))
+        return f"{since} to {until}, {len(entries)} times: {text}"
+    if kind == "gap":
+        return f"{first['happened_at']:%Y-%m-%d %H:%M} {first['detail'] or text}"
+    return f"{first['happened_at']:%Y-%m-%d %H:%M} {text}"
