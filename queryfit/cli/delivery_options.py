@@ -52,7 +52,7 @@ def is_sending(sending: Sending) -> bool:
     """Whether anything is to be sent, or written as if. Raises UsageError for options that need another one."""
     to_send = sending["by_mail"] or sending["by_webhook"]
     if sending["send_kept"]:
-        if to_send or sending["dry_run"] is not None:
+        if to_send or sending["to"] or sending["dry_run"] is not None:
             raise UsageError("--send-kept sends what is kept and makes no report", hint="leave the others away")
         return True
     if sending["to"] and not sending["by_mail"]:

@@ -130,6 +130,7 @@ def command(
     queryfit schedule --kind kubernetes --image registry.example.org/queryfit:1 | kubectl apply -f -
     queryfit schedule --remove
     """
+    from queryfit.config import Config  # noqa: PLC0415
     from queryfit.schedule.jobs import check_name  # noqa: PLC0415
 
     if does_install and does_remove:
@@ -137,7 +138,7 @@ def command(
     _check_kind(asked)
     check_name(asked["name"])
     if does_remove:
-        said = _removed(asked, options.configuration(None))
+        said = _removed(asked, Config())  # a mistake in the file is no reason to let it run
         options.deliver("\n".join(said or ["there was nothing to remove"]), None)
         return
     config = options.configuration(asked["config_file"], store_folder=asked["store_folder"])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from queryfit.config_delivery import MailConfig, WebhookConfig
@@ -41,13 +43,23 @@ class _Account:
     notes: list[str] = field(default_factory=list)
     problems: list[tuple[str, str]] = field(default_factory=list)
 
+    @contextmanager
+    def goes_on(self) -> Iterator[None]:
+        """One way that fails does not keep the others from being tried."""
+        try:
+            yield
+        except QueryfitError as error:
+            self.problems.append((error.message, error.hint or ""))
+
     def settled(self) -> Delivered:
         """The account, or a QueryfitError where something could not be done."""
         if not self.problems:
             return Delivered(tuple(self.sent), tuple(self.notes))
-        sent = [f"sent to {', '.join(self.sent)}"] if self.sent else []
-        hints = list(dict.fromkeys(hint for _, hint in self.problems))
-        raise QueryfitError("; ".join([*sent, *(message for message, _ in self.problems)]), hint="; ".join(hints))
+        sent = [f"sent to {', '.join(dict.fromkeys(self.sent))}"] if self.sent else []
+        hints = list(dict.fromkeys(hint for _, hint in self.problems if hint))
+        raise QueryfitError(
+            "; ".join([*sent, *(message for message, _ in self.problems)]), hint="; ".join(hints) or None
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +98,21 @@ def deliver(
     outbox, account = Outbox(store), _Account()
     patience = patience or Patience()
     if mail is not None:
-        envelope = envelope_of(mail)
-        content = as_text(build_message(letter, envelope, period, now=now or datetime.now(UTC)))
-        channel = Channel("mail", "mail", period.system_identifier, period.scope)
-        new = _new(period, letter, envelope.sender.address, envelope.recipients)
-        way = _Way(_mailman(mail, patience), patience, progress, account)
-        _through(outbox, channel, way, (new, content), resend=resend)
+        with account.goes_on():
+            envelope = envelope_of(mail)
+            moment = now or datetime.now(UTC)
+            channel = Channel("mail", "mail", period.system_identifier, period.scope)
+            new = _new(period, letter, envelope.sender.address, envelope.recipients)
+            way = _Way(_mailman(mail, patience), patience, progress, account)
+            make_mail = partial(_mail_text, letter, envelope, moment)
+            make_mail(period)  # what cannot be written is said before anything is kept
+            _through(outbox, channel, way, (new, make_mail), resend=resend)
     for webhook in webhooks:
-        channel = Channel("webhook", webhook.name, period.system_identifier, period.scope)
-        new = _new(period, letter, "", (webhook.name,))
-        way = _Way(_messenger(webhook, channel, patience), patience, progress, account)
-        _through(outbox, channel, way, (new, payload(letter, period, webhook)), resend=resend)
+        with account.goes_on():
+            channel = Channel("webhook", webhook.name, period.system_identifier, period.scope)
+            new = _new(period, letter, "", (webhook.name,))
+            way = _Way(_messenger(webhook, channel, patience), patience, progress, account)
+            _through(outbox, channel, way, (new, partial(payload, letter, webhook=webhook)), resend=resend)
     return account.settled()
 
 
@@ -123,7 +139,7 @@ def send_kept(
             carrier = _messenger(by_name[channel.name], channel, patience)
         else:
             continue
-        with outbox.open(channel, waits=progress) as records:
+        with account.goes_on(), outbox.open(channel, waits=progress) as records:
             _flush(records, _Way(carrier, patience, progress, account), None, asked=True, resend=resend)
     if not account.sent and not account.problems:
         account.notes.append("nothing was kept that could be sent")
@@ -171,6 +187,10 @@ def _written(
     return Delivered((), tuple(notes))
 
 
+def _mail_text(letter: Letter, envelope: Envelope, now: datetime, period: Period) -> str:
+    return as_text(build_message(letter, envelope, period, now=now))
+
+
 def _new(period: Period, letter: Letter, sender: str, recipients: Sequence[str]) -> Entry:
     return Entry(
         since=period.since.astimezone(UTC),
@@ -211,9 +231,11 @@ def _messenger(webhook: WebhookConfig, channel: Channel, patience: Patience) -> 
     return carry
 
 
-def _through(outbox: Outbox, channel: Channel, way: _Way, new: tuple[Entry, str], *, resend: bool) -> None:
+def _through(
+    outbox: Outbox, channel: Channel, way: _Way, new: tuple[Entry, Callable[[Period], str]], *, resend: bool
+) -> None:
     """Send a new letter through its channel, after what was kept there."""
-    entry, content = new
+    entry, make = new
     with outbox.open(channel, waits=way.progress) as records:
         period = Period(channel.system_identifier, channel.scope, entry.since, entry.until)
         known = records.find(period)
@@ -231,6 +253,8 @@ def _through(outbox: Outbox, channel: Channel, way: _Way, new: tuple[Entry, str]
             )
         wanted = [who for who in asked if entry.states[who] == "kept"]
         if wanted:
+            # the times of the record, not of this start: who gets it again can tell by its identity
+            content = make(Period(channel.system_identifier, channel.scope, entry.since, entry.until))
             entry = records.put(records.keep_letter(entry, content))
             entry = _send(records, entry, content, wanted, way)
         _tell(records, entry, asked, way.account)
@@ -257,6 +281,8 @@ def _flush(records: Records, way: _Way, but: Entry | None, *, asked: bool, resen
             continue
         way.progress(f"sending the report until {entry.until:%Y-%m-%d} that was kept")
         entry = _send(records, entry.with_states("kept", wanted), content, wanted, once)  # noqa: PLW2901
+        if have := [who for who in wanted if entry.states[who] == "sent"]:
+            account.notes.append(f"the report until {entry.until:%Y-%m-%d} that was kept is sent to {', '.join(have)}")
         _tell(records, entry, wanted, way.account)
         if entry.of_state("kept"):
             return  # the others would fare the same

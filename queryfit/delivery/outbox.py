@@ -8,9 +8,9 @@ store, a person can have it sent again in a minute (`--resend`), while people wh
 of a faulty scheduler cease to read it. Everything before that moment (no connection, a refusal, a busy server) is
 certainly not sent, so the letter is `kept` and tried again.
 
-Two reports are of the same period when they are as long and end at nearly the same time, less than a quarter of their
-length apart: the second start of a scheduler sees a capture that is some minutes newer, and a calendar's weeks would
-part Sunday night from Monday morning, and take a start that was made up for for the next week's.
+Two reports are of the same period when they are as long and end at nearly the same time: at most a quarter of their
+length, and two days, apart. The second start of a scheduler sees a capture that is some minutes newer, a calendar's
+weeks would part Sunday night from Monday morning, and a start that is made up for would use up the next week's.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ except ImportError:  # Windows
 # unclear: was found as `sending`, and has been said
 State = Literal["kept", "sending", "unclear", "sent", "refused"]
 _NEAR = 0.25  # of the length of a period
+_MOST_NEAR_S = 2 * 86_400  # a second start is not later than that, whatever the period
 _FORMAT = 1
 _MOST_RECORDS = 200  # of a channel and server: years of weekly reports
 _LONGEST_WAIT_S = 600.0
@@ -97,8 +98,8 @@ class Entry:
     def is_about(self, period: Period) -> bool:
         """Whether it is the report of this period."""
         mine, yours = (self.until - self.since).total_seconds(), period.seconds
-        near = max(mine, yours) * _NEAR
-        return abs(mine - yours) < near and abs((self.until - period.until).total_seconds()) < near
+        near = min(max(mine, yours) * _NEAR, _MOST_NEAR_S)
+        return abs(mine - yours) <= near and abs((self.until - period.until).total_seconds()) <= near
 
 
 @dataclass(slots=True)
@@ -130,7 +131,8 @@ class Records:
     def keep_letter(self, entry: Entry, content: str) -> Entry:
         """Write the whole letter beside the records, for its owner only. Raises QueryfitError."""
         kind = "eml" if self.channel.kind == "mail" else "json"
-        name = f"{self.channel.key}-{entry.until.astimezone(UTC):%Y%m%dT%H%M%SZ}.{kind}"
+        times = "-".join(f"{time.astimezone(UTC):%Y%m%dT%H%M%SZ}" for time in (entry.since, entry.until))
+        name = f"{self.channel.key}-{times}.{kind}"
         _write(self.folder / "letters" / name, content)
         return replace(entry, letter=name)
 

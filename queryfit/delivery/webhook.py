@@ -12,7 +12,7 @@ from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
-from urllib.request import HTTPHandler, HTTPRedirectHandler, HTTPSHandler, OpenerDirector, Request, build_opener
+from urllib.request import HTTPRedirectHandler, HTTPSHandler, OpenerDirector, ProxyHandler, Request, build_opener
 
 from queryfit import __version__
 from queryfit.config_delivery import WebhookConfig, is_loopback
@@ -111,7 +111,7 @@ def post(content: str, webhook: WebhookConfig, url: Secret, *, identity: str, ti
         method="POST",
     )
     try:
-        with _opener(webhook).open(request, timeout=timeout_s) as answer:
+        with _opener(webhook, url).open(request, timeout=timeout_s) as answer:
             answer.read(_LONGEST_ANSWER)
     except HTTPError as error:
         with error:
@@ -123,7 +123,7 @@ def post(content: str, webhook: WebhookConfig, url: Secret, *, identity: str, ti
         raise UnclearError(hidden(f"it did not answer after all was sent: {_reason(error)}", [url])) from None
 
 
-def _opener(webhook: WebhookConfig) -> OpenerDirector:
+def _opener(webhook: WebhookConfig, url: Secret) -> OpenerDirector:
     try:
         context = ssl.create_default_context(cafile=str(webhook.cafile) if webhook.cafile else None)
     except (OSError, ssl.SSLError) as error:
@@ -131,7 +131,9 @@ def _opener(webhook: WebhookConfig) -> OpenerDirector:
             f"the certificates in {webhook.cafile} cannot be read: {error.strerror or error}",
             hint="cafile in [webhook] names a PEM file of the authorities to trust",
         ) from None
-    return build_opener(_NoRedirect, HTTPSHandler(context=context), HTTPHandler)
+    is_here = is_loopback(urlsplit(url.reveal()).hostname or "")
+    around = [ProxyHandler({})] if is_here else []  # a proxy would take what is not to leave the machine
+    return build_opener(*around, _NoRedirect, HTTPSHandler(context=context))
 
 
 def _check_url(url: str, webhook: WebhookConfig) -> None:

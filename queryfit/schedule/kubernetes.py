@@ -10,6 +10,7 @@ from queryfit.errors import UsageError
 from queryfit.schedule import yaml
 from queryfit.schedule.jobs import MARK, Job, check_words, prefix
 from queryfit.schedule.programs import call
+from queryfit.schedule.timing import Every
 
 STORE = "/var/lib/queryfit"
 CONFIG = "/etc/queryfit/queryfit.toml"
@@ -83,7 +84,8 @@ def _cron_job(cluster: Cluster, job: Job) -> Mapping[str, yaml.Value]:
             "schedule": job.timing.cron(),
             **zone,
             "concurrencyPolicy": "Forbid",
-            "startingDeadlineSeconds": 200,
+            # a capture that is late is not worth it, a report is
+            "startingDeadlineSeconds": 200 if isinstance(job.timing, Every) else 21_600,
             "successfulJobsHistoryLimit": 1,
             "failedJobsHistoryLimit": 3,
             "jobTemplate": {

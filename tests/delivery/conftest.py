@@ -23,9 +23,10 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 
 @pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The servers are on this machine, whatever the environment says of others."""
-    monkeypatch.setenv("no_proxy", "*")
+def proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are proxies that nobody answers at: what is for this machine goes around them."""
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
 
 
 @pytest.fixture

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from queryfit.config_delivery import MailConfig, SecretPlace
+from queryfit.config_delivery import MailConfig, SecretPlace, WebhookConfig
 from queryfit.delivery import Delivered, Letter, Period, deliver, send_kept
 from queryfit.delivery.outbox import MOST_RUNS, Outbox
 from queryfit.delivery.retry import Patience
 from queryfit.errors import QueryfitError
 from tests.delivery.conftest import PNG
-from tests.delivery.servers import PASSWORD, Certificates, MailServer, mail_server
+from tests.delivery.servers import PASSWORD, Certificates, MailServer, hook_server, mail_server
 
 pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
 ToServer = Callable[..., MailConfig]
@@ -236,9 +236,33 @@ def test_a_report_is_sent_once_for_a_period(
         assert send(mail, period=replace(period, scope="shop")).sent
         assert send(replace(mail, to=("ana@example.org", "new@example.org"))).sent == ("new@example.org",)
         assert len(server.mails) == 5
-        assert send(mail, resend=True).sent == ("ana@example.org",)
+        assert send(mail, period=ending(timedelta(hours=1)), resend=True).sent == ("ana@example.org",)
     assert server.parsed(0)["Message-ID"] == server.parsed(5)["Message-ID"]
     assert server.parsed(5)["Subject"] == letter.subject
+
+
+def test_reports_of_several_lengths_that_end_at_once_are_kept_apart(
+    to_server: ToServer, send: Callable[..., Delivered], period: Period, store: Path, patience: Patience
+) -> None:
+    day = Period(period.system_identifier, period.scope, period.until - timedelta(days=1), period.until)
+    with mail_server() as server:
+        server.answers_to_data = ["554 no"] * 3
+        for one in (period, day):
+            refusal(lambda: send(to_server(server), period=one))  # noqa: B023
+        assert len(kept(store)) == 2
+        send_kept(mail=to_server(server), webhooks=(), store=store, patience=patience)
+    assert len({server.parsed(number)["Message-ID"] for number in range(2)}) == 2
+
+
+def test_a_mail_that_cannot_be_addressed_does_not_keep_the_chat_waiting(
+    to_server: ToServer, send: Callable[..., Delivered], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with hook_server() as hook:
+        monkeypatch.setenv("QUERYFIT_TEST_URL", hook.url)
+        webhook = WebhookConfig("team", "slack", SecretPlace("env", "QUERYFIT_TEST_URL"))
+        error = refusal(lambda: send(to_server(MailServer(port=1), to=("x",)), webhooks=(webhook,)))
+    assert error.message == "sent to team; 'x' is not an address of mail"
+    assert len(hook.posts) == 1
 
 
 def test_no_answer_after_the_end_is_not_sent_again(

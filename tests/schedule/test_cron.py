@@ -138,3 +138,13 @@ def test_a_crontab_that_cannot_be_read(stand_in: StandIn, monkeypatch: pytest.Mo
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(QueryfitError, match="crontab is not installed"):
         install(TABLE, jobs())
+
+
+def test_the_readme_shows_what_is_printed() -> None:
+    wanted = make_jobs(
+        Wanted(
+            Every(10), At(7, 0, 0), "service=shop", store="/var/lib/queryfit", config="/etc/queryfit.toml", by_mail=True
+        )
+    )
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert block(Table("queryfit", ("/usr/local/bin/queryfit",)), wanted) in readme
