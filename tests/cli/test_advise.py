@@ -172,7 +172,8 @@ def test_the_clock_corrects_the_planner(
     newest.run(
         "create table event (id int, kind int, at int, note text);"
         "insert into event select at, case when at > 119000 then 1 else 2 + at % 99 end, at, repeat('x', 60)"
-        " from (select (i * 7919::int8 % 120001)::int as at from generate_series(1, 120000) as i) as scattered",
+        " from (select (i * 7919::int8 % 120001)::int as at from generate_series(1, 120000) as i) as scattered;"
+        "create index event_kind on event (kind)",
         database=database,
     )
     newest.run("vacuum analyze event", database=database)
