@@ -180,6 +180,7 @@ def _print(page: str, output: Path | None) -> None:
         return
     beside = output.with_name(f".{output.name}.{secrets.token_hex(4)}")
     try:
+        beside.touch(mode=0o600)  # it holds statements
         beside.write_bytes(written)
         beside.replace(output)
     except OSError as error:

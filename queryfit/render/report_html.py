@@ -70,7 +70,8 @@ def _variables() -> str:
 def _facts(content: Content) -> dict[str, Any]:
     """What the page shows, in words."""
     findings = content.findings
-    drawings = {
+    drawings: dict[str, Any] = dict.fromkeys(("load", "connections", "waits"))
+    drawings |= {
         name: _drawing(drawing, "wide" if name == "load" else "half")
         for name, drawing in report_charts.drawings(content).items()
     }

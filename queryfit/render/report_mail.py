@@ -27,6 +27,7 @@ MOST_STATEMENTS = 8
 MOST_ROWS = 6
 _WIDTH = 76
 _MOST_BRIEF = 4
+_NAMED = {"since", "fixed"}  # columns whose values need their name before them
 _SHORT = {"statement", "time/day", "share", "change", "mean"}
 
 
@@ -104,7 +105,7 @@ def _facts(content: Content, drawings: dict[str, report_charts.Drawing]) -> dict
 def _finding(finding: Finding, content: Content) -> dict[str, Any]:
     known = content.findings.compared_at is not None
     return {
-        "id": finding.id,
+        "command": f"queryfit {'fix' if finding.fix else 'show'} {finding.id}",
         "severity": "urgent" if finding.is_urgent else finding.severity,
         "state": say.state(finding).lower() if known else "",
         "title": line(finding.title, 160),
@@ -158,7 +159,7 @@ def _lines(content: Content) -> Iterator[str]:
         yield from _wrapped(shown["message"], 3)
         if shown["stake"]:
             yield from _wrapped(shown["stake"], 3)
-        yield f"   queryfit fix {finding.id}"
+        yield f"   {shown['command']}"
     tables = (
         ("Fixed", report_tables.fixed(content).first(MOST_ROWS)),
         ("What changed", report_tables.changes(content).first(MOST_ROWS)),
@@ -188,10 +189,17 @@ def _head(title: str) -> Sequence[str]:
 
 
 def _row(table: Table, row: Sequence[Cell]) -> Iterator[str]:
-    """A row as its first text and, below it, the other values with their names."""
-    texts = [(name, cell) for name, cell in zip(table.columns, row, strict=True) if cell.text and cell.values is None]
-    code = next((cell for _, cell in texts if cell.is_code), texts[0][1])
-    others = [f"{name} {cell.text}" for name, cell in texts if cell is not code]
+    """A row as its first text and, below it, the other values; numbers and dates with their names."""
+    cells = [(place, cell) for place, cell in enumerate(row) if cell.text and cell.values is None]
+    if len(table.columns) == 2:  # noqa: PLR2004 -- when and what
+        yield from _wrapped("  ".join(cell.text for _, cell in cells), 4, first=0)
+        return
+    code = next((cell for _, cell in cells if cell.is_code), cells[0][1])
+    others = [
+        f"{table.columns[place]} {cell.text}" if place in table.numbers or table.columns[place] in _NAMED else cell.text
+        for place, cell in cells
+        if cell is not code
+    ]
     yield from _wrapped(code.text, 2, first=0)
     if others:
         yield from _wrapped("; ".join(others), 4)

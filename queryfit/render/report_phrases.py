@@ -12,7 +12,7 @@ from queryfit.history.outcomes import Outcome
 from queryfit.render import phrases
 from queryfit.render.escape import line
 from queryfit.render.phrases import counted
-from queryfit.report.headline import MOST_SUBJECT, days, signed, statement, times
+from queryfit.report.headline import MOST_SUBJECT, between, days, signed, statement, times
 from queryfit.report.model import Content, Event, Period, StatementChange, Trend
 
 __all__ = ["MOST_SUBJECT", "days", "signed", "statement", "times"]
@@ -36,6 +36,9 @@ _EVENTS = {
     "relation_dropped": "table dropped",
     "column_changed": "column changed",
 }
+
+
+_WITH_VALUES = {"setting_changed", "upgraded", "column_changed", "failed_over"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,8 @@ def cards(content: Content) -> list[Card]:
     found.append(_findings_card(content))
     near = next((trend for trend in content.trends if trend.days_left is not None and trend.limit_name), None)
     if near is not None:
-        found.append(Card("nearest limit", days(near.days_left), line(near.subject, 60)))
+        what = "connections" if near.kind == "connections" else near.subject
+        found.append(Card("nearest limit", days(near.days_left), line(what, 60)))
     elif content.sessions.most is not None:
         of = f"of {content.sessions.limit:,}" if content.sessions.limit else ""
         found.append(Card("most connections", f"{content.sessions.most:,}", of))
@@ -191,11 +195,12 @@ def event(entry: Event) -> str:
     """What happened, in words: `setting changed: work_mem, 4MB → 64MB`."""
     name = _EVENTS.get(entry.kind, entry.kind.replace("_", " "))
     parts = [line(text, MOST_NAME) for text in (entry.subject,) if text]
-    if entry.value_before is not None or entry.value_now is not None:
-        before, now = (line(text, 60) if text else "nothing" for text in (entry.value_before, entry.value_now))
+    if entry.kind in _WITH_VALUES and (entry.value_before is not None or entry.value_now is not None):
+        before, now = (line(text, 80) if text else "nothing" for text in (entry.value_before, entry.value_now))
         parts.append(f"{before} → {now}")
     if entry.detail:
-        parts.append(line(entry.detail, 300))
+        detail = line(entry.detail, 300)
+        parts.append(f"on {detail}" if entry.kind in {"index_added", "index_dropped"} else detail)
     text = f"{name}: {', '.join(parts)}" if parts else name
     return f"{text} ({entry.times} times that day)" if entry.times > 1 else text
 
@@ -204,13 +209,10 @@ def trend_date(trend: Trend) -> str:
     """`in 63 days (55 to 74)`, or that it has no limit or does not get there."""
     if trend.limit_name is None:
         return "no limit"
-    if trend.days_left is None:
-        low = trend.days_left_low
-        return "not in sight" if low is None else f"not in sight, in {low:,.0f} days at the earliest"
-    if trend.days_left_low is None:
-        return f"in {days(trend.days_left)}"
-    high = "or never" if trend.days_left_high is None else f"to {trend.days_left_high:,.0f}"
-    return f"in {days(trend.days_left)} ({trend.days_left_low:,.0f} {high})"
+    if trend.days_left is not None:
+        return f"in {days(trend.days_left)}{between(trend)}"
+    low = trend.days_left_low
+    return "not in sight" if low is None else f"not in sight; in {low:,.0f} days at the earliest"
 
 
 def amount(value: float, unit: str) -> str:

@@ -286,7 +286,7 @@ def trends(content: Content) -> Table:
         "what, kind, #now, #a day, #limit, reaches it",
         (
             [
-                _code(entry.subject, 100),
+                _code("connections" if entry.kind == "connections" else entry.subject, 100),
                 Cell(entry.kind.replace("_", " "), entry.kind),
                 Cell(say.amount(entry.value, entry.unit), entry.value),
                 Cell(("+" if entry.per_day > 0 else "") + say.amount(entry.per_day, entry.unit), entry.per_day),

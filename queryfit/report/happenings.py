@@ -6,7 +6,8 @@ from queryfit.evidence.session import Session
 from queryfit.report.model import Event, Trend
 from queryfit.report.periods import Periods
 
-MOST_TRENDS = 25
+MOST_TRENDS = 20
+FAR_DAYS = 3_650.0  # what lies beyond ten years is no news
 MOST_EVENTS = 60
 FALSIFIES = ("statements_reset", "counters_reset", "restarted", "crashed", "failed_over", "upgraded", "evicted")
 
@@ -14,7 +15,9 @@ _TRENDS = """
     select kind, database, subject, unit, value, per_day, per_day_low, per_day_high, limit_value, limit_name,
         days_left, days_left_low, days_left_high, last_at
     from trend
-    order by days_left nulls last, days_left_low nulls last, abs(per_day) / greatest(abs(value), 1) desc, kind, subject
+    where coalesce(days_left, days_left_low) <= $far
+        or (kind in ('table_size', 'database_size') and per_day_low > 0)  -- what grows, though nothing stops it
+    order by days_left nulls last, days_left_low nulls last, per_day desc, kind, subject
     limit $most
 """
 # an analyze says nothing to a reader, and many evictions or gaps of a day are one
@@ -40,7 +43,7 @@ _LOWER_BOUNDS = """
 
 def trends(session: Session) -> list[Trend]:
     """Where things are heading, the nearest limit first."""
-    return [Trend(*row) for row in session.query(_TRENDS, {"most": MOST_TRENDS}).rows]
+    return [Trend(*row) for row in session.query(_TRENDS, {"most": MOST_TRENDS, "far": FAR_DAYS}).rows]
 
 
 def events(session: Session, periods: Periods) -> list[Event]:

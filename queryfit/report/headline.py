@@ -28,7 +28,7 @@ from queryfit.report.model import (
 MOST_SUBJECT = 78
 NEAR_DAYS = 45.0  # of a limit: so much time a migration of a large table may take
 MUCH_SHARE = 0.05  # of the statement time: a change of less is not what a week is remembered for
-MUCH_MS_PER_DAY = 60_000.0
+WORTH_SHARE = 0.01  # of it: a fix that saves less is not worth a sentence
 FELT = 0.2  # of the load: less is weather
 _MOST_SENTENCES = 6
 _BROKEN = {"crashed": "crashed", "failed_over": "failed over"}
@@ -131,12 +131,22 @@ def _limits(trends: Sequence[Trend]) -> Iterator[_Item]:
 
 def reaches(trend: Trend, *, is_short: bool = False) -> str:
     """`public.orders.id reaches int4 in 63 days (55 to 74)`."""
-    subject = line(trend.subject, 40 if is_short else 120)
-    text = f"{subject} reaches {line(trend.limit_name or 'its limit', 40)} in {days(trend.days_left)}"
-    if is_short or trend.days_left_low is None:
-        return text
-    high = "or never" if trend.days_left_high is None else f"to {trend.days_left_high:,.0f}"
-    return f"{text} ({trend.days_left_low:,.0f} {high})"
+    if trend.kind == "connections":
+        what = "Connections reach" if not is_short else "connections reach"
+    else:
+        what = f"{line(trend.subject, 40 if is_short else 120)} reaches"
+    text = f"{what} {line(trend.limit_name or 'the limit', 40)} in {days(trend.days_left)}"
+    return text if is_short else text + between(trend)
+
+
+def between(trend: Trend) -> str:
+    """` (55 to 74)` where the range says more than the number; ` (55 or never)`."""
+    low, high = trend.days_left_low, trend.days_left_high
+    if low is None or trend.days_left is None:
+        return ""
+    if high is None:
+        return f" ({low:,.0f} at the earliest)"
+    return f" ({low:,.0f} to {high:,.0f})" if round(low) != round(high) else ""
 
 
 def days(value: float | None) -> str:
@@ -169,7 +179,9 @@ def _worse(story: Story) -> Iterator[_Item]:
 
 
 def _much(story: Story) -> float:
-    return max(MUCH_MS_PER_DAY, MUCH_SHARE * (story.totals.execution_ms_per_day or 0))
+    """The time a day from which on a change matters: a share of the load, of that before where that was more."""
+    before = story.totals_before.execution_ms_per_day if story.totals_before else None
+    return MUCH_SHARE * max(story.totals.execution_ms_per_day or 0, before or 0)
 
 
 def _effect(change: StatementChange) -> str:
@@ -235,7 +247,8 @@ def _to_fix(findings: Findings) -> Iterator[_Item]:
         return
     timed = [finding for finding in findings.found if (finding.impact_ms_per_day or 0) > 0 and not finding.is_urgent]
     best = max(timed, key=lambda finding: finding.impact_low_ms_per_day or 0, default=None)
-    if best is not None and (best.impact_ms_per_day or 0) >= MUCH_MS_PER_DAY:
+    worth = WORTH_SHARE * (findings.captured_ms_per_day or 0)
+    if best is not None and (best.impact_ms_per_day or 0) >= worth:
         is_new = best.state in {"new", "back"}
         saving = phrases.saving(best)
         yield _Item(
@@ -263,16 +276,20 @@ def _to_fix(findings: Findings) -> Iterator[_Item]:
 
 
 def _better(story: Story) -> Iterator[_Item]:
-    got = [outcome for outcome in story.outcomes if outcome.got_ms_per_day and outcome.fixed_at >= story.period.since]
+    much = _much(story)
+    got = [
+        outcome
+        for outcome in story.outcomes
+        if (outcome.got_ms_per_day or 0) >= much and outcome.fixed_at >= story.period.since
+    ]
     for outcome in sorted(got, key=lambda outcome: -(outcome.got_ms_per_day or 0))[:1]:
         predicted = (
-            f" (predicted {words.duration(outcome.predicted_ms_per_day)})" if outcome.predicted_ms_per_day else ""
+            f" (predicted: {words.duration(outcome.predicted_ms_per_day)})" if outcome.predicted_ms_per_day else ""
         )
-        text = f"{line(outcome.title, 80)} is fixed and saves {words.duration(outcome.got_ms_per_day or 0)} a day"
-        yield _Item(4.8, "faster", f"{text}{predicted}.", text)
-    better = [
-        change for change in story.changes if change.change == "faster" and -change.added_ms_per_day >= MUCH_MS_PER_DAY
-    ]
+        saves = f"saves {words.duration(outcome.got_ms_per_day or 0)} a day"
+        subject = line(outcome.subject, 100)
+        yield _Item(4.8, "faster", f"The fix of {subject} {saves}{predicted}.", f"the fix of {subject[:40]} {saves}")
+    better = [change for change in story.changes if change.change == "faster" and -change.added_ms_per_day >= much]
     for change in sorted(better, key=lambda change: change.added_ms_per_day)[:1]:
         short = f"{statement(change.text, 34)} {_effect(change)}"
         text = f"“{statement(change.text, 70)}” {_effect(change)}{_since(change)}."

@@ -6,7 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
+
+from queryfit.evidence.dictionary import tables
+from queryfit.evidence.session import Addition, Session, open_session
+from queryfit.evidence.store import Store
+from queryfit.findings import Finding, Report, identity
+from queryfit.report.content import Judgement
 
 BEGIN = datetime(2026, 11, 9)  # noqa: DTZ001 -- evidence is in naive UTC
 END = datetime(2026, 11, 23)  # noqa: DTZ001
@@ -165,3 +172,120 @@ def trend(kind: str, subject: str, **values: Any) -> dict[str, Any]:
         "days_left_high": 74.0,
     }  # fmt: skip
     return {**row, **values}
+
+
+LIST = Behaviour("a1", 600, 4.0, slower=9.0)
+LOOKUP = Behaviour("b2", 5000, 0.2)
+EXPORT = Behaviour("c3", 2, 900.0)
+NEW = Behaviour("d4", 40, 20.0, since=REGRESSION)
+BEHAVIOURS = (LIST, LOOKUP, EXPORT, NEW)
+TEXTS = {
+    "a1": "select id, total from orders where customer_id = $1 order by created_at desc limit $2",
+    "b2": "select name from customers where id = $1",
+    "c3": "select * from orders join order_items on order_items.order_id = orders.id",
+    "d4": "update carts set touched_at = now() where id = $1",
+}
+SERVER = {
+    "system_identifier": "7711", "version_number": 180006, "version": "18.6 (Debian)", "provider": "self-hosted",
+    "is_standby": False, "is_pooled": False, "captured_at": END, "role": "me", "is_superuser": False,
+    "has_monitor": True, "has_read_all_data": True,
+}  # fmt: skip
+
+
+def history() -> Rows:
+    """The whole fortnight."""
+    return {
+        **statement_rows(BEHAVIOURS),
+        **session_rows(),
+        "relation_span": relation_rows({"public.orders": (9_000_000_000, 70_000_000.0), "public.carts": (8_192, 0.0)}),
+        "index_span": index_rows({("public.orders", "public.orders_pkey"): 900, ("public.orders", "public.old"): 0}),
+        "server_event": [
+            event(GAP[1], "gap", detail="no capture for 6 h"),
+            event(RESET, "statements_reset"),
+            event(REGRESSION, "index_dropped", "public.orders_customer_id_idx", detail="public.orders"),
+            event(datetime(2026, 11, 20, 8), "setting_changed", "work_mem", value_before="4MB", value_now="64MB"),  # noqa: DTZ001
+        ],
+        "statement_change": [
+            change(LIST, "slower", changed_at=REGRESSION, reason="index public.orders_customer_id_idx dropped"),
+            change(NEW, "new", changed_at=REGRESSION),
+        ],
+        "trend": [trend("sequence", "public.orders.id")],
+    }
+
+
+def captured() -> Rows:
+    """The newest capture, as far as a report reads it."""
+    index = {
+        "database": DATABASE, "relation": "public.orders", "index_oid": 1, "access_method": "btree",
+        "key_columns": "id", "key_signature": "id", "is_nulls_distinct": True, "is_exclusion": False, "is_valid": True,
+        "is_ready": True, "is_replica_identity": False, "is_clustered": False, "has_expressions": False,
+        "is_referenced": False, "definition": "create index", "size_bytes": 400_000_000,
+    }  # fmt: skip
+    node = {
+        "plan": "a1/shop/1", "depth": 0, "startup_cost": 0.0, "plan_rows": 10.0, "width_bytes": 8,
+        "estimated_loops": 1.0, "is_parallel_aware": False, "is_disabled": False,
+    }  # fmt: skip
+    return {
+        "server": [SERVER],
+        "setting": [{"name": "max_connections", "value": "100", "value_number": 100.0}],
+        "database": [
+            {"database": DATABASE, "is_captured": True, "is_template": False, "allows_connections": True},
+        ],
+        "statement_text": [
+            {"fingerprint": fingerprint, "text": text, "kind": text.partition(" ")[0], "is_truncated": False}
+            for fingerprint, text in TEXTS.items()
+        ],
+        "relation_index": [
+            {**index, "index": "public.orders_pkey", "is_unique": True, "is_primary": True},
+            {**index, "index": "public.old", "is_unique": False, "is_primary": False, "key_columns": "note"},
+        ],
+        "plan": [
+            {"plan": "a1/shop/1", "database": DATABASE, "fingerprint": "a1", "origin": "generic_plan",
+             "total_cost": 1000.0, "plan_rows": 10.0, "document": "[]"},
+        ],
+        "plan_node": [
+            {**node, "node": 0, "node_type": "Limit", "total_cost": 1000.0, "self_cost": 10.0},
+            {**node, "node": 1, "parent": 0, "depth": 1, "node_type": "Seq Scan", "relation": "public.orders",
+             "total_cost": 990.0, "self_cost": 990.0, "filter": "(customer_id = $1)"},
+        ],
+    }  # fmt: skip
+
+
+def opened(folder: Path, rows: Rows | None = None, captured_rows: Rows | None = None) -> Session:
+    """A session over a capture that is written to a store in `folder`, with the fortnight or other rows of history."""
+    with Store(folder).write("full") as writer:
+        writer.meta.update(system_identifier="7711", captured_at=f"{END.isoformat()}+00:00", scope="x")
+        held = {**captured(), **(captured_rows or {})}
+        for table in tables().values():
+            if table.derivation is None and table.capture in {"full", "sample"}:
+                writer.add(table.name, held.get(table.name, []))
+    assert writer.committed
+    made = rows if rows is not None else history()
+    return open_session(writer.committed, Addition({name: [_plain(row) for row in of] for name, of in made.items()}))
+
+
+def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value.isoformat(sep=" ") if isinstance(value, datetime) else value for name, value in row.items()}
+
+
+def finding(rule: str = "missing-index", **values: Any) -> Finding:
+    """A finding; what it leaves out is as plain as can be."""
+    subject = values.get("subject", "public.orders (customer_id)")
+    plain: dict[str, Any] = {
+        "id": identity(rule, "7711", DATABASE, subject), "rule": rule, "group": "workload", "title": "Missing index",
+        "database": DATABASE, "subject": subject, "severity": "warning", "proof": "planned",
+        "message": "4,000 calls read the whole of public.orders.", "undo": None,
+        "fix": "create index concurrently orders_customer_id_idx on public.orders (customer_id);",
+        "impact_ms_per_day": 1_800_000.0, "impact_low_ms_per_day": 900_000.0, "is_urgent": False, "file": None,
+        "line": None, "evidence": {"fingerprint": "a1"}, "state": "new",
+    }  # fmt: skip
+    return Finding(**{**plain, **values})
+
+
+def judgement(*findings: Finding, **values: Any) -> Judgement:
+    """What the judge found."""
+    report = Report(
+        server=None, files=None, window=None, findings=findings, not_checked=values.pop("not_checked", ()),
+        captured_ms_per_day=9_000_000.0, rules_run=100,
+    )  # fmt: skip
+    return Judgement(report, END, MIDDLE, **values)
