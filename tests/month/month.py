@@ -22,7 +22,7 @@ from tests.month.calendar import day
 from tests.month.clock import Clock
 from tests.month.ledger import Ledger
 from tests.month.truth import FILE, Event, Interval, Truth
-from tests.servers import START_TIMEOUT_S, Cluster, run_as_user
+from tests.servers import START_TIMEOUT_S, TEST_SETTINGS, Cluster, run_as_user
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -131,6 +131,9 @@ class Month:
         self._at_sequence(calendar.START)
         self._ask("select pg_stat_reset()")
         self._ask("select pg_stat_statements_reset()")
+        # they are given on the command line; at a reload the server would say that the file's wait for a restart
+        self._ask(f"alter system set max_connections = {MAX_CONNECTIONS}")
+        self._ask(f"alter system set shared_buffers = '{TEST_SETTINGS['shared_buffers']}'")
         self.ledger = Ledger(self._ask)
         self.truth.server_version = self._ask("select current_setting('server_version') as version")[0]["version"]
 
