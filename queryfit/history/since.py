@@ -20,13 +20,14 @@ from typing import Any
 
 from queryfit.errors import QueryfitError
 from queryfit.evidence.dictionary import tables
-from queryfit.evidence.session import Session
 from queryfit.evidence.store import Capture, Store, open_capture
 from queryfit.history.chain import captured_at, scope_of
-from queryfit.history.opening import open_history
+from queryfit.history.opening import History, open_history
 from queryfit.history.reading import engine, quoted
 
 _META = "capture.json"
+# a span in which the moment lies belongs to the stretch where most of it does
+_IS_IN = "started_at + (ended_at - started_at) / 2 >= timestamp '{since:%Y-%m-%d %H:%M:%S.%f}'"
 _FOUND = ("trend", "statement_change", "unread")
 
 # what spans do not count is null, or nothing where null is not allowed
@@ -52,7 +53,7 @@ _STATEMENT = """
         sum(wal_bytes)::bigint as wal_bytes,
         $since::timestamp as counted_since
     from {spans}
-    where calls > 0
+    where calls > 0 and {is_in}
     group by database, fingerprint
 """
 _STORE = """
@@ -77,6 +78,7 @@ def restricted(
 
     Raises QueryfitError where the store holds no earlier capture of the same history in that stretch.
     """
+    capture.files()  # a damaged one is told before all others are read
     store = Store(capture.folder.parent.parent)
     at = captured_at(capture).replace(tzinfo=UTC)
     with tempfile.TemporaryDirectory(prefix="queryfit-") as name:
@@ -92,7 +94,12 @@ def restricted(
             keep=place,
             progress=progress,
         ) as history:
-            (seconds,) = history.session.query("select coalesce(sum(covered_s), 0) from span").rows[0]
+            is_in = _IS_IN.format(since=since.astimezone(UTC))
+            covered = "select coalesce(sum(covered_s), 0) from span"
+            (seconds,) = history.session.query(f"{covered} where {is_in}").rows[0]
+            if not seconds:  # nothing but a part of the last span: that has to do
+                is_in = "true"
+                (seconds,) = history.session.query(covered).rows[0]
             if not seconds:
                 raise QueryfitError(
                     f"the store holds no capture since {since:%Y-%m-%d %H:%M} UTC to compare {capture.name} with",
@@ -102,20 +109,20 @@ def restricted(
             folder = Path(name) / capture.system_identifier / capture.name
             folder.mkdir(parents=True)
             _link_measurements(capture, folder.parent)
-            _fill(folder, history.newest, history.files, history.session, began)
+            _fill(folder, capture, history, began=began, is_in=is_in)
         yield Stretch(open_capture(folder), began, float(seconds))
 
 
-def _fill(folder: Path, capture: Capture, spans: Mapping[str, Path], session: Session, began: datetime) -> None:
+def _fill(folder: Path, capture: Capture, history: History, *, began: datetime, is_in: str) -> None:
     """Make the capture's folder: links to what stays as it is, and the tables that are made anew."""
+    spans, session = history.files, history.session
     files = {**capture.files(), **spans}
     made = {"statement", "statement_store", *_FOUND}
     evictions = session.query("select count(*) from server_event where kind = 'evicted' and subject is null").rows[0][0]
     bound = {"since": began.replace(tzinfo=None)}
     with engine() as raw:
-        _copy(
-            raw, "statement", _STATEMENT.format(spans=f"read_parquet({quoted(spans['statement_span'])})"), folder, bound
-        )
+        done = _STATEMENT.format(spans=f"read_parquet({quoted(spans['statement_span'])})", is_in=is_in)
+        _copy(raw, "statement", done, folder, bound)
         if (state := files.get("statement_store")) is not None:
             sql = _STORE.format(store=f"read_parquet({quoted(state)})")
             _copy(raw, "statement_store", sql, folder, {**bound, "evictions": evictions})

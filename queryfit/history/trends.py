@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from queryfit import words
 from queryfit.history.slope import slope
 
 if TYPE_CHECKING:
@@ -239,12 +240,16 @@ def _days_left(room: float, per_day: float) -> float | None:
 
 def _gaps(raw: duckdb.DuckDBPyConnection, found: set[str]) -> Iterator[dict[str, Any]]:
     """What the history is too short for, a kind of thing at a time."""
-    row = raw.execute("select count(distinct ended_at), min(ended_at), max(ended_at) from span").fetchone()
-    points, first, last = row or (0, None, None)
-    days = (last - first).total_seconds() / _DAY_S if first and last else 0.0
+    row = raw.execute(
+        "select count(distinct ended_at), min(started_at), min(ended_at), max(ended_at) from span"
+    ).fetchone()
+    points, start, first, last = row or (0, None, None, None)
+    days = (last - first).total_seconds() / _DAY_S if points else 0.0
+    watched = words.duration((last - start).total_seconds() * 1000 if points else 0)
     if points < FEWEST_POINTS or days < LEAST_DAYS:
         yield _gap(
-            f"the history holds {points} stretches over {days * 24:.0f} h; a trend needs {FEWEST_POINTS} over a day",
+            f"the history has {'1 stretch' if points == 1 else f'{points} stretches'} in {watched}; a trend needs"
+            f" {FEWEST_POINTS} over a day",
             "let `queryfit capture` run every few minutes; `queryfit schedule` sets that up",
         )
         return

@@ -133,9 +133,9 @@ select
     relation || ' (' || column_name || ')' as subject,
     relation || ' (' || column_name || ')' as root,
     case when used_share >= $error_used_share or days_left <= $error_days then 'error' else 'warning' end as severity,
-    days_left,
-    days_left_low,
-    days_left_high,
+    case when days_left < 36500 then days_left end as days_left,
+    case when days_left < 36500 then days_left_low end as days_left_low,
+    case when days_left < 36500 then days_left_high end as days_left_high,
     -- without a rate the room that is left decides how urgent it is
     case when days_left is null then 1 - used_share end as headroom_fraction,
     relation,

@@ -67,9 +67,9 @@ select
     -- the key that it feeds runs out with it
     coalesce(relation || ' (' || column_name || ')', sequence) as root,
     case when used_share >= $error_used_share or days_left <= $error_days then 'error' else 'warning' end as severity,
-    days_left,
-    days_left_low,
-    days_left_high,
+    case when days_left < 36500 then days_left end as days_left,
+    case when days_left < 36500 then days_left_low end as days_left_low,
+    case when days_left < 36500 then days_left_high end as days_left_high,
     case when days_left is null then 1 - used_share end as headroom_fraction,
     sequence,
     type,
