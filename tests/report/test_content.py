@@ -102,7 +102,7 @@ def test_a_day_of_one_span_is_spread_evenly_over_finer_steps(fortnight: Open) ->
     found = content(fortnight({"span": spans, "statement_span": statements}))
     assert found.load
     assert found.load.step_s == 86_400
-    assert found.load.series[0].values == [pytest.approx(100.0)] * 2
+    assert list(found.load.series[0].values) == pytest.approx([100.0, 100.0])
     assert found.before is None
     assert found.totals_before is None
 
@@ -146,10 +146,8 @@ def test_plans_and_findings_stand_by_their_statements(fortnight: Open) -> None:
     slow = next(entry for entry in found.statements if entry.fingerprint == "a1")
     assert slow.findings == (finding.id,)
     assert slow.plan
-    assert [(node.depth, node.node_type, node.cost_share) for node in slow.plan.nodes] == [
-        (0, "Limit", pytest.approx(0.01)),
-        (1, "Seq Scan", pytest.approx(0.99)),
-    ]
+    assert [(node.depth, node.node_type) for node in slow.plan.nodes] == [(0, "Limit"), (1, "Seq Scan")]
+    assert [node.cost_share for node in slow.plan.nodes] == pytest.approx([0.01, 0.99])
     assert slow.change
     assert slow.change.reason == "index public.orders_customer_id_idx dropped"
 
