@@ -11,7 +11,7 @@ from pathlib import Path
 
 from queryfit.config_delivery import MailConfig, WebhookConfig
 from queryfit.delivery.message import Envelope, Letter, Period, as_text, build_message, letter_id, party
-from queryfit.delivery.outbox import MOST_RUNS, Channel, Entry, Outbox, Records, State
+from queryfit.delivery.outbox import MOST_RUNS, Channel, Entry, Outbox, Records, State, nearness_s
 from queryfit.delivery.retry import NotSentError, Patience, UnclearError
 from queryfit.delivery.secret import Secret, read_secret
 from queryfit.delivery.smtp import Refusal, send_mail
@@ -21,6 +21,7 @@ from queryfit.evidence.store import write_atomically
 
 _MOST_KEPT = 20  # kept letters that one run tries
 _AGAIN = "`queryfit report --send-kept` tries again, and so does the next report"
+_STALE = "`queryfit history` shows when captures stopped; --resend sends the report again"
 _RESEND = "ask whether it came; --resend sends it again"
 
 # hands a letter over to recipients; calls the last argument with those that will have it, right before it is theirs
@@ -70,6 +71,7 @@ class _Way:
     patience: Patience
     progress: Callable[[str], None]
     account: _Account
+    now: datetime
 
 
 def deliver(
@@ -96,14 +98,13 @@ def deliver(
     if dry_run is not None:
         return _written(letter, period, mail, webhooks, file=dry_run, now=now or datetime.now(UTC))
     outbox, account = Outbox(store), _Account()
-    patience = patience or Patience()
+    patience, moment = patience or Patience(), now or datetime.now(UTC)
     if mail is not None:
         with account.goes_on():
             envelope = envelope_of(mail)
-            moment = now or datetime.now(UTC)
             channel = Channel("mail", "mail", period.system_identifier, period.scope)
             new = _new(period, letter, envelope.sender.address, envelope.recipients)
-            way = _Way(_mailman(mail, patience), patience, progress, account)
+            way = _Way(_mailman(mail, patience), patience, progress, account, moment)
             make_mail = partial(_mail_text, letter, envelope, moment)
             make_mail(period)  # what cannot be written is said before anything is kept
             _through(outbox, channel, way, (new, make_mail), resend=resend)
@@ -111,7 +112,7 @@ def deliver(
         with account.goes_on():
             channel = Channel("webhook", webhook.name, period.system_identifier, period.scope)
             new = _new(period, letter, "", (webhook.name,))
-            way = _Way(_messenger(webhook, channel, patience), patience, progress, account)
+            way = _Way(_messenger(webhook, channel, patience), patience, progress, account, moment)
             _through(outbox, channel, way, (new, partial(payload, letter, webhook=webhook)), resend=resend)
     return account.settled()
 
@@ -140,7 +141,9 @@ def send_kept(
         else:
             continue
         with account.goes_on(), outbox.open(channel, waits=progress) as records:
-            _flush(records, _Way(carrier, patience, progress, account), None, asked=True, resend=resend)
+            _flush(
+                records, _Way(carrier, patience, progress, account, datetime.now(UTC)), None, asked=True, resend=resend
+            )
     if not account.sent and not account.problems:
         account.notes.append("nothing was kept that could be sent")
     return account.settled()
@@ -246,7 +249,10 @@ def _through(
             again = [who for who in asked if resend or known.states.get(who, "refused") == "refused"]
             entry = replace(known.with_states("kept", again), subject=entry.subject, sender=entry.sender)
         have = [who for who in asked if entry.states[who] == "sent"]
-        if have and known is not None:
+        if have and known is not None and (way.now - known.changed_at).total_seconds() > nearness_s(known.seconds):
+            # no second start, but the next one: a scheduler that says nothing would hide that captures have stopped
+            way.account.problems.append((_stale_words(known, have), _STALE))
+        elif have and known is not None:
             way.account.notes.append(
                 f"the report until {known.until:%Y-%m-%d %H:%M} UTC has been sent to {', '.join(have)} already, at"
                 f" {known.changed_at:%Y-%m-%d %H:%M} UTC; --resend sends it again"
@@ -355,6 +361,13 @@ def _tell(records: Records, entry: Entry, asked: Sequence[str], account: _Accoun
             account.problems.append((f"the report could not be sent to {', '.join(names)}: {reason}{where}", _AGAIN))
     if left := [who for who in asked if entry.states[who] in {"sending", "unclear"}]:
         account.problems.append((_unclear_words(entry, left), _RESEND))
+
+
+def _stale_words(entry: Entry, names: Sequence[str]) -> str:
+    return (
+        f"there is nothing new to report: the newest capture is of {entry.until:%Y-%m-%d %H:%M} UTC, and the report until then"
+        f" was sent to {', '.join(names)} at {entry.changed_at:%Y-%m-%d %H:%M} UTC"
+    )
 
 
 def _unclear_words(entry: Entry, names: Sequence[str]) -> str:

@@ -85,6 +85,10 @@ class Entry:
         return tuple(recipient for recipient, state in self.states.items() if state in states)
 
     @property
+    def seconds(self) -> float:
+        return (self.until - self.since).total_seconds()
+
+    @property
     def is_done(self) -> bool:
         """Whether everybody has it."""
         return set(self.states.values()) == {"sent"}
@@ -97,9 +101,14 @@ class Entry:
 
     def is_about(self, period: Period) -> bool:
         """Whether it is the report of this period."""
-        mine, yours = (self.until - self.since).total_seconds(), period.seconds
-        near = min(max(mine, yours) * _NEAR, _MOST_NEAR_S)
+        mine, yours = self.seconds, period.seconds
+        near = nearness_s(max(mine, yours))
         return abs(mine - yours) <= near and abs((self.until - period.until).total_seconds()) <= near
+
+
+def nearness_s(length_s: float) -> float:
+    """Seconds that two starts for the same report may lie apart, for a report of that length."""
+    return min(length_s * _NEAR, _MOST_NEAR_S)
 
 
 @dataclass(slots=True)

@@ -54,8 +54,8 @@ def text(workflow: Workflow, jobs: Sequence[Job]) -> str:
 
 def _job(workflow: Workflow, jobs: Sequence[Job]) -> Mapping[str, yaml.Value]:
     stem = f"{prefix(workflow.name)}_store_"
-    # no step gets a secret that it has no use for
-    secrets: Mapping[str, Sequence[str]] = {"capture": _SECRETS, "report": workflow.variables}
+    # no step gets a secret that it has no use for; a report asks the server which of the histories is its own
+    secrets: Mapping[str, Sequence[str]] = {"capture": _SECRETS, "report": (*_SECRETS, *workflow.variables)}
     steps: list[yaml.Value] = [
         {"uses": "actions/checkout@v4", "with": {"persist-credentials": False}},
         {"uses": "actions/setup-python@v5", "with": {"python-version": "3.13"}},
@@ -73,7 +73,7 @@ def _job(workflow: Workflow, jobs: Sequence[Job]) -> Mapping[str, yaml.Value]:
         when = f"github.event.schedule == '{job.timing.cron()}'"
         # asked for by hand, all of them run
         when = f"github.event_name == 'workflow_dispatch' || {when}"
-        environment = {name: f"${{{{ secrets.{name} }}}}" for name in secrets.get(job.name, ())}
+        environment = {name: f"${{{{ secrets.{name} }}}}" for name in dict.fromkeys(secrets.get(job.name, ()))}
         step = {"name": job.name, "if": when, "run": _run(job)}
         steps.append({**step, "env": environment} if environment else step)
         if "--output" in job.arguments:

@@ -10,12 +10,20 @@ from pathlib import Path
 import pytest
 import yaml
 
-from queryfit.cli import capture
-from queryfit.cli.main import COMMANDS, cli, status_of
+from queryfit.cli.main import cli, status_of
 from tests.schedule.conftest import here, stand_in
 
 __all__ = ["here", "stand_in"]  # fixtures
 KINDS = ("systemd", "cron", "kubernetes", "github")
+# examples/ci: written with `queryfit schedule … > examples/ci/…` in a folder without configuration
+EXAMPLES_FOLDER = Path(__file__).parents[2] / "examples" / "ci"
+EXAMPLES = {
+    "report-github.yml": ["--kind", "github", "--every", "15m", "--redact"],
+    "report-kubernetes.yml": [
+        "--kind", "kubernetes", "--image", "registry.example.org/queryfit:1", "--config-map", "queryfit", "--mail",
+        "--timezone", "Europe/Berlin",
+    ],
+}  # fmt: skip
 SENT = ("--mail", "--webhook")
 
 
@@ -53,10 +61,6 @@ def test_what_runs_are_real_commands(
     found = commands(kind, text)
     assert [words[0] for words in found] == ["capture", "compact", "report"]
     for name, *arguments in found:
-        if name not in COMMANDS:
-            pytest.skip(f"queryfit {name} is not there yet")
-        if arguments[:2] == ["--kind", "auto"] and "auto" not in str(capture.command.params[1].type):
-            pytest.skip("queryfit capture --kind auto is not there yet")
         with cli.make_context("queryfit", [name, *arguments]) as context:
             command = cli.get_command(context, name)
             assert command is not None
@@ -150,6 +154,18 @@ def test_a_machine_has_its_own_store(capsys: pytest.CaptureFixture[str]) -> None
     assert "--store /var/lib/queryfit" in out
     assert "\nUser=queryfit\n" in out
     assert "useradd --system queryfit" in said
+
+
+@pytest.mark.parametrize("name", ["report-github.yml", "report-kubernetes.yml"])
+def test_the_examples_are_what_is_printed(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    status, text, said = run(capsys, *EXAMPLES[name])
+    assert status == 0, said
+    assert (EXAMPLES_FOLDER / name).read_text(encoding="utf-8") == text
+    readme = (EXAMPLES_FOLDER.parents[1] / "README.md").read_text(encoding="utf-8")
+    assert f"examples/ci/{name}" in readme
 
 
 def test_a_workflow_goes_to_the_root_of_the_repository(

@@ -7,7 +7,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from email.header import decode_header, make_header
 from pathlib import Path
 from typing import Any
@@ -239,6 +239,19 @@ def test_a_report_is_sent_once_for_a_period(
         assert send(mail, period=ending(timedelta(hours=1)), resend=True).sent == ("ana@example.org",)
     assert server.parsed(0)["Message-ID"] == server.parsed(5)["Message-ID"]
     assert server.parsed(5)["Subject"] == letter.subject
+
+
+def test_the_next_report_without_a_new_capture_is_no_second_start(
+    to_server: ToServer, send: Callable[..., Delivered]
+) -> None:
+    with mail_server() as server:
+        mail = to_server(server)
+        send(mail)
+        next_week = datetime.now(UTC) + timedelta(days=7)
+        error = refusal(lambda: send(mail, now=next_week))
+        assert "nothing new to report: the newest capture is of 2026-11-23 07:00 UTC" in error.message
+        assert "queryfit history" in str(error.hint)
+    assert len(server.mails) == 1
 
 
 def test_reports_of_several_lengths_that_end_at_once_are_kept_apart(
