@@ -12,7 +12,7 @@ from queryfit.history.schema_changes import SchemaChange
 from queryfit.render import diff_phrases as phrases
 from queryfit.render.escape import line, without_commands
 from queryfit.render.look import Look
-from queryfit.render.sql import joined, paragraph
+from queryfit.render.sql import joined, paragraph, styled
 from queryfit.render.table import Column, table
 
 MOST_ROWS = 20
@@ -59,8 +59,7 @@ def _statements(diff: Diff, look: Look, most_rows: int) -> str:
 
 def _statement(entry: StatementChange, look: Look) -> str:
     began = phrases.since(entry)
-    head = Text.assemble((f"{entry.change:<8}", _STYLES.get(entry.change, "")), Text(line(entry.text, _MOST_LETTERS)))
-    lines = [paragraph(head, look, indent=2)]
+    lines = [_hanging(f"{entry.change:<8}", _STYLES.get(entry.change, ""), entry.text, look)]
     numbers = phrases.numbers(entry)
     lines.append(paragraph(" · ".join([*([began] if began else []), *numbers]), look, indent=10, style="dim"))
     if reason := entry.facts.get("reason"):
@@ -75,12 +74,7 @@ def _changes(title: str, changes: Sequence[SchemaChange], look: Look, most_rows:
         return ""
     shown = changes[:most_rows] if most_rows else changes
     marks = {"added": ("+ ", "green"), "dropped": ("- ", "red")}
-    lines = [
-        paragraph(
-            Text.assemble(marks.get(entry.action, ("~ ", "yellow")), line(entry.words, _MOST_LETTERS)), look, indent=2
-        )
-        for entry in shown
-    ]
+    lines = [_hanging(*marks.get(entry.action, ("~ ", "yellow")), entry.words, look) for entry in shown]
     return "\n".join([paragraph(title, look, style="bold"), *lines, *_left(changes, shown)])
 
 
@@ -110,7 +104,7 @@ def _events(diff: Diff, look: Look) -> str:
     texts = phrases.events(diff)
     if not texts:
         return ""
-    lines = [paragraph(line(text, _MOST_LETTERS), look, indent=2) for text in texts]
+    lines = [_hanging("· ", "dim", text, look) for text in texts]
     return "\n".join([paragraph("What happened to the server and its counters", look, style="bold"), *lines])
 
 
@@ -118,10 +112,15 @@ def _gaps(diff: Diff, look: Look) -> str:
     if not diff.gaps:
         return ""
     head = paragraph("Not compared, or only in part", look, style="bold")
-    lines = [
-        paragraph(Text.assemble(("· ", "yellow"), line(text, _MOST_LETTERS)), look, indent=2) for text in diff.gaps
-    ]
+    lines = [_hanging("· ", "yellow", text, look) for text in diff.gaps]
     return "\n".join([head, *lines])
+
+
+def _hanging(mark: str, style: str, text: str, look: Look) -> str:
+    """A text behind a mark; the lines that it is broken into stand below the text."""
+    indent = 2 + len(mark)
+    body = paragraph(line(text, _MOST_LETTERS), look, indent=indent)
+    return f"  {styled(mark, style, look)}{body[indent:]}"
 
 
 def _left(every: Sized, shown: Sized) -> list[str]:

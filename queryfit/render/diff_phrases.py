@@ -105,7 +105,8 @@ def _moved(facts: Mapping[str, Any], name: str, form: Any, unit: str) -> str | N
 def plans(entry: StatementChange) -> list[str]:
     """Its plan before and now, where they differ."""
     was, now = entry.facts.get("plan_before"), entry.facts.get("plan_now")
-    if not was or not now or was == now:
+    is_short = not any(" ← " in str(plan) or "(" in str(plan) for plan in (was, now))
+    if not was or not now or was == now or is_short:  # a plan of one node is told by the reason
         return []
     return [f"plan before: {was}", f"plan now: {now}"]
 
