@@ -55,7 +55,7 @@ def derive(
 def explained(files: Mapping[str, Path], fulls: Sequence[Capture], changes: Sequence[Change]) -> list[Change]:
     """Changes that were found elsewhere, with their plans and reasons; `files` and `fulls` as above."""
     with engine() as raw:
-        for name in ("relation_span", "server_event", "reference"):
+        for name in ("span", "relation_span", "server_event", "reference"):
             _view(raw, name, name, files.get(name))
         return explain(raw, changes, fulls)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -122,8 +122,8 @@ class _Around:
 def explain(raw: duckdb.DuckDBPyConnection, changes: Sequence[Change], fulls: Sequence[Capture]) -> list[Change]:
     """The changes with their plans before and now and the reason that the evidence shows; null where it shows none.
 
-    The connection holds `reference`, `server_event` and `relation_span`; `fulls` are the full captures of the history,
-    oldest first.
+    The connection holds `span`, `reference`, `server_event` and `relation_span`; `fulls` are the full captures of the
+    history, oldest first.
     """
     known = _Evidence(raw, [_Full(raw, capture) for capture in fulls])
     return [known.explained(change) if change.change in {"slower", "faster"} else change for change in changes]
@@ -143,6 +143,7 @@ class _Evidence:
             columns = self._reads.setdefault((database, fingerprint), {}).setdefault(relation, set())
             if role in _SEARCHED:
                 columns.add(column)
+        self._spans = raw.execute("select started_at, ended_at from span order by started_at").fetchall()
         self._events = raw.execute(
             "select happened_at, kind, database, subject, value_before, value_now from server_event"
             " order by happened_at, kind, subject"
@@ -179,8 +180,13 @@ class _Evidence:
         return self._fulls[place] if 0 <= place < len(self._fulls) else None
 
     def _after(self, at: datetime | None) -> _Full | None:
-        """The next full capture; one at the very moment began the span in which it changed, so it still is before."""
-        place = bisect_right(self._times, at) if at else len(self._times) - 1
+        """The first full capture after the span in which it changed: one at its beginning, or in it, may be before."""
+        if at is None:
+            place = len(self._times) - 1
+        else:
+            span = bisect_right(self._spans, at, key=lambda one: one[0]) - 1
+            end = self._spans[span][1] if span >= 0 else at
+            place = bisect_left(self._times, end) if end > at else bisect_right(self._times, at)
         return self._fulls[place] if 0 <= place < len(self._fulls) else None
 
     def _reasons(self, change: Change, around: _Around) -> Iterator[Reason]:
