@@ -276,7 +276,13 @@ def _flush(records: Records, way: _Way, but: Entry | None, *, asked: bool, resen
             if not resend:
                 account.problems.append((_unclear_words(entry, left), _RESEND))
         wanted = entry.of_state("kept", "unclear") if resend else entry.of_state("kept")
-        if not wanted or (entry.runs >= MOST_RUNS and not asked):
+        if not wanted:
+            continue
+        if entry.runs >= MOST_RUNS and not asked:
+            account.notes.append(
+                f"the report until {entry.until:%Y-%m-%d} could not be sent in {entry.runs} runs and is not tried any"
+                " more; --send-kept does"
+            )
             continue
         content = records.letter(entry)
         if content is None:
@@ -365,8 +371,8 @@ def _tell(records: Records, entry: Entry, asked: Sequence[str], account: _Accoun
 
 def _stale_words(entry: Entry, names: Sequence[str]) -> str:
     return (
-        f"there is nothing new to report: the newest capture is of {entry.until:%Y-%m-%d %H:%M} UTC, and the report until then"
-        f" was sent to {', '.join(names)} at {entry.changed_at:%Y-%m-%d %H:%M} UTC"
+        f"there is nothing new to report: the newest capture is of {entry.until:%Y-%m-%d %H:%M} UTC, and the report"
+        f" until then was sent to {', '.join(names)} at {entry.changed_at:%Y-%m-%d %H:%M} UTC"
     )
 
 

@@ -209,7 +209,9 @@ def test_kept_ones_can_be_sent_alone_and_are_not_tried_for_ever(
             refusal(lambda: send(mail, patience=once))
         later = Period(period.system_identifier, period.scope, period.until, period.until + timedelta(days=7))
         refusal(lambda: send(mail, period=later))
-        assert send(mail, period=later).sent == ("ana@example.org",)  # the old one was not tried
+        done = send(mail, period=later)
+        assert done.sent == ("ana@example.org",)
+        assert "2026-11-23 could not be sent in 10 runs and is not tried any more" in done.notes[0]
         assert len(kept(store)) == 1
         arguments: dict[str, Any] = {"mail": mail, "webhooks": (), "store": store, "patience": patience}
         assert send_kept(**arguments).sent == ("ana@example.org",)
