@@ -20,7 +20,6 @@ _HINT = "install the printed units by hand, or use --kind cron"
 _HARDENING = """\
 NoNewPrivileges=yes
 ProtectSystem=strict
-PrivateTmp=yes
 LockPersonality=yes
 RestrictRealtime=yes
 RestrictSUIDSGID=yes
@@ -94,8 +93,16 @@ def _service(units: Units, job: Job) -> str:
         f"[Unit]\nDescription={prefix(units.name)}: {job.name}\n{network}\n"
         f"[Service]\nType=oneshot\n{user}{env_file}ExecStart={command}\nTimeoutStartSec={job.limit_s}\nUMask=0077\nNice=10\n"
         f"{place}ReadWritePaths={quoted(str(units.store), is_command=False)}\n"
-        f"{_HARDENING}{_HARDENING_OF_MACHINE if units.is_system else ''}"
+        f"{_temporary(job)}{_HARDENING}{_HARDENING_OF_MACHINE if units.is_system else ''}"
     )
+
+
+def _temporary(job: Job) -> str:
+    """A /tmp of its own, unless the server's socket or the store is in the real one."""
+    is_used = any(
+        re.search(r"(^|=)['\"]?(/var)?/tmp(/|$)", word) for argument in job.arguments for word in argument.split()
+    )
+    return "ReadWritePaths=/tmp /var/tmp\n" if is_used else "PrivateTmp=yes\n"
 
 
 def _timer(units: Units, job: Job) -> str:

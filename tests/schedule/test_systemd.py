@@ -97,6 +97,23 @@ def test_services_are_held_to_their_store(tmp_path: Path) -> None:
     assert "\nStateDirectory=queryfit\n" in state["queryfit-capture.service"]
 
 
+@pytest.mark.parametrize(
+    ("dsn", "is_private"),
+    [
+        ("service=shop", True),
+        ("host=/tmp dbname=shop", False),
+        ("host='/tmp/pg' dbname=shop", False),
+        ("dbname=shop host=/var/tmp/pg", False),
+        ("host=/run/postgresql dbname=tmp", True),
+        ("postgresql:///shop?host=/tmp", False),
+    ],
+)
+def test_a_socket_in_tmp_stays_in_reach(tmp_path: Path, dsn: str, is_private: bool) -> None:
+    service = files(units(tmp_path), jobs(dsn=dsn))["queryfit-capture.service"]
+    assert ("\nPrivateTmp=yes\n" in service) == is_private
+    assert ("\nReadWritePaths=/tmp /var/tmp\n" in service) == (not is_private)
+
+
 def test_installed_changed_and_removed(here: Path, stand_in: StandIn) -> None:
     calls = stand_in("systemctl", "")
     folder = here.parent / "xdg_config_home" / "systemd" / "user"
