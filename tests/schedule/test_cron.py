@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -53,17 +55,19 @@ def crontab(request: pytest.FixtureRequest, stand_in: StandIn, tmp_path: Path) -
     if real is None or os.getuid() != 0:
         pytest.skip("cron is not installed, or only one's own crontab can be written")
     command = [real, "-u", USER]
-    if subprocess.run([*command, "-l"], capture_output=True, check=False).returncode == 0:
-        pytest.skip(f"{USER} has a crontab, which is none to test with")
-    stand_in("crontab", f'exec {real} -u {USER} "$@"')
 
     def use(text: str | None = None) -> str:
         if text:
             subprocess.run([*command, "-"], input=text, text=True, check=True)
         return subprocess.run([*command, "-l"], capture_output=True, text=True, check=False).stdout
 
-    yield use
-    subprocess.run([*command, "-r"], capture_output=True, check=False)
+    with (Path(tempfile.gettempdir()) / "queryfit-test-crontab.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one worker at a time: there is one crontab
+        if use():
+            pytest.skip(f"{USER} has a crontab, which is none to test with")
+        stand_in("crontab", f'exec {real} -u {USER} "$@"')
+        yield use
+        subprocess.run([*command, "-r"], capture_output=True, check=False)
 
 
 def test_lines_come_and_go_and_others_stay(crontab: Callable[..., str]) -> None:
