@@ -7,13 +7,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= auto
 
-.PHONY: help demo test bench readme format lint clean
+.PHONY: help demo test bench readme report format lint clean
 
 help:
 	@echo "make demo    load a sick online shop into an embedded PostgreSQL and audit it"
 	@echo "make test    run all tests"
 	@echo "make bench   run the benchmarks"
 	@echo "make readme  renew the output that the README shows"
+	@echo "make report  renew the report in examples/report"
 	@echo "make lint    check format, lint and types (make format repairs what can be repaired)"
 
 demo: $(VENV)/.demo
@@ -28,6 +29,10 @@ bench: $(VENV)/.dev
 # the output that the README shows, from a real run
 readme: $(VENV)/.test
 	$(BIN)/python -m tests.readme
+
+# the report of a month that a real server lives through
+report: $(VENV)/.test
+	$(BIN)/python -m tests.example
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix-only --quiet .

@@ -24,9 +24,9 @@ def main() -> None:
         fix = _output("fix", wanted, "--store", store)
     lint = _output("lint", LINTED, "--width", WIDTH, "--fail-on", "never")
     text = README.read_text(encoding="utf-8")
-    text = _filled(text, "lint", f"```console\n$ queryfit lint {LINTED}\n{lint.strip()}\n```")
-    text = _filled(text, "demo", f"```console\n$ make demo\n{demo.strip()}\n```")
-    text = _filled(text, "fix", f"```sql\n{fix.strip()}\n```")
+    text = filled(text, "lint", f"```console\n$ queryfit lint {LINTED}\n{lint.strip()}\n```")
+    text = filled(text, "demo", f"```console\n$ make demo\n{demo.strip()}\n```")
+    text = filled(text, "fix", f"```sql\n{fix.strip()}\n```")
     text = re.sub(r"Then `queryfit show \d+`", f"Then `queryfit show {wanted}`", text)
     text = re.sub(r"`queryfit fix \d+` the SQL", f"`queryfit fix {wanted}` the SQL", text)
     README.write_text(text, encoding="utf-8")
@@ -37,7 +37,7 @@ def _output(*arguments: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def _filled(text: str, mark: str, content: str) -> str:
+def filled(text: str, mark: str, content: str) -> str:
     begin, end = f"<!-- {mark} -->", f"<!-- /{mark} -->"
     head, _, rest = text.partition(begin)
     _, _, tail = rest.partition(end)

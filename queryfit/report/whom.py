@@ -21,10 +21,12 @@ def choose(store: Store, target: str | None) -> Scope:
     if target is None or not ("=" in target or "://" in target):
         return choose_scope(store, target, hint=_HINT)
     identifier, database = _asked(target)
+    if identifier is None and database is None:
+        return choose_scope(store, hint=_HINT)
     found = [
         scope
         for scope in scopes(store)
-        if (identifier is None or scope.system_identifier == identifier) and _database(scope.scope) == database
+        if (identifier is None or scope.system_identifier == identifier) and (database is None or _database(scope.scope) == database)
     ]
     if len(found) == 1:
         return found[0]
@@ -38,21 +40,25 @@ def choose(store: Store, target: str | None) -> Scope:
     raise UsageError(f"the store holds several histories of {where}: {listed}", hint=_HINT)
 
 
-def _asked(dsn: str) -> tuple[str | None, str]:
-    """The identifier of the server behind a DSN, None where it does not tell, and the name of the database."""
+def _asked(dsn: str) -> tuple[str | None, str | None]:
+    """The identifier of the server behind a DSN and the name of the database; None for what cannot be known."""
     from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415 -- psycopg loads only where a DSN is given
 
-    from queryfit.capture.connect import connect  # noqa: PLC0415
+    from queryfit.capture.connect import QueryError, connect  # noqa: PLC0415
 
     try:
         with connect(dsn) as reader:
-            told = reader.query("select system_identifier::text as id from pg_control_system()")
+            try:
+                told = reader.query("select system_identifier::text as id from pg_control_system()")
+            except QueryError:
+                return None, reader.database
             return str(told[0]["id"]), reader.database
     except UsageError:
         raise
-    except QueryfitError:
+    except QueryfitError:  # a report needs no server that is up
         parts = conninfo_to_dict(dsn)
-        return None, str(parts.get("dbname") or parts.get("user") or "")
+        name = parts.get("dbname") or (None if "service" in parts else parts.get("user"))
+        return None, str(name) if name else None
 
 
 def _database(scope: str) -> str | None:
