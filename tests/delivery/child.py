@@ -1,6 +1,7 @@
 """Delivers the letter of the tests in a process of its own, which may be killed on the way.
 
-`python -m tests.delivery.child STORE PORT [MOMENT]`: at MOMENT the process ends as by kill -9.
+`python -m tests.delivery.child STORE PORT [MOMENT]`: by mail; at MOMENT the process ends as by kill -9.
+`python -m tests.delivery.child STORE webhook`: to the URL in QUERYFIT_TEST_URL.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from queryfit.config_delivery import MailConfig
+from queryfit.config_delivery import MailConfig, SecretPlace, WebhookConfig
 from queryfit.delivery import Letter, Period, deliver
 from queryfit.delivery.outbox import Records
 from queryfit.delivery.retry import Patience
@@ -24,6 +25,9 @@ UNTIL = datetime(2026, 11, 23, 7, tzinfo=UTC)
 LETTER = Letter("the week", "text", "<p>text</p>")
 PERIOD = Period("7300000000000000001", "all", UNTIL - timedelta(days=7), UNTIL)
 MOMENTS = ("connect", "mail", "rcpt", "data", "before the end", "after the end", "before it is written down", "written")
+
+
+WEBHOOK = WebhookConfig("team", "json", SecretPlace("env", "QUERYFIT_TEST_URL"))
 
 
 def config(port: int) -> MailConfig:
@@ -82,10 +86,9 @@ def watch(moment: str) -> None:
 def main(store: str, port: str, moment: str = "") -> int:
     if moment:
         watch(moment)
+    mail, webhooks = (None, (WEBHOOK,)) if port == "webhook" else (config(int(port)), ())
     try:
-        done = deliver(
-            LETTER, PERIOD, mail=config(int(port)), webhooks=(), store=Path(store), patience=Patience(first_s=0.01)
-        )
+        done = deliver(LETTER, PERIOD, mail=mail, webhooks=webhooks, store=Path(store), patience=Patience(first_s=0.01))
     except QueryfitError as error:
         print(error.message)
         return 3

@@ -138,6 +138,7 @@ class Hook:
     headers: list[Mapping[str, str]] = field(default_factory=list)
     answers: list[tuple[int, Mapping[str, str]]] = field(default_factory=list)
     says: str = "ok"
+    kills: int | None = None  # a process to end once its post has been taken, before it hears of it
 
 
 @contextlib.contextmanager
@@ -153,6 +154,8 @@ def hook_server(certificates: Certificates | None = None) -> Iterator[Hook]:
             status, headers = hook.answers.pop(0) if hook.answers else (200, {})
             if status == 200:
                 hook.posts.append(json.loads(body))
+            if hook.kills is not None:
+                os.kill(hook.kills, signal.SIGKILL)
             if status == 0:  # takes it and never says so
                 hook.posts.append(json.loads(body))
                 self.connection.close()

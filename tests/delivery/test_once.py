@@ -15,7 +15,7 @@ import pytest
 from queryfit.delivery import deliver
 from queryfit.errors import QueryfitError
 from tests.delivery import child
-from tests.delivery.servers import MailServer, mail_server
+from tests.delivery.servers import MailServer, hook_server, mail_server
 
 ROOT = Path(__file__).parents[2]
 
@@ -82,3 +82,20 @@ def test_killed_by_another_once_the_server_has_it(store: Path) -> None:
         with pytest.raises(QueryfitError, match="may have been sent"):
             deliver(child.LETTER, child.PERIOD, mail=child.config(server.port), webhooks=(), store=store)
     assert len(server.mails) == 1
+
+
+def test_a_post_is_not_made_twice_either(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def begin() -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "tests.delivery.child", str(store), "webhook"]
+        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+    with hook_server() as hook:
+        monkeypatch.setenv("QUERYFIT_TEST_URL", hook.url)
+        process = begin()
+        hook.kills = process.pid
+        assert ended(process)[0] == -signal.SIGKILL
+        hook.kills = None
+        for _ in range(2):
+            status, said = ended(begin())
+            assert (status, len(hook.posts)) == (3, 1)
+            assert "may have been sent to team" in said
