@@ -37,6 +37,7 @@ COMMANDS = (
     "doctor",
     "capture",
     "history",
+    "compact",
     "diff",
     "report",
     "schedule",

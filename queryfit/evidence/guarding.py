@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Iterator
@@ -36,6 +37,14 @@ def alone(store: Path, *, patience_s: float) -> Iterator[bool]:
 def tidying(store: Path) -> Iterator[bool]:
     """Whether this process is the only one that tidies the store."""
     with _held(store / _TIDIER, exclusively=True, patience_s=0) as is_held:
+        yield is_held
+
+
+@contextmanager
+def regular(store: Path, what: str) -> Iterator[bool]:
+    """Whether this process is the only one that captures `what` by itself: slow ones must not pile up."""
+    name = hashlib.sha256(what.encode()).hexdigest()[:12]
+    with _held(store / f".regular-{name}", exclusively=True, patience_s=0) as is_held:
         yield is_held
 
 

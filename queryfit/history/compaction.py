@@ -162,8 +162,9 @@ class _Work:
             return []
         written = []
         fulls = [entry for entry in held.links if entry.is_full]
+        usual = usual_interval(not_covered(counting(held.links), held.periods).links)
         with self.store.incoming() as scratch, engine(scratch) as raw:
-            series = Series(raw, "hour", usual=usual_interval(counting(held.links)), fulls=fulls)
+            series = Series(raw, "hour", usual=usual, fulls=fulls)
             known: dict[tuple[int, int], set[str]] = {}
             last: Link | None = None
             for segment in segments:

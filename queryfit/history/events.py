@@ -27,12 +27,13 @@ def usual_interval(links: Sequence[Link]) -> timedelta | None:
 
 def write_events(raw: duckdb.DuckDBPyConnection, steps: Sequence[Step], usual: timedelta | None) -> None:
     """Add the events of these steps, whose `walked_*` tables are made, to `out_server_event`."""
-    spans.insert(raw, "out_server_event", [event for step in steps for event in _of_step(step, usual)])
+    spans.insert(raw, "out_server_event", [event for step in steps for event in step_events(step, usual)])
     for select in (_EVICTIONS, _STATEMENTS, _DATABASES_RESET, _COUNTERS_RESET, _ADDED_AND_DROPPED, _ANALYZED):
         raw.execute(f"insert into out_server_event {select}")
 
 
-def _of_step(step: Step, usual: timedelta | None) -> list[Event]:
+def step_events(step: Step, usual: timedelta | None) -> list[Event]:
+    """What two captures say of the server itself: rows of `server_event`."""
     before, now = step.before, step.now
     events: list[Event] = []
 

@@ -79,10 +79,14 @@ def _version(text: str | None) -> tuple[int, ...]:
 def is_other_server(before: Facts, now: Facts) -> bool:
     """Whether the second capture looked at another server of the same cluster.
 
-    A server cannot have started, nor its statements have been reset, at a moment that the capture before would have
+    A server cannot have started, nor its counters have been reset, at a moment that the capture before would have
     seen: such a moment lies in the life of another one.
     """
-    pairs = ((before.started_at, now.started_at), (before.reset_at, now.reset_at))
+    pairs = (
+        (before.started_at, now.started_at),
+        (before.reset_at, now.reset_at),
+        (before.checkpoints_since, now.checkpoints_since),
+    )
     return any(then is not None and this is not None and then != this and this < before.at for then, this in pairs)
 
 

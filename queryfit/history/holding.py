@@ -8,6 +8,7 @@ from datetime import datetime
 
 from queryfit.evidence.store import PERIOD, Store, Unusable
 from queryfit.history.chain import Link, chain, counting
+from queryfit.history.events import usual_interval
 from queryfit.history.periods import Period, not_covered, periods_of
 from queryfit.history.series import Series
 
@@ -41,5 +42,6 @@ def fill(
         held.periods = [period for period in held.periods if period.name not in bad]
         held.unusable += [Unusable(period.capture.folder, bad[period.name]) for period in periods if period.name in bad]
     stretch = not_covered([entry for entry in counting(held.links) if entry.at <= end], held.periods)
+    series.usual = usual_interval(stretch.links)  # those that are left of merged days are far apart
     first = next((index for index, entry in enumerate(stretch.links) if entry.at > begin), len(stretch.links))
     series.take(stretch.links[max(first - 1, 0) :], progress, bases=stretch.bases)

@@ -16,9 +16,8 @@ from queryfit.evidence.engine import duckdb
 from queryfit.evidence.guarding import reading
 from queryfit.evidence.session import Addition, Session, open_session
 from queryfit.evidence.store import Capture, Store, Unusable
-from queryfit.history.chain import Link, counting, label
+from queryfit.history.chain import Link, label
 from queryfit.history.derived import derive
-from queryfit.history.events import usual_interval
 from queryfit.history.holding import Held, fill, hold
 from queryfit.history.reading import engine, quoted
 from queryfit.history.schema_events import name_indexes
@@ -95,7 +94,7 @@ def open_history(
         folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="queryfit-")))
         with engine(folder) as raw:
             known = [entry for entry in links if entry.is_full]
-            series = Series(raw, grain, usual=usual_interval(counting(links)), fulls=known)
+            series = Series(raw, grain, fulls=known)
             fill(series, held, _floor(begin, grain), max(end, newest.at) if end else newest.at, progress)
             name_indexes(raw, known)
             series.drop_idle()

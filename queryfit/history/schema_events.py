@@ -24,6 +24,8 @@ _READ = {
         "generated",
     ),
     "relation_index": ("database", "relation", "index", "definition"),
+    "relation_counter": ("database", "relation"),
+    "index_counter": ("database", "index"),
     "database": ("database", "is_captured"),
     "unread": ("table_name", "database"),
 }
@@ -41,14 +43,6 @@ def write_schema_events(raw: duckdb.DuckDBPyConnection, fulls: Sequence[Link]) -
             insert into out_server_event
             select {quoted(now.at)}::timestamp, kind, database, subject, value_before, value_now, detail
             from ({_SETTINGS} union all {_COLUMNS} union all {_RELATIONS} union all {_INDEXES}) as seen
-            -- counters may have told it before, and nearer to the moment
-            where not exists (
-                from out_server_event as known
-                where known.kind = seen.kind and known.subject = seen.subject
-                    and known.database is not distinct from seen.database
-                    and known.happened_at > {quoted(before.at)}::timestamp
-                    and known.happened_at <= {quoted(now.at)}::timestamp
-            )
             """
         )
 
@@ -184,6 +178,9 @@ _RELATIONS = f"""
     from before_relation as was
     full join now_relation as this using (database, relation)
     where (was.kind is null or this.kind is null) and {_is_seen("database", "relation")}
+        -- where there are counters they tell it, and nearer to the moment
+        and (database, relation) not in (select (database, relation) from now_relation_counter)
+        and (database, relation) not in (select (database, relation) from before_relation_counter)
 """
 
 _INDEXES = f"""
@@ -193,4 +190,6 @@ _INDEXES = f"""
     from before_relation_index as was
     full join now_relation_index as this using (database, index)
     where (was.definition is null or this.definition is null) and {_is_seen("database", "relation", "relation_index")}
+        and (database, index) not in (select (database, index) from now_index_counter)
+        and (database, index) not in (select (database, index) from before_index_counter)
 """

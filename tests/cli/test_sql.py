@@ -128,7 +128,8 @@ def test_history(queryfit: CommandLine, store: Store) -> None:
     broken.mkdir()
     done = queryfit("history")
     assert done.status == 0
-    assert [line.split()[0] for line in done.out.splitlines()[2:]] == [capture.name for capture in captures]
+    assert [line.split()[0] for line in done.out.splitlines()[-2:]] == [capture.name for capture in captures]
+    assert "2026-01-01 00:00 to 2026-01-02 00:00 UTC" in done.out
     assert "not readable" in done.err
     listed = json.loads(queryfit("history", "--format", "json").out)
     assert [entry["capture"] for entry in listed["captures"]] == [capture.name for capture in captures]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -53,7 +53,7 @@ class Simulator:
     has_monitor: bool = True
     locked: set[str] = field(default_factory=set)
     calls: Counter[str] = field(default_factory=Counter)
-    ms: Counter[str] = field(default_factory=Counter)
+    ms: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     inserted: Counter[str] = field(default_factory=Counter)
     commits: int = 0
     captures: list[Capture] = field(default_factory=list)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -106,7 +107,7 @@ def test_all_is_counted_where_nothing_is_lost(extension: str, acts: list[Act]) -
             assert sums(raw, "statement_span", "fingerprint", "execution_ms") == pytest.approx(server.ms)
             assert sums(raw, "relation_span", "split_part(relation, '.', 2)", "inserted_rows") == +server.inserted
             spans = raw.execute("select started_at, ended_at from out_span order by 1").fetchall()
-        assert all(before[1] <= after[0] for before, after in zip(spans, spans[1:], strict=False))
+        assert all(before[1] <= after[0] for before, after in pairwise(spans))
         counted = rates(Store(server.folder), SERVER, SCOPE, since=START - timedelta(hours=1), until=server.now)
         assert {key[1]: rate.calls for key, rate in counted.items()} == +server.calls
 
