@@ -9,7 +9,7 @@ from email.header import decode_header, make_header
 from email.utils import getaddresses
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from queryfit.delivery.message import (
@@ -45,6 +45,7 @@ def named(text: str, header: str) -> list[tuple[str, str]]:
     return [(str(make_header(decode_header(name))), address) for name, address in getaddresses([value])]
 
 
+@settings(deadline=None)
 @given(
     subject=st.text(st.characters(codec="utf-8"), max_size=120),
     name=st.text(st.characters(codec="utf-8", exclude_characters="<>"), max_size=60),

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml as parser
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from queryfit.errors import QueryfitError, UsageError
@@ -53,6 +53,7 @@ values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(strings, values, max_size=4))
 def test_yaml_reads_back(value: dict[str, Any]) -> None:
     assert (parser.safe_load(yaml.document(value)) or {}) == value
