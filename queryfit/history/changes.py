@@ -267,8 +267,7 @@ def _lost(raw: duckdb.DuckDBPyConnection) -> _Lost:
 
 def _appearance(watched: Watched, one: Series, lost: _Lost, *, is_held: bool) -> Iterator[Change]:
     """Whether a statement is new, or gone."""
-    pause = _longest_pause(one) * watched.width_s
-    least_s = max(_QUIET_DAYS * _DAY_S, _QUIET_GAPS * pause)
+    least_s = max(_QUIET_DAYS * _DAY_S, _QUIET_GAPS * _longest_pause_s(watched, one))
     first, last = int(one.buckets[0]), int(one.buckets[-1])
     before_s, after_s = float(watched.seconds[:first].sum()), float(watched.seconds[last + 1 :].sum())
     everything = len(one.buckets)
@@ -285,9 +284,13 @@ def _appearance(watched: Watched, one: Series, lost: _Lost, *, is_held: bool) ->
         yield between(one.key, "gone", one.last_at, replace(level, seconds=level.seconds - after_s), None)
 
 
-def _longest_pause(one: Series) -> int:
-    """The most buckets between two in which it ran."""
-    return int(np.diff(one.buckets).max()) if len(one.buckets) > 1 else 0
+def _longest_pause_s(watched: Watched, one: Series) -> float:
+    """The longest time in which it was watched and did not run, between two in which it did; spans may be days long."""
+    if len(one.buckets) < 2:  # noqa: PLR2004 -- two ends of a pause
+        return 0.0
+    until = np.concatenate([[0.0], np.cumsum(watched.seconds)])
+    pauses = until[one.buckets[1:]] - until[one.buckets[:-1] + 1]
+    return float(pauses.max()) + watched.width_s
 
 
 def _exact(raw: duckdb.DuckDBPyConnection, watched: Watched, changes: Sequence[Change]) -> list[Change]:
