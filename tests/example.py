@@ -19,12 +19,12 @@ FOLDER = Path(__file__).parent.parent / "examples" / "report"
 SINCE = ("--since", "21d")
 CAPTURES_A_DAY = 6
 SHOWN = 9  # lines of the plain text
-PICTURE = (1200, 1500)  # pixels
+WIDTH, HEIGHT = 1200, 1120  # of a picture, pixels
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def main() -> None:
-    """Live the month, make the report in each form, take its picture, show its begin in the README."""
+    """Live the month, make the report in each form, take its pictures, show its begin in the README."""
     servers = available()
     with tempfile.TemporaryDirectory(prefix="queryfit-") as name:
         store = Path(name)
@@ -57,10 +57,12 @@ def _picture() -> None:
         return
     with sync_playwright() as driver:
         launched = driver.chromium.launch(executable_path=browser, args=["--no-sandbox"])
-        width, height = PICTURE
-        page = launched.new_page(viewport={"width": width, "height": height}, color_scheme="light")
+        page = launched.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")
         page.goto((FOLDER / "report.html").as_uri())
         page.screenshot(path=FOLDER / "report.png")
+        page.locator("#s1 summary").click()
+        page.locator("#load").evaluate("section => section.scrollIntoView()")
+        page.screenshot(path=FOLDER / "report-load.png")
         launched.close()
 
 

@@ -13,7 +13,7 @@ import re
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from queryfit import __version__, words
 from queryfit.findings import Finding
@@ -23,6 +23,7 @@ from queryfit.render.escape import block, line, shortened
 from queryfit.report.choice import laid_out
 from queryfit.report.model import Content, Plan, PlanNode, Statement
 
+_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:ms|s|min|h|days?|%|[kMGT]?B|[kMGT])\b|%)")
 _MOST_SQL = 12_000
 _MOST_TEXT = 6_000
 _MOST_NODES = 60
@@ -39,7 +40,7 @@ def render(content: Content) -> str:
         lstrip_blocks=True,
         finalize=_printable,
     )
-    environment.filters["spark"] = report_charts.spark
+    environment.filters |= {"spark": report_charts.spark, "prose": _prose}
     assert environment.loader
     script = environment.loader.get_source(environment, "report.js")[0]
     style = _variables() + environment.loader.get_source(environment, "report.css")[0]
@@ -51,6 +52,15 @@ def render(content: Content) -> str:
 def _printable(value: Any) -> Any:
     """What a stranger's text hides is written out; markup of our own stays."""
     return value if isinstance(value, Markup) or not isinstance(value, str) else block(value)
+
+
+def _prose(text: str) -> Markup:
+    """Words with what stands between backticks as code, and no line break between a number and its unit."""
+    parts = _BEFORE_UNIT.sub("\N{NO-BREAK SPACE}", block(text)).split("`")
+    if len(parts) % 2 == 0:  # one is left over
+        parts[-2:] = ["`".join(parts[-2:])]
+    marked = [f"<code>{escape(part)}</code>" if place % 2 else str(escape(part)) for place, part in enumerate(parts)]
+    return Markup("".join(marked))  # noqa: S704 -- every part is escaped
 
 
 def _hash(script: str) -> str:
@@ -95,6 +105,7 @@ def _facts(content: Content) -> dict[str, Any]:
         "rest_head": phrases.counted(len(rest), "more finding"),
         "rest": report_tables.open_findings(rest),
         "fixed": report_tables.fixed(content),
+        "gone": report_tables.gone(content),
         "drawings": drawings,
         "changes": report_tables.changes(content),
         "has_before": content.before is not None,

@@ -1,8 +1,13 @@
-"""A report as JSON, for programs: its content under a version; every key is always there, null where unknown."""
+"""A report as JSON, for programs: its content under a version; every key is always there, null where unknown.
+
+`schema/weekly-1.json` describes it: made from the dataclasses by `python -m tests.render.report_schema`, and held by
+the tests.
+"""
 
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any
 
 from queryfit import __version__
@@ -10,6 +15,7 @@ from queryfit.render.values import plain, to_json
 from queryfit.report.model import Content
 
 VERSION = 1
+SCHEMA = Path(__file__).parent / "schema" / f"weekly-{VERSION}.json"
 
 
 def render(content: Content) -> str:
@@ -18,7 +24,7 @@ def render(content: Content) -> str:
 
 
 def _document(value: Any) -> Any:
-    """Dataclasses as objects; an object is written where a sequence or mapping holds it."""
+    """Dataclasses as objects, also those that a sequence or mapping holds."""
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: _document(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, dict):

@@ -38,6 +38,7 @@ def _parts(content: Content) -> Iterator[str]:
     rest = report_tables.open_findings([finding for finding in content.findings.found if finding.id not in names])
     yield from _section(f"### {phrases.counted(len(rest.rows), 'more finding')}", rest)
     yield from _section("### Fixed in this period", report_tables.fixed(content))
+    yield from _section("### Not found any more, without a sign of a fix", report_tables.gone(content))
     yield from _section("## What changed", report_tables.changes(content))
     yield from _section("## Statements that took the most time", report_tables.statements(content))
     advice, calibration = report_tables.outcomes(content), say.calibration(content)

@@ -156,7 +156,7 @@ def since(finding: Finding) -> str | None:
     past = finding.past
     if past is None or finding.state == "new":
         return None
-    return f"{finding.state} since {past.since:%d %b}, seen in {past.seen} of {counted(past.runs, 'audit')}"
+    return f"{finding.state} since {day(past.since)}, seen in {past.seen} of {counted(past.runs, 'audit')}"
 
 
 def effect(change: StatementChange) -> str:
@@ -292,6 +292,8 @@ def method(content: Content) -> Iterator[str]:
         compared = f", compared with {against:%Y-%m-%d %H:%M}" if against else ""
         rules = counted(content.findings.rules_run, "rule")
         yield f"Findings are of the full capture of {content.findings.judged_at:%Y-%m-%d %H:%M}{compared}: {rules} ran."
+    if content.findings.suppressed:
+        yield f"{counted(content.findings.suppressed, 'finding')} left out by a suppression or the baseline."
     yield from (line(note, 300) for note in how.notes)
 
 

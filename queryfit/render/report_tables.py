@@ -174,12 +174,27 @@ def fixed(content: Content) -> Table:
         saved = say.got(outcome) if outcome else ""
         rows.append(
             [
-                Cell(line(entry.title, 120), entry.title.lower()),
+                Cell(line(entry.title, 120), entry.title.lower(), note=line(entry.why or "", 200)),
                 _code(entry.subject, 120),
                 Cell(saved, outcome.got_ms_per_day if outcome else None),
             ]
         )
     return _table("finding, on, #saves/day", rows)
+
+
+def gone(content: Content) -> Table:
+    """Findings that are not found any more, without a sign that somebody mended them."""
+    return _table(
+        "finding, on, since",
+        (
+            [
+                Cell(line(entry.title, 120), entry.title.lower(), note=line(entry.why or "", 200)),
+                _code(entry.subject, 120),
+                Cell(say.day(entry.fixed_at), _order(entry.fixed_at) if entry.fixed_at else 0.0),
+            ]
+            for entry in content.findings.gone
+        ),
+    )
 
 
 def outcomes(content: Content) -> Table:

@@ -31,14 +31,15 @@ _DATABASES = "select database from database where is_captured order by database"
 class Judgement:
     """What the judge found in the newest full capture.
 
-    `compared_at` is the time from which on findings are new, null where there is nothing to compare with; `fixed` are
-    those that are gone since then.
+    `compared_at` is the time from which on findings are new, null where there is nothing to compare with; `fixed` and
+    `gone` are those that are there no more since then, mended or without a sign of that.
     """
 
     report: Judged
     judged_at: datetime
     compared_at: datetime | None
     fixed: Sequence[FixedFinding] = ()
+    gone: Sequence[FixedFinding] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,8 @@ def _findings(judgement: Judgement | None) -> Findings:
         fixed=judgement.fixed,
         captured_ms_per_day=report.captured_ms_per_day,
         rules_run=report.rules_run,
+        gone=judgement.gone,
+        suppressed=len(report.suppressed),
     )
 
 

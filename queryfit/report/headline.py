@@ -254,7 +254,7 @@ def _to_fix(findings: Findings) -> Iterator[_Item]:
         yield _Item(
             4 if is_new else 4.5,
             "finding",
-            f"The fix worth most saves {saving} a day: {phrases.subject(best, 90)}"
+            f"Most is to be saved on {phrases.subject(best, 90)}: {saving} a day"
             f" ({_title(best)[0].lower()}{_title(best)[1:]}).",
             f"{saving} a day to save: {phrases.subject(best, 40)}",
         )

@@ -83,7 +83,14 @@ def _judged(
         report, findings=[_as_of(finding, by_id.get(finding.id), compared_at) for finding in report.findings]
     )
     outcomes = [outcome for outcome in known.outcomes if outcome.fixed_at <= _naive(time.until)]
-    judgement = Judgement(report, captured_at(fulls[-1]), compared_at, _fixed(known, compared_at, _naive(time.until)))
+    until = _naive(time.until)
+    judgement = Judgement(
+        report,
+        captured_at(fulls[-1]),
+        compared_at,
+        fixed=_left(known, "fixed", compared_at, until),
+        gone=_left(known, "gone", compared_at, until),
+    )
     return judgement, Advice(known.calibration if known.calibration.measured else None, outcomes)
 
 
@@ -110,12 +117,14 @@ def _as_of(finding: Finding, entry: Remembered | None, compared_at: datetime | N
     return replace(finding, state="new" if entry.first_seen > compared_at else "open")
 
 
-def _fixed(known: Promises, compared_at: datetime | None, until: datetime) -> list[FixedFinding]:
-    """What was fixed in the period, and is."""
+def _left(known: Promises, state: str, compared_at: datetime | None, until: datetime) -> list[FixedFinding]:
+    """What came into that state in the period, and still is."""
     if compared_at is None:
         return []
     return [
-        FixedFinding(entry.id, entry.rule, entry.title, entry.subject, entry.severity, entry.since)
+        FixedFinding(
+            entry.id, entry.rule, entry.title, entry.subject, entry.severity, entry.since, entry.changes[-1].why
+        )
         for entry in known.states
-        if entry.state == "fixed" and compared_at < entry.since <= until
+        if entry.state == state and compared_at < entry.since <= until
     ]

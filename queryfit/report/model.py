@@ -164,7 +164,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class FixedFinding:
-    """A finding that is gone."""
+    """A finding that is there no more; `why` says how that is known, where it is."""
 
     id: str
     rule: str
@@ -172,13 +172,16 @@ class FixedFinding:
     subject: str
     severity: str | None
     fixed_at: datetime | None = None
+    why: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What the judge found in the newest full capture, in rank order, and what is gone since the period began.
+    """What the judge found in the newest full capture, in rank order, and what is there no more since the period began.
 
     `judged_at` is null where there was no full capture to judge; `compared_at` where there was none to compare with.
+    `gone` are those that are not found any more without a sign that somebody mended them; `suppressed` says how many
+    are left out by a suppression or a baseline.
     """
 
     judged_at: datetime | None
@@ -187,6 +190,8 @@ class Findings:
     fixed: Sequence[FixedFinding]
     captured_ms_per_day: float | None
     rules_run: int
+    gone: Sequence[FixedFinding] = ()
+    suppressed: int = 0
 
     def of_state(self, *states: str) -> list[Finding]:
         return [finding for finding in self.found if finding.state in states]

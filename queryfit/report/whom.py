@@ -26,7 +26,8 @@ def choose(store: Store, target: str | None) -> Scope:
     found = [
         scope
         for scope in scopes(store)
-        if (identifier is None or scope.system_identifier == identifier) and (database is None or _database(scope.scope) == database)
+        if (identifier is None or scope.system_identifier == identifier)
+        and (database is None or _database(scope.scope) == database)
     ]
     if len(found) == 1:
         return found[0]

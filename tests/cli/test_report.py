@@ -54,9 +54,7 @@ def dsn(newest: Cluster, database: str, queryfit: CommandLine) -> str:
     return dsn
 
 
-def test_calls_between_captures_are_what_was_done(
-    queryfit: CommandLine, dsn: str, tmp_path: Path, database: str
-) -> None:
+def test_calls_between_captures_are_what_was_done(queryfit: CommandLine, dsn: str, database: str) -> None:
     done = queryfit("report", "--no-lab", "--format", "json")
     assert done.status == 0, done.err
     document = json.loads(done.out)

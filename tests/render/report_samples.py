@@ -15,6 +15,8 @@ HOSTILE = (
     " `tick` \x00\x1b[2J \u202egnp.exe \u2028 <!-- & &amp; \"quoted\" 'single' " + "very_long_word_" * 40
 )
 
+GONE = FixedFinding("aa", "missing-index", HOSTILE, HOSTILE, None, sample.RESET, HOSTILE)
+
 
 def ordinary(folder: Path) -> Content:
     """The fortnight with findings of every state."""
@@ -66,6 +68,8 @@ def hostile(folder: Path) -> Content:
             session,
             since=sample.MIDDLE,
             until=sample.END,
-            judgement=sample.judgement(finding, not_checked=[NotChecked("rule", HOSTILE, HOSTILE, HOSTILE)]),
+            judgement=sample.judgement(
+                finding, gone=[GONE], not_checked=[NotChecked("rule", HOSTILE, HOSTILE, HOSTILE)]
+            ),
             unusable={HOSTILE: HOSTILE},
         )

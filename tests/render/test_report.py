@@ -6,6 +6,7 @@ import json
 import re
 from datetime import datetime
 
+import jsonschema
 import pytest
 
 from queryfit.delivery.message import Envelope, Party, Period, build_message
@@ -13,7 +14,7 @@ from queryfit.render import report_json, report_mail, report_markdown, report_ph
 from queryfit.render.report_charts import spark
 from queryfit.report.headline import MOST_SUBJECT
 from queryfit.report.model import Content, Event, Trend
-from tests.render import report_samples
+from tests.render import report_samples, report_schema
 from tests.report import sample
 
 WHEN = datetime(2026, 11, 20, 8)  # noqa: DTZ001 -- as in evidence
@@ -98,8 +99,16 @@ def test_the_letter_is_a_mail_with_a_picture_and_the_page(ordinary: Content) -> 
 def test_the_plain_text_says_the_same_within_76_columns(ordinary: Content) -> None:
     text = report_mail.text(ordinary)
     assert max(map(len, text.splitlines())) <= 76
-    for words in ("9.0× slower", "1. Missing index (warning, new, planned)", "Was the advice right?", "Not checked",
-                  "queryfit fix ", "Sat 21 Nov 06:00  statement counters reset", "setting changed: work_mem, 4MB"):  # fmt: skip
+    expected = [
+        "9.0× slower",
+        "1. Missing index (warning, new, planned)",
+        "Was the advice right?",
+        "Not checked",
+        "queryfit fix ",
+        "Sat 21 Nov 06:00  statement counters reset",
+        "setting changed: work_mem, 4MB → 64MB",
+    ]
+    for words in expected:
         assert words in text
 
 
@@ -151,3 +160,13 @@ def test_a_line_has_a_gap_where_nothing_is_known() -> None:
     assert spark([1.0, 2.0, None, 4.0]) == "M1.0 17.0L32.3 12.0M95.0 2.0"
     assert spark([1.0]) == ""
     assert spark([None, None]) == ""
+
+
+def test_json_keeps_to_the_published_schema(ordinary: Content, hostile: Content) -> None:
+    published = report_json.SCHEMA.read_text(encoding="utf-8")
+    assert published == report_schema.text(), "the contract has changed: python -m tests.render.report_schema"
+    validator = jsonschema.Draft202012Validator(json.loads(published))
+    for content in (ordinary, hostile):
+        document = json.loads(report_json.render(content))
+        validator.validate(document)
+        assert list(document) == list(report_schema.schema()["properties"])

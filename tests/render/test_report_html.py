@@ -220,3 +220,18 @@ def test_without_a_printer_the_hint_says_what_to_install(monkeypatch: pytest.Mon
         report_pdf.printer()
     assert raised.value.hint
     assert "apt install chromium" in raised.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("use `= any($1)` here", "use <code>= any($1)</code> here"),
+        ("`<b>` and <i>", "<code>&lt;b&gt;</code> and &lt;i&gt;"),
+        ("one ` alone", "one ` alone"),
+        ("`a` and ` alone", "<code>a</code> and ` alone"),
+        ("12 ms of 3 GB, 45 % in 2 days", "12\xa0ms of 3\xa0GB, 45\xa0% in 2\xa0days"),
+        ("5 mice", "5 mice"),
+    ],
+)
+def test_words_show_code_and_keep_units_with_their_numbers(text: str, shown: str) -> None:
+    assert report_html._prose(text) == shown
