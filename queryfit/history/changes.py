@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from queryfit.history.change_points import FEWEST, cuts, is_step
-from queryfit.history.levels import Array, Level, Series, StatementKey, Watched, exact_level
+from queryfit.history.levels import IS_SANE, Array, Level, Series, StatementKey, Watched, exact_level
 
 if TYPE_CHECKING:
     from queryfit.evidence.engine import duckdb
@@ -322,7 +322,7 @@ def _placed(raw: duckdb.DuckDBPyConnection, change: Change, watched: Watched) ->
     around = timedelta(seconds=watched.width_s)
     rows = raw.execute(
         f"select started_at, calls, execution_ms, blocks_hit + blocks_read from {watched.statements}"
-        " where database = $database and fingerprint = $fingerprint and calls > 0"
+        f" where database = $database and fingerprint = $fingerprint and {IS_SANE}"
         " and ended_at > $since and started_at < $until order by started_at",
         {
             "database": change.database,

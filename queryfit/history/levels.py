@@ -20,6 +20,9 @@ _HOUR_S = 3600.0
 _FEWEST_FOR_MACHINE = 8  # statements: the median of fewer is one of them
 _MACHINE_CALLS = 5
 
+# a stranger's capture may hold what no server counts
+IS_SANE = "calls > 0 and isfinite(execution_ms) and least(execution_ms, blocks_hit, blocks_read) >= 0"
+
 Array = np.ndarray[Any, Any]
 StatementKey = tuple[str, str]
 
@@ -39,7 +42,7 @@ _SERIES = """
             min(started_at) as started_at,
             max(ended_at) as ended_at
         from {statements}
-        where calls > 0
+        where {is_sane}
         group by database, fingerprint, bucket
     )
     select
@@ -183,7 +186,7 @@ def watch(raw: duckdb.DuckDBPyConnection, *, spans: str = "span", statements: st
             last_at,
         )
         for database, fingerprint, buckets, *numbers, bounds, first_at, last_at in raw.execute(
-            _SERIES.format(statements=statements), bound
+            _SERIES.format(statements=statements, is_sane=IS_SANE), bound
         ).fetchall()
     ]
     return Watched(start, end, width_s, seconds, _slowness(series, len(seconds)), series, spans, statements)
@@ -204,7 +207,7 @@ def exact_level(
     numbers = raw.execute(
         "select sum(calls), sum(rows), sum(execution_ms), sum(blocks_hit), sum(blocks_read), sum(temp_blocks_written)"
         f" from {watched.statements} where database = $database and fingerprint = $fingerprint"
-        " and started_at >= $since and ended_at <= $until",
+        f" and started_at >= $since and ended_at <= $until and {IS_SANE}",
         {**bound, "database": key[0], "fingerprint": key[1]},
     ).fetchone()
     seconds = raw.execute(

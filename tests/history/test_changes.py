@@ -207,3 +207,18 @@ class TestReasons:
         )  # fmt: skip
         (change,) = explain(spans.raw, found(spans), [])
         return change
+
+
+class TestHostile:
+    def test_counters_that_no_server_has_are_left_out(self) -> None:
+        spans = Spans(WEEK)
+        spans.statement("old", steady(spans))
+        spans.statement(
+            "a",
+            [
+                (hour, {"calls": 50, "mean_ms": [float("inf"), float("nan"), -5.0, 1.0][hour % 4]})
+                for hour in spans.hours
+            ],
+        )
+        spans.statement("b", [(hour, {"calls": 50, "blocks": -3 if hour % 2 else 4}) for hour in spans.hours])
+        assert said(spans) == []
