@@ -43,7 +43,7 @@ def step_events(step: Step, usual: timedelta | None) -> list[Event]:
         events.append((at, kind, None, None, was, is_now, detail))
 
     stretch = now.at - before.at
-    if usual is not None and stretch > max(3 * usual, usual + _LEAST_GAP):
+    if usual is not None and stretch > max(2 * usual, usual + _LEAST_GAP):
         said = f"no capture for {_words(stretch)}, usually one every {_words(usual)}"
         add(before.at, "gap", before.at.isoformat(), now.at.isoformat(), said)
     if before.version_number != now.version_number:
@@ -77,15 +77,7 @@ def _part(is_standby: bool | None) -> str | None:
 # one an hour: a store that is too small evicts all the time
 _EVICTIONS = """
     with lost as (
-        select step.number, step.ended_at, count(*) as entries
-        from step
-        join entry as before on before.number = step.statements_number
-        where step.counts = 'differences' and step.is_evicted and not exists (
-            from entry as now
-            where now.number = step.number and now.database = before.database and now.role = before.role
-                and now.queryid is not distinct from before.queryid
-        )
-        group by step.number, step.ended_at
+        select number, ended_at, count(*) as entries from gone_entry where is_evicted group by number, ended_at
     ),
     counted as (
         select number, ended_at, entries, 0 as remade from lost
@@ -104,13 +96,13 @@ _EVICTIONS = """
 _STATEMENTS = f"""
     with lost as (
         select
-            step.number, step.ended_at, step.is_evicted, before.database, before.fingerprint,
+            before.number, before.ended_at, before.is_evicted, before.database, before.fingerprint,
             sum(before.execution_ms) as execution_ms, false as is_back
-        from step
-        join entry as before on before.number = step.statements_number
-        where step.counts = 'differences' and not exists (
+        from gone_entry as before
+        where not exists (
             from entry as now
-            where now.number = step.number and now.database = before.database and now.fingerprint = before.fingerprint
+            where now.number = before.number and now.database = before.database
+                and now.fingerprint = before.fingerprint
         )
         group by all
         union all

@@ -168,7 +168,7 @@ class Series:
         bases = {number for number, link in enumerate(self.links) if link.capture.name in self.bases}
         steps = self.walk.steps(read_facts(self.raw, first), self._switched(), frozenset(bases))
         self.steps += steps
-        spans.write_steps(self.raw, steps)
+        spans.write_steps(self.raw, steps, self.grain)
         spans.number_servers(self.raw, self.walk.bases)
         spans.statement_entries(self.raw)
         spans.statement_spans(self.raw)

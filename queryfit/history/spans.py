@@ -12,19 +12,20 @@ from dataclasses import dataclass
 from queryfit.evidence.dictionary import tables
 from queryfit.evidence.engine import duckdb
 from queryfit.history.facts import Step, has_crashed, is_evicted
+from queryfit.history.tables import Grain, bucket
 
 STEP = """
     create or replace temp table step (
         number integer, server_number integer, is_other_server boolean, started_at timestamp, ended_at timestamp,
         before_number integer, has_crashed boolean, covered_s double,
         statements_number integer, statements_at timestamp, counts varchar, is_evicted boolean, is_stamped boolean,
-        sees_alike boolean
+        sees_alike boolean, bucket timestamp
     )
 """
 
 
-def write_steps(raw: duckdb.DuckDBPyConnection, steps: Sequence[Step]) -> None:
-    """Fill `step`."""
+def write_steps(raw: duckdb.DuckDBPyConnection, steps: Sequence[Step], grain: Grain) -> None:
+    """Fill `step`; `bucket` is the hour or day that a step belongs to."""
     raw.execute(STEP)
     rows = []
     for step in steps:
@@ -45,9 +46,11 @@ def write_steps(raw: duckdb.DuckDBPyConnection, steps: Sequence[Step]) -> None:
                 is_evicted(before, step.now) if before else True,
                 before is not None and before.is_stamped and step.now.is_stamped,
                 before is not None and before.watcher == step.now.watcher,
+                None,
             )
         )
     insert(raw, "step", rows)
+    raw.execute(f"update step set bucket = {bucket(grain)}")
 
 
 def number_servers(raw: duckdb.DuckDBPyConnection, bases: Mapping[int, int]) -> None:
@@ -92,7 +95,7 @@ STATEMENT_COLUMNS = (
 ENTRY_TYPES = (
     "number integer, database varchar, role varchar, queryid bigint, fingerprint varchar, calls bigint, rows bigint,"
     " execution_ms double, planning_ms double, blocks_hit bigint, blocks_read bigint, temp_blocks_written bigint,"
-    " wal_bytes bigint, squared_ms double, counted_since timestamp"
+    " wal_bytes bigint, squared_ms double, counted_since timestamp, key ubigint"
 )
 
 
@@ -108,8 +111,7 @@ def statement_entries(raw: duckdb.DuckDBPyConnection) -> None:
     raw.execute(
         f"""
         create or replace temp table entry as
-        from carried_entry
-        union all by name
+        with read as (
         select number, database, coalesce(role, '') as role, queryid, fingerprint, {counters},
             {squared} as squared_ms, counted_since
         from raw_statement where is_toplevel and queryid is not null
@@ -118,6 +120,10 @@ def statement_entries(raw: duckdb.DuckDBPyConnection) -> None:
             {sums}, sum({squared}) as squared_ms, min(counted_since) as counted_since
         from raw_statement where is_toplevel and queryid is null
         group by number, database, coalesce(role, '')
+        )
+        select *, hash(database, role, queryid) as key from read
+        union all by name
+        from carried_entry
         """
     )
 
@@ -125,17 +131,37 @@ def statement_entries(raw: duckdb.DuckDBPyConnection) -> None:
 def statement_spans(raw: duckdb.DuckDBPyConnection) -> None:
     """Make `now_statement_span` from `entry`, which holds the entries of the last capture before as well.
 
-    `change` keeps what became of each entry that did not simply go on.
+    `walked` keeps what became of each entry that did not simply go on, `gone_entry` those that are no longer there.
     """
     names = [*_STATEMENT_COUNTERS.values(), "squared_ms"]
-    lags = ", ".join(f"lag({name}) over entry_life as {name}_before" for name in (*names, "number", "counted_since"))
+    lags = ", ".join(f"before.{name} as {name}_before" for name in (*names, "number", "counted_since"))
     # squared_ms is computed, so it may seem to fall by a rounding
-    fell = " or ".join(f"coalesce({name} < {name}_before, false)" for name in names[:-1])
+    fell = " or ".join(f"coalesce(now.{name} < before.{name}, false)" for name in names[:-1])
+    has_fallen = " or ".join(f"coalesce(life.{name} < life.{name}_before, false)" for name in names[:-1])
+    pairs = """
+        from entry as now
+        join step on step.number = now.number
+        left join entry as before on before.number = step.statements_number and before.key = now.key
+    """
+    goes_on = f"""(
+        before.number is not null and step.counts = 'differences' and not ({fell})
+        and not (step.is_stamped and coalesce(now.counted_since <> before.counted_since, false))
+    )"""
     raw.execute(
         """
         create or replace temp table owner as
         select number, database, role, bool_or(queryid is null) as has_hidden, bool_or(queryid is not null) as has_open
         from entry group by number, database, role
+        """
+    )
+    raw.execute(
+        """
+        create or replace temp table gone_entry as
+        select step.number, step.ended_at, step.is_evicted, before.* exclude (number)
+        from step
+        join entry as before on before.number = step.statements_number
+        where step.counts = 'differences'
+            and not exists (from entry as now where now.number = step.number and now.key = before.key)
         """
     )
     raw.execute(
@@ -154,22 +180,17 @@ def statement_spans(raw: duckdb.DuckDBPyConnection) -> None:
     raw.execute(
         f"""
         create or replace temp table walked as
-        with life as (
-            select *, {lags} from entry
-            window entry_life as (partition by database, role, queryid order by number)
-        )
+        with life as (select now.*, {lags} {pairs} where not {goes_on})
         select
             life.*, step.* exclude (number),
-            ({fell}) as has_fallen,
             case
                 when counts = 'nothing' then 'nothing'
                 when counts = 'reset' then 'made'
                 when number_before = statements_number and is_stamped and counted_since <> counted_since_before then
                     -- it was dropped and came back; a stamp of before that says otherwise is not to be believed
                     case when counted_since >= statements_at then 'remade' else 'doubtful' end
-                when number_before = statements_number and ({fell}) then
+                when number_before = statements_number and ({has_fallen}) then
                     case when life.queryid is null then 'doubtful' else 'remade' end
-                when number_before = statements_number then 'grown'
                 when is_stamped and counted_since is not null then
                     case when counted_since >= statements_at then 'made' else 'doubtful' end
                 -- all that its counters hold is new only if it was really not there before: it may have been out of
@@ -191,29 +212,42 @@ def statement_spans(raw: duckdb.DuckDBPyConnection) -> None:
         """
     )
 
-    def added(name: str) -> str:
-        return (
-            f"sum(case change when 'made' then {name} when 'remade' then {name}"
-            f" when 'grown' then {name} - {name}_before else 0 end)"
-        )
-
-    sums = {name: added(name) for name in names}
-    # never less than calls of the same length would give
-    sums["squared_ms"] = f"greatest({sums['squared_ms']}, pow({sums['execution_ms']}, 2) / nullif({sums['calls']}, 0))"
     kinds = {"planning_ms": "double", "execution_ms": "double", "squared_ms": "double"}
-    parts = ", ".join(f"({sums[name]})::{kinds.get(name, 'bigint')} as {name}" for name in names)
+
+    def total(of: str) -> str:
+        return ", ".join(f"sum({of.format(name)})::{kinds.get(name, 'bigint')} as {name}" for name in names)
+
+    # never less than calls of the same length would give
+    squared = "greatest(squared_ms, pow(execution_ms, 2) / nullif(calls, 0)) as squared_ms"
     raw.execute(
         f"""
         create or replace temp table now_statement_span as
-        select
-            started_at, ended_at, database, fingerprint, {parts},
-            bool_or(
-                change = 'remade' or change = 'doubtful' or counts = 'reset'
-                or (is_evicted and not (is_stamped and change = 'grown'))
-            ) as is_lower_bound
-        from walked
-        where change <> 'nothing'
-        group by started_at, ended_at, database, fingerprint
+        with part as (
+            select
+                step.bucket, now.database, now.fingerprint, {total("now.{0} - before.{0}")},
+                bool_or(step.is_evicted and not step.is_stamped) as is_lower_bound
+            {pairs}
+            where {goes_on}
+            group by step.bucket, now.database, now.fingerprint
+            union all by name
+            select
+                bucket, database, fingerprint, {total("case when change in ('made', 'remade') then {0} else 0 end")},
+                bool_or(change in ('remade', 'doubtful') or counts = 'reset' or is_evicted) as is_lower_bound
+            from walked
+            where change <> 'nothing'
+            group by bucket, database, fingerprint
+        ),
+        whole as (
+            select bucket, database, fingerprint, {total("{0}")}, bool_or(is_lower_bound) as is_lower_bound
+            from part
+            group by bucket, database, fingerprint
+        ),
+        stretch as (
+            select bucket, min(started_at) as started_at, max(ended_at) as ended_at from step group by bucket
+        )
+        select started_at, ended_at, whole.* exclude (bucket) replace ({squared})
+        from whole
+        join stretch using (bucket)
         """
     )
 
@@ -260,13 +294,10 @@ RELATIONS = Counted(
     gauges=("live_rows", "dead_rows", "analyzed_at"),
     gaps=("relation", "relation_counter"),
     sum="index_scans",
-    part_gone="""exists (
-        from raw_index_counter as was
-        where was.number = life.number_before and was.database = life.database and was.relation = life.relation
-            and not exists (
-                from raw_index_counter as is_now
-                where is_now.number = life.number and is_now.database = was.database and is_now.index = was.index
-            )
+    # where it was out of sight in between, an index may have gone that nobody saw go
+    part_gone="""(
+        life.number_before <> life.before_number
+        or (life.number, life.database, life.relation) in (select (number, database, relation) from gone_part)
     )""",
 )
 INDEXES = Counted(
@@ -322,7 +353,7 @@ def counter_changes(raw: duckdb.DuckDBPyConnection, counted: Counted) -> None:
         with life as (
             select *, {lags}
             from (select raw.*, place.server_number from raw_{counted.table} as raw join place using (number))
-            window life as (partition by {keys} order by number)
+            window life as (partition by hash({keys}) order by number)
         ),
         seen as (
             select
@@ -380,6 +411,18 @@ _LOWER = "says = 'nothing' or has_crashed or (number_before is not null and (say
 
 def counter_spans(raw: duckdb.DuckDBPyConnection) -> None:
     """Make `now_relation_span`, `now_index_span` and `now_database_span`."""
+    raw.execute(
+        """
+        create or replace temp table gone_part as
+        select distinct step.number, before.database, before.relation
+        from step
+        join raw_index_counter as before on before.number = step.before_number
+        where not exists (
+            from raw_index_counter as now
+            where now.number = step.number and now.database = before.database and now.index = before.index
+        )
+        """
+    )
     for counted in COUNTED:
         counter_changes(raw, counted)
     raw.execute(
