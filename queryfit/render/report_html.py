@@ -169,7 +169,7 @@ def _more(entry: Statement, content: Content, room: set[str]) -> dict[str, Any]:
         plan_change = f"{line(change.plan_before, 400)} → {line(change.plan_now, 400)}"
     facts = [f"{words.number(entry.calls)} calls in the period"]
     if entry.rows_per_call is not None:
-        facts.append(f"{words.number(entry.rows_per_call)} rows each")
+        facts.append(f"{_rows(entry.rows_per_call)} each")
     if entry.temp_bytes:
         facts.append(f"{words.size(entry.temp_bytes)} of temporary files")
     if entry.before is not None and entry.before.mean_ms is not None:
@@ -196,6 +196,10 @@ def _more(entry: Statement, content: Content, room: set[str]) -> dict[str, Any]:
     }
 
 
+def _rows(rows: float) -> str:
+    return f"{words.number(rows)} row{'' if rows == 1 else 's'}"
+
+
 def _plan(plan: Plan) -> list[dict[str, Any]]:
     return [_node(node) for node in plan.nodes[:_MOST_NODES]]
 
@@ -208,7 +212,7 @@ def _node(node: PlanNode) -> dict[str, Any]:
     return {
         "depth": min(node.depth, 12),
         "text": " ".join(parts),
-        "facts": f"{words.number(node.rows)} rows{loops}",
+        "facts": f"{_rows(node.rows)}{loops}",
         "percent": round(node.cost_share * 100),
         "is_notable": node.cost_share >= _NOTABLE,
         "condition": line(node.condition or "", 240),

@@ -254,8 +254,7 @@ def _to_fix(findings: Findings) -> Iterator[_Item]:
         yield _Item(
             4 if is_new else 4.5,
             "finding",
-            f"Most is to be saved on {phrases.subject(best, 90)}: {saving} a day"
-            f" ({_title(best)[0].lower()}{_title(best)[1:]}).",
+            f"Most is to be saved on {_about(best)}: {saving} a day ({_title(best)[0].lower()}{_title(best)[1:]}).",
             f"{saving} a day to save: {phrases.subject(best, 40)}",
         )
     counts = [
@@ -305,6 +304,12 @@ def _happened(events: Sequence[Event]) -> Iterator[_Item]:
     if resets:
         on = " and ".join(dict.fromkeys(f"{event.happened_at:%a %d %b}" for event in resets[:3]))
         yield _Item(8, "event", f"Counters were reset on {on}; nothing before counts twice.", f"counters reset on {on}")
+
+
+def _about(finding: Finding) -> str:
+    """What a finding is about; a statement in quotation marks."""
+    subject = phrases.subject(finding, 400)
+    return f"“{statement(subject, 70)}”" if finding.subject.startswith("fingerprint:") else shortened(subject, 90)
 
 
 def _title(finding: Finding) -> str:

@@ -105,6 +105,16 @@ def test_which_server(queryfit: CommandLine, dsn: str, database: str) -> None:
     assert f"hint: it holds {database}" in done.err
 
 
+def test_a_dsn_whose_server_is_down_is_known_by_its_database(queryfit: CommandLine, dsn: str, database: str) -> None:
+    assert dsn
+    gone = f"host=127.0.0.1 port=1 connect_timeout=1 dbname={database}"
+    assert queryfit("report", gone, "--no-lab", "--format", "markdown").status == 0
+    done = queryfit("report", "host=127.0.0.1 port=1 connect_timeout=1 dbname=other", "--no-lab")
+    assert done.status == 3
+    assert "holds no capture of database other" in done.err
+    assert queryfit("report", "postgresql://[", "--no-lab").status == 2
+
+
 def test_bad_input_is_told_before_the_work(queryfit: CommandLine, tmp_path: Path) -> None:
     done = queryfit("report")
     assert done.status == 3

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 from datetime import datetime
+from pathlib import Path
 
 import jsonschema
 import pytest
 
 from queryfit.delivery.message import Envelope, Party, Period, build_message
-from queryfit.render import report_json, report_mail, report_markdown, report_phrases
+from queryfit.render import report_html, report_json, report_mail, report_markdown, report_phrases
 from queryfit.render.report_charts import spark
+from queryfit.report.content import assemble
 from queryfit.report.headline import MOST_SUBJECT
 from queryfit.report.model import Content, Event, Trend
 from tests.render import report_samples, report_schema
@@ -160,6 +162,20 @@ def test_a_line_has_a_gap_where_nothing_is_known() -> None:
     assert spark([1.0, 2.0, None, 4.0]) == "M1.0 17.0L32.3 12.0M95.0 2.0"
     assert spark([1.0]) == ""
     assert spark([None, None]) == ""
+
+
+def test_a_period_in_which_nothing_was_seen_is_still_a_report(tmp_path: Path) -> None:
+    rows = {"span": sample.history()["span"]}
+    with sample.opened(
+        tmp_path, rows, {name: [] for name in ("plan", "plan_node", "relation_index", "database")}
+    ) as session:
+        content = assemble(session, since=sample.MIDDLE, until=sample.END, judgement=None)
+    assert content.load is None
+    assert content.headline.first == "The time of statements was not followed."
+    for text in (report_markdown.render(content), report_mail.text(content), report_html.render(content)):
+        assert "no full capture" in text
+    assert report_mail.letter(content).images == []
+    assert json.loads(report_json.render(content))["statements"] == []
 
 
 def test_json_keeps_to_the_published_schema(ordinary: Content, hostile: Content) -> None:
