@@ -26,6 +26,8 @@ from queryfit.history.stretch import spans_before
 from queryfit.history.tables import NAMES, Grain
 from queryfit.history.texts import texts_of_history
 
+_ENOUGH = 5  # captures to choose the newest from: more than one in a row is rarely damaged
+
 
 @dataclass(frozen=True, slots=True)
 class History:
@@ -84,18 +86,20 @@ def open_history(
     with ExitStack() as stack:
         stack.enter_context(reading(store.folder))
         held = hold(store, system_identifier, scope)
-        newest = _newest(held, begin, end)
-        if newest is None:
-            raise QueryfitError(
-                f"there is no capture of {label(scope)} since {since:%Y-%m-%d %H:%M} UTC",
-                hint="`queryfit history` shows what the store holds",
-            )
+        candidates = _newest(held, begin, end)
         links, unusable = held.links, held.unusable
         folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="queryfit-")))
         with engine(folder) as raw:
             known = [entry for entry in links if entry.is_full]
             series = Series(raw, grain, fulls=known)
-            fill(series, held, _floor(begin, grain), max(end, newest.at) if end else newest.at, progress)
+            fill(series, held, _floor(begin, grain), end or (candidates[0].at if candidates else begin), progress)
+            bad = {str(entry.folder) for entry in series.unusable}
+            newest = next((entry for entry in candidates if str(entry.capture.folder) not in bad), None)
+            if newest is None:
+                raise QueryfitError(
+                    f"there is no capture of {label(scope)} since {since:%Y-%m-%d %H:%M} UTC",
+                    hint="`queryfit history` shows what the store holds",
+                )
             name_indexes(raw, known)
             series.drop_idle()
             files = _write(raw, folder)
@@ -103,9 +107,9 @@ def open_history(
             earlier_periods = [period for period in held.periods if period.day >= begin.replace(day=1).date()]
             texts = texts_of_history(series, folder / "statement_text.parquet", newest.capture, earlier_periods)
             files["statement_text"] = texts
-        bad = {str(entry.folder) for entry in series.unusable}
+        last = end or newest.at
         usable = [entry for entry in links if str(entry.capture.folder) not in bad]
-        fulls = [entry.capture for entry in _fulls(usable, begin, newest.at)]
+        fulls = [entry.capture for entry in _fulls(usable, begin, last)]
         progress("history: trends and changes")
         start = _floor(begin, grain)
         earlier = spans_before(held, start, newest.at - start, folder / "earlier", progress) if compares else {}
@@ -115,7 +119,7 @@ def open_history(
         session=session,
         files=files if keep else {},
         newest=newest.capture,
-        captures=[entry.capture for entry in usable if begin <= entry.at <= newest.at],
+        captures=[entry.capture for entry in usable if begin <= entry.at <= last],
         fulls=fulls,
         unusable=[*unusable, *series.unusable],
         since=since,
@@ -151,14 +155,23 @@ def _floor(moment: datetime, grain: Grain) -> datetime:
     return hour if grain == "hour" else hour.replace(hour=0)
 
 
-def _newest(held: Held, begin: datetime, end: datetime | None) -> Link | None:
-    """The newest capture of the window; where only periods are left of it, the nearest to its end."""
+def _newest(held: Held, begin: datetime, end: datetime | None) -> list[Link]:
+    """The captures of the window that a session can stand on, the newest first.
+
+    Where only periods are left of it, those nearest to its end will do. Those that lack a file are named in `held`.
+    """
     before = [entry for entry in held.links if end is None or entry.at <= end]
     is_watched = any(period.ended_at > begin and (end is None or period.started_at < end) for period in held.periods)
     candidates = [entry for entry in reversed(before) if is_watched or entry.at >= begin]
     if is_watched:
         candidates += [entry for entry in held.links if end is not None and entry.at > end]
-    return next((entry for entry in candidates if _is_whole(entry.capture, held.unusable)), None)
+    whole: list[Link] = []
+    for entry in candidates:
+        if _is_whole(entry.capture, held.unusable):
+            whole.append(entry)
+        if len(whole) == _ENOUGH:
+            break
+    return whole
 
 
 def _fulls(links: Sequence[Link], begin: datetime, end: datetime) -> list[Link]:

@@ -117,7 +117,7 @@ def _rows(number: int, moment: str, kind: str, statements: int) -> dict[str, str
             0 as evictions, {since} as reset_at, false as tracks_planning, 'top' as track""",
         "checkpoint": f"select {number} as timed, {since} as counted_since",
         "database": f"""select 'shop' as database, true as is_captured, true as allows_connections,
-            {40 + number % 17} as connections, 100000000000 + {number} * 1000000 as size_bytes,
+            {40 + number % 17} as connections, 100000000000 + {number}::bigint * 1000000 as size_bytes,
             50000000 + {number} * 2000 as age_xids, 1000000 + {number} as age_multixacts,
             (5000 * {load})::bigint + 1000 as commits, {number} as rollbacks, {number} * 900 as blocks_read,
             {number} * 90000 as blocks_hit, {number} * 4096 as temp_bytes, {number // 500} as deadlocks,

@@ -163,6 +163,28 @@ def test_a_captured_that_cannot_be_read_is_named_and_stays(server: Simulator) ->
     assert told(server) == before
 
 
+def test_a_newest_capture_that_is_damaged_is_stepped_over(server: Simulator) -> None:
+    newest, before = (server.folder / SERVER / name for name in reversed(names(server)[-2:]))
+    damaged = newest / "statement.parquet"
+    damaged.write_bytes(os.urandom(damaged.stat().st_size))
+    with open_history(Store(server.folder), SERVER, STANDBY, since=START - timedelta(days=1)) as history:
+        assert history.newest.folder == before
+        assert [entry.folder for entry in history.unusable] == [newest]
+
+
+def test_a_window_of_which_only_periods_are_left_can_be_opened(server: Simulator) -> None:
+    since, until = START + timedelta(days=1), START + timedelta(days=2)
+    store = Store(server.folder)
+    with open_history(store, SERVER, STANDBY, since=since, until=until) as history:
+        before = history.session.query("select sum(calls) from statement_span").rows
+    merge(server)
+    for capture in store.captures(SERVER)[0][:-1]:
+        shutil.rmtree(capture.folder)
+    with open_history(store, SERVER, STANDBY, since=since, until=until) as history:
+        assert history.session.query("select sum(calls) from statement_span").rows == before
+        assert history.newest.folder.exists()
+
+
 def test_what_others_keep_in_the_store_is_left_alone(server: Simulator) -> None:
     first = names(server)[0]
     (server.folder / SERVER / "last-run-0a0b0c0d.json").write_text(json.dumps({"capture": f"/x/{first}"}))
