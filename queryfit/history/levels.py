@@ -161,10 +161,9 @@ def watch(raw: duckdb.DuckDBPyConnection, *, spans: str = "span", statements: st
 
     `spans` and `statements` are the relations that hold the rows of `span` and `statement_span`.
     """
-    row = raw.execute(f"select min(started_at), max(ended_at) from {spans}").fetchone()
-    if row is None or row[0] is None:
+    start, end = raw.execute(f"select min(started_at), max(ended_at) from {spans}").fetchone() or (None, None)
+    if start is None or end is None:
         return None
-    start, end = row
     length_s = (end - start).total_seconds()
     width_s = _width(length_s)
     bound = {"start": start, "width_s": width_s}
@@ -176,20 +175,26 @@ def watch(raw: duckdb.DuckDBPyConnection, *, spans: str = "span", statements: st
     ).fetchall()
     for bucket, covered_s in covered:
         seconds[bucket] = covered_s or 0
-    series = [
-        Series(
-            (database, fingerprint),
-            np.asarray(buckets),
-            *(np.asarray(values, dtype=float) for values in numbers),
-            np.asarray(bounds),
-            first_at,
-            last_at,
-        )
-        for database, fingerprint, buckets, *numbers, bounds, first_at, last_at in raw.execute(
-            _SERIES.format(statements=statements, is_sane=IS_SANE), bound
-        ).fetchall()
-    ]
+    rows = raw.execute(_SERIES.format(statements=statements, is_sane=IS_SANE), bound).fetchall()
+    series = [_series(row) for row in rows]
     return Watched(start, end, width_s, seconds, _slowness(series, len(seconds)), series, spans, statements)
+
+
+def _series(row: tuple[Any, ...]) -> Series:
+    database, fingerprint, buckets, calls, rows, execution_ms, hit, read, temp, bounds, first_at, last_at = row
+    return Series(
+        key=(database, fingerprint),
+        buckets=np.asarray(buckets),
+        calls=np.asarray(calls, dtype=float),
+        rows=np.asarray(rows, dtype=float),
+        execution_ms=np.asarray(execution_ms, dtype=float),
+        hit=np.asarray(hit, dtype=float),
+        read=np.asarray(read, dtype=float),
+        temp=np.asarray(temp, dtype=float),
+        is_lower_bound=np.asarray(bounds),
+        first_at=first_at,
+        last_at=last_at,
+    )
 
 
 def exact_level(
