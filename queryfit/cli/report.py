@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Unpack
 import click
 
 from queryfit.cli import delivery_options, options, reporting, target
-from queryfit.errors import QueryfitError
+from queryfit.errors import QueryfitError, UsageError
 
 if TYPE_CHECKING:
     from queryfit.config import Config
@@ -37,7 +37,7 @@ _SINCE = "7d"
         "--format",
         "form",
         type=click.Choice(FORMATS),
-        help="Form of the report.  [default: by the ending of --output, else html]",
+        help="Form of the report.  [default: by the ending of --output, else html; on a terminal markdown]",
     ),
     options.output_option,
     delivery_options.sending_options,
@@ -80,7 +80,7 @@ def command(
     queryfit report --mail --webhook
     """
     is_sent = delivery_options.is_sending(sending)
-    form = form or _ENDINGS.get(output.suffix.lower() if output is not None else "", "html")
+    form = _form(form, output)
     reporting.settings_paths(output, sending["dry_run"])
     config = options.configuration(config_file, store_folder=store_folder, rule_folders=rule_folders)
     if sending["send_kept"]:
@@ -100,6 +100,14 @@ def command(
             options.deliver(text, output)
     if is_sent:
         _send(context, content, (scope, time), config, sending)
+
+
+def _form(form: str | None, output: Path | None) -> str:
+    """The form that is asked for, or that fits where it goes. Raises UsageError."""
+    is_terminal = output is None and sys.stdout.isatty()
+    if form == "pdf" and is_terminal:
+        raise UsageError("a PDF is nothing for a terminal", hint="add --output report.pdf")
+    return form or _ENDINGS.get(output.suffix.lower() if output else "", "markdown" if is_terminal else "html")
 
 
 def _send(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -27,6 +28,7 @@ MOST_STATEMENTS = 8
 MOST_ROWS = 6
 _WIDTH = 76
 _MOST_BRIEF = 4
+_MINOR = frozenset({"evicted", "gap"})  # events that the page tells
 _NAMED = {"since", "fixed"}  # columns whose values need their name before them
 _SHORT = {"statement", "time/day", "share", "change", "mean"}
 
@@ -88,15 +90,15 @@ def _facts(content: Content, drawings: dict[str, report_charts.Drawing]) -> dict
         "totals": say.totals(content),
         "findings": [_finding(finding, content) for finding in findings],
         "more": max(len(content.findings.found) - len(findings), 0),
-        "fixed": report_tables.fixed(content).first(MOST_ROWS),
+        "fixed": _entries(report_tables.fixed(content).first(MOST_ROWS), "saves/day"),
         "load": load,
         "load_words": f"{load.title}. {load.description}" if load else "",
-        "changes": report_tables.changes(content).first(MOST_ROWS),
-        "statements": _narrow(report_tables.statements(content).first(MOST_STATEMENTS)),
+        "changes": _entries(report_tables.changes(content).first(MOST_ROWS), "time/day"),
+        "statements": _entries(_narrow(report_tables.statements(content).first(MOST_STATEMENTS)), "time/day"),
         "calibration": say.calibration(content) or "",
-        "outcomes": report_tables.outcomes(content).first(MOST_ROWS),
-        "trends": _near(content),
-        "events": report_tables.events(content).first(10),
+        "outcomes": _entries(report_tables.outcomes(content).first(MOST_ROWS), "got/day"),
+        "trends": _entries(_near(content), "reaches it"),
+        "events": report_tables.events(content, but=_MINOR).first(10),
         "gaps": [f"{line(gap.reason, 200)} ({phrases.some(gap.rules, 3)})" for gap in say.gaps(content)[:MOST_ROWS]],
         "method": list(say.method(content))[:2],
     }
@@ -121,6 +123,30 @@ def _near(content: Content) -> Table:
     table = report_tables.trends(content)
     rows = [row for row, trend in zip(table.rows, content.trends, strict=True) if trend.days_left is not None]
     return Table(table.columns, rows[:MOST_ROWS], table.numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row of a table as a telephone has room for it: what it is about, one figure beside it, the rest below."""
+
+    head: Cell
+    figure: Cell | None
+    facts: str
+
+
+def _entries(table: Table, figure: str) -> list[Entry]:
+    """The rows of a table; `figure` names the column of the one figure."""
+    place = table.columns.index(figure)
+    entries = []
+    for row in table.rows:
+        head = next((cell for cell in row if cell.is_code), row[0])
+        facts = [
+            f"{name} {cell.text}" if number in table.numbers or name in _NAMED else cell.text
+            for number, (name, cell) in enumerate(zip(table.columns, row, strict=True))
+            if cell.text and cell is not head and number != place and cell.values is None
+        ]
+        entries.append(Entry(head, row[place] if row[place].text else None, " · ".join(facts)))
+    return entries
 
 
 def _narrow(table: Table) -> Table:
@@ -166,7 +192,7 @@ def _lines(content: Content) -> Iterator[str]:
         ("Statements that took the most time", _narrow(report_tables.statements(content).first(MOST_STATEMENTS))),
         ("Was the advice right?", report_tables.outcomes(content).first(MOST_ROWS)),
         ("Near their limit", _near(content)),
-        ("What happened to the server", report_tables.events(content).first(10)),
+        ("What happened to the server", report_tables.events(content, but=_MINOR).first(10)),
     )
     for title, table in tables:
         if table:

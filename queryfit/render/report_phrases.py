@@ -278,6 +278,8 @@ def method(content: Content) -> Iterator[str]:
         )
         if before.covered_s < period.covered_s * 0.8:
             yield f"Of the period before, only {length(before.covered_s)} were followed."
+    if len(content.server.databases) > 1 and content.sessions.most is not None:
+        yield "Connections at once are the sum of what was the most in each database: at most so many."
     for begin, end in how.gaps[:5]:
         yield f"No capture between {moment(begin)} and {moment(end)}: what happened there is spread evenly."
     if len(how.gaps) > 5:  # noqa: PLR2004

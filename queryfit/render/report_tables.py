@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -331,13 +332,14 @@ def loops(content: Content) -> Table:
     )
 
 
-def events(content: Content) -> Table:
-    """What happened to the server."""
+def events(content: Content, *, but: AbstractSet[str] = frozenset()) -> Table:
+    """What happened to the server, without the kinds in `but`."""
     return _table(
         "when, what",
         (
             [Cell(say.moment(entry.happened_at), _order(entry.happened_at)), Cell(say.event(entry))]
             for entry in content.events
+            if entry.kind not in but
         ),
     )
 

@@ -29,6 +29,7 @@ _EVENTS = """
         case when count(*) = 1 then min(detail) end, count(*)
     from server_event
     where happened_at > $since and happened_at <= $until and kind <> 'analyzed'
+        and not (kind = 'evicted' and subject is not null)  -- single ones are counted by the one without subject
     group by
         kind, database, about, happened_at::date,
         case when kind in ('evicted', 'gap', 'setting_changed') then null else happened_at end

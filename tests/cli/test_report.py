@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+import io
 import json
 import shutil
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from queryfit.cli import report
+from queryfit.errors import UsageError
 from tests.cli.conftest import CommandLine
 from tests.servers import Cluster
 
@@ -134,3 +137,19 @@ def test_a_time_without_captures_is_no_report(queryfit: CommandLine, dsn: str) -
     done = queryfit("report", "--since", "soon")
     assert done.status == 2
     assert "neither a stretch of time nor a date" in done.err
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_gets_markdown_and_no_pdf(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert report._form(None, None) == "html"
+    assert report._form(None, Path("r.PDF")) == "pdf"
+    monkeypatch.setattr("sys.stdout", Terminal())
+    assert report._form(None, None) == "markdown"
+    assert report._form("html", None) == "html"
+    assert report._form(None, Path("r.json")) == "json"
+    with pytest.raises(UsageError, match="nothing for a terminal"):
+        report._form("pdf", None)
