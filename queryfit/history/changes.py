@@ -274,8 +274,7 @@ def _appearance(watched: Watched, one: Series, lost: _Lost, *, is_held: bool) ->
     # it was in no capture; only what was dropped right before may have been it
     lately = max(watched.start, one.first_at - timedelta(seconds=least_s))
     if before_s >= least_s and not lost.may_hide(one.key[1], lately, one.first_at, with_resets=False):
-        level = watched.level(one, 0, everything)
-        yield between(one.key, "new", one.first_at, None, replace(level, seconds=level.seconds - before_s))
+        yield between(one.key, "new", one.first_at, None, watched.level(one, 0, everything))
     if after_s < least_s or one.calls.sum() < FEWEST_CALLS:
         return  # what ran once or twice was not expected again
     # an entry that is still there says itself that nobody called it
@@ -303,6 +302,10 @@ def _exact(raw: duckdb.DuckDBPyConnection, watched: Watched, changes: Sequence[C
     found = []
     for change in placed:
         at = change.changed_at
+        if change.change == "new" and at is not None:
+            level = exact_level(raw, watched, change.key, at, None)
+            found.append(between(change.key, "new", at, None, level) if level.calls else change)
+            continue
         if change.change not in _LEVELS or at is None:
             found.append(change)
             continue
