@@ -80,7 +80,10 @@ def _judged(
     compared_at = _compared_at(known, _naive(time.since), captured_at(fulls[-1]))
     by_id = {entry.id: entry for entry in known.states}
     report = replace(
-        report, findings=[_as_of(finding, by_id.get(finding.id), compared_at) for finding in report.findings]
+        report,
+        findings=[
+            _as_of(finding, by_id.get(finding.id), compared_at, captured_at(fulls[-1])) for finding in report.findings
+        ],
     )
     outcomes = [outcome for outcome in known.outcomes if outcome.fixed_at <= _naive(time.until)]
     until = _naive(time.until)
@@ -108,11 +111,11 @@ def _compared_at(known: Promises, since: datetime, judged_at: datetime) -> datet
     return max(since, first)
 
 
-def _as_of(finding: Finding, entry: Remembered | None, compared_at: datetime | None) -> Finding:
+def _as_of(finding: Finding, entry: Remembered | None, compared_at: datetime | None, judged_at: datetime) -> Finding:
     """The finding with its state in the period, not since the run before."""
     if entry is None or compared_at is None:
         return finding
-    if any(change.state == "back" and change.at > compared_at for change in entry.changes):
+    if any(change.state == "back" and compared_at < change.at <= judged_at for change in entry.changes):
         return replace(finding, state="back")
     return replace(finding, state="new" if entry.first_seen > compared_at else "open")
 
