@@ -111,7 +111,10 @@ def fingerprints_of(finding: Finding) -> list[str]:
     """The statements that a finding touches: named by its subject, by its columns, by its claims."""
     found = [finding.subject.removeprefix("fingerprint:")] if finding.subject.startswith("fingerprint:") else []
     found += [str(value) for key, value in finding.evidence.items() if key.endswith("fingerprint") and value]
-    found += [str(entry["fingerprint"]) for entry in finding.evidence.get("statements", ()) if entry["fingerprint"]]
+    claimed = finding.evidence.get("statements")
+    if isinstance(claimed, list):  # some rules have a column of that name, which counts statements
+        entries = [entry for entry in claimed if isinstance(entry, dict)]
+        found += [str(entry["fingerprint"]) for entry in entries if entry.get("fingerprint")]
     return list(dict.fromkeys(found))
 
 
