@@ -234,7 +234,7 @@ print(f"{done.bytes_before / 2**20:.0f} MB before, {done.bytes_after / 2**20:.0f
 REPORT = """
 import sys
 from queryfit.cli.main import status_of
-if status_of(["report", "--store", sys.argv[1], "--since", sys.argv[2], "--output", sys.argv[3], "-q"]):
+if status_of(["report", "--store", sys.argv[1], "--since", sys.argv[2], "--output", sys.argv[3], "--no-lab", "-q"]):
     sys.exit(3)
 """
 
@@ -269,7 +269,8 @@ def main() -> None:
         taken += list(openings(store, options.days, until, "raw"))
     measure("compact", COMPACT, str(store), until)
     taken = list(openings(store, options.days, until, "merged"))
-    report = measure("report of 7 days", REPORT, str(store), "7d", str(store.parent / "month.html"))
+    week = f"{START + timedelta(days=options.days - 7):%Y-%m-%d}"
+    report = measure("report of 7 days", REPORT, str(store), week, str(store.parent / "month.html"))
     size = sum(path.stat().st_size for path in (store / SERVER).rglob("*") if path.is_file())
     print(f"the store takes {size / 2**20:.0f} MB")
     misses = [took for took in (*taken, report) if took["wall_s"] > MOST_S or took["peak_bytes"] > MOST_MEMORY]
