@@ -60,6 +60,7 @@ def _picture() -> None:
         page = launched.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")
         page.goto((FOLDER / "report.html").as_uri())
         page.screenshot(path=FOLDER / "report.png")
+        page.set_viewport_size({"width": WIDTH, "height": HEIGHT + 420})
         page.locator("#s1 summary").click()
         page.locator("#load").evaluate("section => section.scrollIntoView()")
         page.screenshot(path=FOLDER / "report-load.png")
