@@ -27,6 +27,7 @@ from queryfit.errors import QueryfitError
 from queryfit.evidence.dictionary import Table, tables
 from queryfit.evidence.engine import duckdb
 from queryfit.evidence.redact import redact
+from queryfit.evidence.secrets import without_secrets
 
 try:
     import fcntl
@@ -310,7 +311,9 @@ class Writer:
         for row in rows:
             if not columns.keys() >= row.keys():
                 raise KeyError(f"{table} has no column {', '.join(sorted(row.keys() - columns.keys()))}")
-            kept = redact(table, row) if self.meta["is_redacted"] else row
+            kept = without_secrets(table, row)
+            if self.meta["is_redacted"]:
+                kept = redact(table, kept)
             try:
                 line = _encoded(kept)
             except ValueError:
