@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,7 +21,7 @@ from tests.month.truth import FILE, Truth, read
 from tests.servers import available
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 CAPTURES_A_DAY = 3
 
@@ -42,6 +42,17 @@ class Lived:
         (scope,) = scopes(self.store)
         since = since or datetime(2026, 10, 1, tzinfo=UTC)
         return open_history(self.store, scope.system_identifier, scope.scope, since=since, until=until)
+
+
+def is_of_the_story(change: Mapping[str, Any]) -> bool:
+    """Whether a change of a statement is more than a machine that was busy with other tests for a while.
+
+    Times are real. Where a statement of the story got slower or faster, it read more or fewer blocks.
+    """
+    if change["change"] not in {"slower", "faster"}:
+        return True
+    before, now = change["blocks_per_call_before"] + 1, change["blocks_per_call"] + 1
+    return bool(max(before / now, now / before) > 1.5)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import pytest
 
 from tests.month import shop
 from tests.month.calendar import day
+from tests.month.conftest import is_of_the_story
 
 if TYPE_CHECKING:
     from queryfit.history import History
@@ -295,7 +296,7 @@ class TestTrends:
 def changes(month: Lived, history: History) -> dict[str, dict[str, Any]]:
     names = {value: name for name, value in month.truth.fingerprints.items()}
     found = rows(history, "select * from statement_change where database = 'shop'")
-    return {names.get(row["fingerprint"], row["fingerprint"]): row for row in found}
+    return {names.get(row["fingerprint"], row["fingerprint"]): row for row in found if is_of_the_story(row)}
 
 
 class TestChanges:

@@ -13,6 +13,7 @@ import pytest
 
 from queryfit.cli.main import status_of
 from tests.month.calendar import day
+from tests.month.conftest import is_of_the_story
 from tests.month.truth import Done
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class TestDiff:
         """Between the full captures of two days, by the names of the captures."""
         names = (full_of(month, first).capture, full_of(month, last).capture)
         told: dict[str, Any] = json.loads(run(store, "diff", *names, "--format", "json"))
+        told["statements"] = [one for one in told["statements"] if is_of_the_story(one)]
         return told
 
     def test_quiet_days_have_nothing_to_tell(self, month: Lived, store: Path) -> None:
@@ -104,8 +106,9 @@ class TestDiff:
         (change,) = told["statements"]
         assert (change["fingerprint"], change["change"]) == (month.truth.fingerprints["order_history"], "faster")
         assert change["reason_subject"] == month.truth.facts["advised_index"]
-        before = sums(between(month, full_of(month, 18).ended_at, day(20, 3)), "order_history")
-        assert change["mean_ms_before"] == pytest.approx(before.execution_ms / before.calls, rel=0.3)
+        begun, last = moment(change["changed_at"]), full_of(month, 22).ended_at
+        after = sums(between(month, begun, last), "order_history")
+        assert change["mean_ms"] == pytest.approx(after.execution_ms / after.calls, rel=1e-6)
 
     def test_a_crash_is_told_and_no_number_is_negative(self, month: Lived, store: Path) -> None:
         told = self.diff(month, store, 17, 18)
@@ -187,12 +190,19 @@ class TestReport:
         event = next(one for one in month.truth.events if one.subject == month.truth.facts["advised_index"])
         assert event.happened_at <= moment(outcome["fixed_at"])
         fixed = moment(outcome["fixed_at"])
+        (told,) = outcome["statements"]
         after = sums(between(month, fixed, moment(outcome["measured_until"])), "order_history")
-        before = sums(between(month, day(17, 19), event.happened_at), "order_history")
-        saved = (before.execution_ms / before.calls - after.execution_ms / after.calls) * after.calls
-        days = outcome["seconds"] / 86_400
-        assert outcome["calls"] == after.calls
-        assert outcome["got_ms_per_day"] == pytest.approx(saved / days, rel=0.15)
+        assert told["calls_after"] == after.calls
+        assert told["mean_after_ms"] == pytest.approx(after.execution_ms / after.calls, rel=1e-6)
+        # before it: the intervals up to the one of the fix, as many as were counted
+        earlier = [one for one in month.truth.intervals if one.ended_at <= event.happened_at]
+        stretches = (sums(earlier[-number:], "order_history") for number in range(1, len(earlier)))
+        before = next(one for one in stretches if one.calls == told["calls_before"])
+        assert told["mean_before_ms"] == pytest.approx(before.execution_ms / before.calls, rel=1e-6)
+        got = (told["mean_before_ms"] - told["mean_after_ms"]) * told["calls_per_day"]
+        assert outcome["got_ms_per_day"] == pytest.approx(got, rel=1e-6)
+        days = (moment(outcome["measured_until"]) - fixed).total_seconds() / 86_400
+        assert told["calls_per_day"] == pytest.approx(after.calls / days, rel=0.15)  # hours of work, not of the gap
         assert report["calibration"]["measured"] >= 1
 
     def test_the_index_that_was_dropped_is_missed(self, report: dict[str, Any]) -> None:
@@ -212,6 +222,11 @@ class TestReport:
             one.relations["public.page_views"].seen.get("inserted_rows", 0) for one in month.truth.intervals[1:]
         )
         assert views["is_lower_bound"]
+
+    @pytest.mark.xfail(strict=True, reason="a report judges its newest capture without the history's trends")
+    def test_the_finding_about_the_key_knows_its_date(self, report: dict[str, Any]) -> None:
+        (found,) = [one for one in report["findings"]["found"] if one["rule"] == "integer-key-near-end"]
+        assert found["evidence"]["days_left"] == pytest.approx(63, abs=0.1)
 
     def test_dates(self, report: dict[str, Any]) -> None:
         ends = {one["subject"]: one["days_left"] for one in report["trends"] if one["days_left"] is not None}
