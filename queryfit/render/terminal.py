@@ -181,7 +181,7 @@ def _outcomes(report: Report, look: Look) -> str:
     """Whether advice that was followed was right."""
     if (said := promises.calibration(report)) is None:
         return ""
-    lines = [paragraph(Text.assemble(("Was the advice right? ", "bold"), f"{said}."), look)]
+    lines = [paragraph(Text.assemble(("Was the advice right? ", "bold"), f"{said[0].upper()}{said[1:]}."), look)]
     for outcome in report.outcomes[:_MOST_OUTCOMES]:
         text = f"{outcome.fixed_at:%Y-%m-%d}  {line(outcome.subject, 120)}: {promises.kept(outcome)}"
         lines.append(paragraph(text, look, indent=2))
