@@ -7,13 +7,17 @@ loses nothing and counts nothing twice; what is left over is removed by the next
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from queryfit.errors import QueryfitError
+from queryfit.evidence.engine import duckdb
 from queryfit.evidence.guarding import alone, tidying
 from queryfit.evidence.store import PERIOD, Store, Unusable, publish, seal
 from queryfit.history.chain import Link, Scope, counting, day_of, scopes_of
@@ -206,7 +210,7 @@ class _Work:
     ) -> None:
         """Commit what the series holds as a period."""
         series.drop_idle(keeps_doubt=True)
-        with self.store.incoming() as folder:
+        with self.store.incoming() as folder, _disk_told():
             facts: dict[str, dict[str, int]] = {}
             write_texts(series.raw, folder / "statement_text.parquet", *texts)
             for name in NAMES:
@@ -324,3 +328,16 @@ class _Segment:
 
     links: Sequence[Link]
     swallowed: frozenset[str]
+
+
+@contextmanager
+def _disk_told() -> Iterator[None]:
+    """What DuckDB cannot write is an OSError, as where Python writes: the store says what is wrong with the disk."""
+    try:
+        yield
+    except duckdb.IOException as error:
+        said = str(error)
+        for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            if os.strerror(number) in said:
+                raise OSError(number, os.strerror(number)) from None
+        raise OSError(said.splitlines()[0]) from None

@@ -278,3 +278,38 @@ def test_periods_are_for_their_owner_alone(server: Simulator) -> None:
         assert period.stat().st_mode & 0o777 == 0o700
         assert all(path.stat().st_mode & 0o777 == 0o600 for path in period.iterdir())
     assert SCOPE
+
+
+def test_a_full_disk_is_told_and_nothing_is_lost(server: Simulator, tmp_path: Path) -> None:
+    if os.geteuid() != 0 or not shutil.which("unshare"):
+        pytest.skip("mounting a small disk needs root")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    script = f"""
+        import shutil, subprocess, sys
+        from pathlib import Path
+        disk, store = Path({str(disk)!r}), Path({str(server.folder)!r})
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", disk]).returncode:
+            print("no mount"); sys.exit()
+        shutil.copytree(store, disk, dirs_exist_ok=True)
+        try:
+            with (disk / "ballast").open("wb") as ballast:
+                while True:
+                    ballast.write(bytes(4096))
+                    ballast.flush()
+        except OSError:
+            pass
+        names = sorted(path.name for path in disk.glob("*/2*"))
+        command = [sys.executable, "-m", "queryfit", "compact", "-q", "--keep-raw", "12h", "--store", disk]
+        print("status", subprocess.run(command).returncode, flush=True)
+        print(names == sorted(path.name for path in disk.glob("*/2*")), list(disk.glob("*/period*")))
+        print([path.name for path in (disk / ".incoming").iterdir()])
+    """
+    done = subprocess.run(
+        ["unshare", "--mount", sys.executable, "-c", textwrap.dedent(script)],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    if "no mount" in done.stdout or "unshare" in done.stderr:
+        pytest.skip("mounting is not allowed here")
+    assert f"cannot write to the store {disk}: No space left on device" in done.stderr, done.stdout + done.stderr
+    assert done.stdout.splitlines() == ["status 3", "True []", "[]"]
