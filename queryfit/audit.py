@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from queryfit.history.learning import Memory
 
 Progress = Callable[[str], None]
+EvidenceRows = Mapping[str, Sequence[Mapping[str, object]]]
 _LAST_RUN = "last-run-*.json"
 
 
@@ -77,10 +78,19 @@ def audit_server(
         return replace(report, notes=[*notes, *report.notes], capture=None if notes else report.capture)
 
 
-def audit_capture(capture: Capture, settings: Settings, progress: Progress = lambda _: None) -> Report:
-    """Judge a capture that was taken before. Raises QueryfitError."""
-    known = _baseline_ids(settings)
-    return _judge(capture, settings.rules(), settings, known=known, is_live=False, progress=progress)
+def audit_capture(
+    capture: Capture,
+    settings: Settings,
+    progress: Progress = lambda _: None,
+    *,
+    history: EvidenceRows | None = None,
+) -> Report:
+    """Judge a capture that was taken before. Raises QueryfitError.
+
+    `history` are rows of evidence tables that many captures gave: with them, rules judge over time as well.
+    """
+    rules, known = settings.rules(), _baseline_ids(settings)
+    return _judge(capture, rules, settings, known=known, is_live=False, progress=progress, history=history)
 
 
 def take_capture(
@@ -168,6 +178,7 @@ def _judge(
     known: frozenset[str],
     is_live: bool,
     progress: Progress,
+    history: EvidenceRows | None = None,
 ) -> Report:
     from queryfit.history.learning import learn  # noqa: PLC0415 -- the rooms of history load only where they are asked
 
@@ -176,6 +187,8 @@ def _judge(
     memory, unremembered = _memory(capture, last)
     with _restricted(capture, settings, progress) as judged:
         addition, notes = _found_in_lab(judged, settings, progress)
+        if history is not None:
+            addition = _with_history(addition, history)
         report = judge(
             judged,
             rules,
@@ -260,6 +273,12 @@ def _restricted(capture: Capture, settings: Settings, progress: Progress) -> Ite
     since = parse_since(settings.since, captured_at(capture).replace(tzinfo=UTC))
     with restricted(capture, since, progress) as stretch:
         yield stretch.capture
+
+
+def _with_history(addition: Addition | None, history: EvidenceRows) -> Addition:
+    from queryfit.evidence.session import Addition  # noqa: PLC0415 -- DuckDB loads only where evidence is read
+
+    return Addition({**addition.rows, **history}, addition.planned) if addition is not None else Addition(history)
 
 
 def _found_in_lab(capture: Capture, settings: Settings, progress: Progress) -> tuple[Addition | None, Sequence[str]]:

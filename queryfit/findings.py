@@ -379,9 +379,11 @@ def _merge_roots(drafts: Sequence[_Draft]) -> list[_Draft]:
         by_root[draft.database, draft.root].append(draft)
     merged = []
     for group in by_root.values():
-        # a finding that has a fix is worth more to its reader than one that only describes
+        # a finding that has a fix is worth more to its reader than one that only describes; what only a history tells
+        # comes last, so that a fault goes by one name whether there is a history or not
         group.sort(
             key=lambda draft: (
+                draft.rule.is_about_time,
                 PROOFS.index(draft.proof) if draft.rule.fix else len(PROOFS),
                 _rank(draft.severity),
                 -draft.low,

@@ -42,22 +42,17 @@ def judge(
 ) -> Report:
     """Judge a capture; rules about migrations are left to `lint`.
 
-    `addition` is what the lab found out from it. `before` are the findings of runs before (None: there was none; see
-    `baseline.compare`), `baseline_ids` the known findings, `calibration` says how right earlier predictions were. A
-    rule that cannot run never stops the others: it is named as not checked. Raises QueryfitError where the capture is
-    damaged, or the configuration sets a rule or parameter that is not there.
+    `addition` is what the lab, or the history of its server, found out about it. `before` are the findings of runs
+    before (None: there was none; see `baseline.compare`), `baseline_ids` the known findings, `calibration` says how
+    right earlier predictions were. A rule that cannot run never stops the others: it is named as not checked. Raises
+    QueryfitError where the capture is damaged, or the configuration sets a rule or parameter that is not there.
     """
     if unknown := sorted(config.rule_settings.keys() - {rule.name for rule in rules}):
         raise QueryfitError(f"{config.path} sets rule {unknown[0]!r}, which is not there", hint="see `queryfit rules`")
     about_files = {rule.name for rule in rules if rule.is_about_migrations}
     # what happened over time is judged where a history is at hand; a single capture knows nothing of it
-    has_history = "span" in capture.held()
-    about_time = {
-        # a rule that reads it through a derived table does without
-        rule.name
-        for rule in rules
-        if not has_history and any(tables()[name].capture == "history" for name in rule.reads)
-    }
+    has_history = "span" in capture.held() or (addition is not None and "span" in addition.rows)
+    about_time = {rule.name for rule in rules if not has_history and rule.is_about_time}
     rules = [rule for rule in rules if rule.name not in about_files | about_time]
     with open_session(capture, addition) as session:
         results: list[tuple[Rule, list[dict[str, Any]]]] = []

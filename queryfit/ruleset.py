@@ -72,6 +72,13 @@ class Rule(Struct, frozen=True):
         """It judges files, not a server."""
         return any(table.startswith("migration_") for table in self.reads)
 
+    @property
+    def is_about_time(self) -> bool:
+        """It judges what many captures say; one that reads it through a derived table does without."""
+        from queryfit.evidence.dictionary import tables  # noqa: PLC0415 -- `rules list` does not need it
+
+        return any(tables()[name].capture == "history" for name in self.reads if name in tables())
+
     def values(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """The rule's parameters by name, with what the configuration says instead. Raises QueryfitError."""
         known = {parameter.name: parameter.value for parameter in self.parameters}

@@ -100,6 +100,11 @@ def restricted(
             if not seconds:  # nothing but a part of the last span: that has to do
                 is_in = "true"
                 (seconds,) = history.session.query(covered).rows[0]
+            if not seconds and history.session.query("select * from statement_store").rows == ():
+                raise QueryfitError(
+                    "the captures hold no statements: the server does not count them, or not for this role to see",
+                    hint="`queryfit doctor` says what is missing",
+                )
             if not seconds:
                 raise QueryfitError(
                     f"the store holds no capture since {since:%Y-%m-%d %H:%M} UTC to compare {capture.name} with",

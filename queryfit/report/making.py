@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from queryfit.audit import Settings, audit_capture
 from queryfit.errors import QueryfitError
@@ -69,11 +70,12 @@ def _judged(
         return None, Advice()
     known = promises(store, scope.system_identifier, scope.scope)
     first = _first(fulls, _naive(time.since))
-    if not known.runs and first is not fulls[-1]:
+    seen = max((entry.last_seen for entry in known.states), default=None)
+    if first is not fulls[-1] and (seen is None or seen < captured_at(first)):  # else what is old would be new
         progress("judging the capture that the period began with")
         audit_capture(first, settings, progress)
     try:
-        report = audit_capture(fulls[-1], settings, progress)
+        report = audit_capture(fulls[-1], settings, progress, history=_over_time(history))
     except QueryfitError as error:
         raise QueryfitError(f"capture {fulls[-1].name} cannot be judged: {error.message}", hint=error.hint) from None
     known = promises(store, scope.system_identifier, scope.scope)
@@ -95,6 +97,12 @@ def _judged(
         gone=_left(known, "gone", compared_at, until),
     )
     return judgement, Advice(known.calibration if known.calibration.measured else None, outcomes)
+
+
+def _over_time(history: History) -> dict[str, list[dict[str, Any]]]:
+    """What rules judge over time by: trends, and how statements changed from the period before to this one."""
+    query = history.session.query
+    return {name: list(query(f"select * from {name}").mappings()) for name in ("span", "trend", "statement_change")}
 
 
 def _first(fulls: Sequence[Capture], since: datetime) -> Capture:

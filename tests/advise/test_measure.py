@@ -31,6 +31,11 @@ def shop(cluster: Cluster, database: str) -> str:
         cluster.run("create role keeper login")
     cluster.run(SHOP, database=database)
     cluster.run("vacuum analyze orders", database=database)
+    left = "select count(*) as n from pg_stat_activity where datname = $1 and pid <> pg_backend_pid()"
+    deadline = time.monotonic() + 10
+    # a session that was closed can be seen for a moment longer, and would look like somebody at work
+    while cluster.run(left.replace("$1", f"'{database}'"))[0]["n"] and time.monotonic() < deadline:
+        time.sleep(0.05)
     return cluster.dsn(database, user="keeper")
 
 
