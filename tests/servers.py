@@ -73,6 +73,12 @@ def available() -> dict[int, Path]:
     return dict(sorted(found.items()))
 
 
+def outermost() -> list[int]:
+    """The versions that long comparisons run on: the oldest and the newest, all where QUERYFIT_TEST_SERVERS is set."""
+    versions = sorted(available())
+    return versions if os.environ.get("QUERYFIT_TEST_SERVERS") else sorted({*versions[:1], *versions[-1:]})
+
+
 def _has_statements(folder: Path) -> bool:
     file = "pg_stat_statements.control"
     debian = Path("/usr/share/postgresql") / folder.parent.name / "extension" / file

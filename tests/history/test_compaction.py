@@ -244,7 +244,7 @@ def test_two_processes_do_not_merge_twice(server: Simulator) -> None:
     assert told(server) == before
 
 
-@pytest.mark.parametrize("moment", [0.3, 0.45, 0.6, 0.75, 0.9])
+@pytest.mark.parametrize("moment", [0.3, 0.6, 0.9])
 def test_a_killed_run_loses_nothing_and_counts_nothing_twice(
     days: Simulator, server: Simulator, tmp_path: Path, moment: float
 ) -> None:

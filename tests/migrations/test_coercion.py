@@ -14,7 +14,7 @@ from queryfit.migrations.model import Database, Domain, Enum, Name, OtherType, S
 from queryfit.migrations.steps import Step
 from queryfit.migrations.type_names import type_text
 from queryfit.sql import ddl_parts, ddl_script
-from tests.servers import Cluster, available
+from tests.servers import Cluster, outermost
 
 TYPES = (
     "int2", "int4", "int8", "numeric", "numeric(10,2)", "numeric(12,2)", "numeric(10,4)", "numeric(10)", "float4",
@@ -95,7 +95,7 @@ def observed(connection: psycopg.Connection[Any], before: str, after: str, using
     return "free" if file() == was else "rewrite"
 
 
-@pytest.fixture(params=sorted(available()))
+@pytest.fixture(params=outermost())
 def server(request: pytest.FixtureRequest, cluster_of: Callable[[int], Cluster]) -> Iterator[tuple[int, Any]]:
     """A version with a session in which the state above exists, in a transaction that rolls back."""
     cluster = cluster_of(request.param)

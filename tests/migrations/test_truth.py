@@ -11,14 +11,14 @@ from tests.migrations.corpus import cases
 from tests.migrations.corpus.random_ddl import Maker
 from tests.migrations.rig import Rig, observe
 from tests.migrations.truth import Model, disagreements
-from tests.servers import Cluster, available
+from tests.servers import Cluster, outermost
 
 SHOWN = 60
 STATES = 30
 SEQUENCES = 6
 
 
-@pytest.mark.parametrize("version", [version for version in (15, 17, 18) if version in available()])
+@pytest.mark.parametrize("version", outermost())
 def test_the_model_agrees_with_the_server(version: int, cluster_of: Callable[[int], Cluster]) -> None:
     cluster = cluster_of(version)
     cluster.create_database("corpus")
@@ -37,7 +37,7 @@ def test_the_model_agrees_with_the_server(version: int, cluster_of: Callable[[in
     assert not lines, f"{len(lines)} disagreements:\n" + "\n".join(lines[:SHOWN])
 
 
-@pytest.mark.parametrize("version", [version for version in (15, 17, 18) if version in available()])
+@pytest.mark.parametrize("version", outermost())
 def test_the_model_agrees_on_random_statements(version: int, cluster_of: Callable[[int], Cluster]) -> None:
     cluster = cluster_of(version)
     cluster.create_database("chance")
