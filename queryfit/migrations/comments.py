@@ -142,7 +142,7 @@ def _directives(comment: str, at: Comment) -> Iterator[Comment]:
             yield replace(at, line=line, problem=f"{written!r} is not understood" if written else "it says nothing")
             continue
         rules = tuple(name.strip().rstrip(":") for name in found["rules"].split(","))
-        reason = " ".join(part for part in found["reason"].split() if part != "*").strip(" ,:-–—")  # noqa: RUF001 -- a dash
+        reason = " ".join(part for part in found["reason"].split() if part != "*").strip(" ,:-–—")
         yield replace(at, line=line, rules=rules, reason=reason or None, is_file=found["verb"] == "ignore-file")
 
 

@@ -1,6 +1,5 @@
 """Advice in the words that every renderer for people uses."""
 
-# ruff: noqa: RUF001, RUF002 -- a true minus and a multiplication sign are what is meant
 from __future__ import annotations
 
 from collections import Counter

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -255,6 +255,14 @@ def unused(content: Content) -> str:
     )
 
 
+def _left_out(unusable: Mapping[str, str]) -> Iterator[str]:
+    """The captures that could not be read, the first few by name."""
+    for name, reason in list(unusable.items())[:5]:
+        yield f"Capture {line(name, 60)} was left out: {line(reason, 200)}."
+    if len(unusable) > 5:  # noqa: PLR2004
+        yield f"{len(unusable) - 5} more captures were left out."
+
+
 def method(content: Content) -> Iterator[str]:
     """How the numbers were made."""
     period, how = content.period, content.method
@@ -287,8 +295,7 @@ def method(content: Content) -> Iterator[str]:
     if how.lower_bound_statements:
         many = counted(how.lower_bound_statements, "statement")
         yield f"{many} did at least what is shown (≥): counters were reset or entries evicted in between."
-    for name, reason in list(how.unusable.items())[:5]:
-        yield f"Capture {line(name, 60)} was left out: {line(reason, 200)}."
+    yield from _left_out(how.unusable)
     if content.findings.judged_at is not None:
         against = content.findings.compared_at
         compared = f", compared with {against:%Y-%m-%d %H:%M}" if against else ""

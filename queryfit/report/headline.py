@@ -30,6 +30,7 @@ NEAR_DAYS = 45.0  # of a limit: so much time a migration of a large table may ta
 MUCH_SHARE = 0.05  # of the statement time: a change of less is not what a week is remembered for
 WORTH_SHARE = 0.01  # of it: a fix that saves less is not worth a sentence
 FELT = 0.2  # of the load: less is weather
+SAME = 0.05  # less than that is the same
 _MOST_SENTENCES = 6
 _BROKEN = {"crashed": "crashed", "failed_over": "failed over"}
 _BETWEEN = re.compile(r"^(select|delete)\b.*?\bfrom\b", re.IGNORECASE | re.DOTALL)
@@ -228,7 +229,8 @@ def _load(story: Story) -> _Item:
     moved = now / before.execution_ms_per_day - 1
     figures = f"{words.duration(before.execution_ms_per_day)} → {words.duration(now)} a day"
     if abs(moved) < FELT:
-        text = f"The load is as it was: statements took {words.duration(now)} a day, {signed(moved)}."
+        said = "The load is as it was" if abs(moved) < SAME else "The load hardly moved"
+        text = f"{said}: statements took {words.duration(now)} a day, {signed(moved)}."
         return _Item(6.5, "quiet", text, f"a quiet period, {words.duration(now)} of statement time a day")
     way = "rose" if moved > 0 else "fell"
     text = f"Statement time {way} by {words.percent(abs(moved))} ({figures})."

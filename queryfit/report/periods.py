@@ -15,6 +15,7 @@ MOST_STEPS = 170  # more points than that are narrower than a line of a chart
 _STEPS_S = (300, 900, 3_600, 3 * 3_600, 6 * 3_600, 12 * 3_600, 86_400, 7 * 86_400)
 _GAP_TIMES = 3  # a span that is so much longer than most is a gap
 _LEAST_GAP_S = 1_800
+_ALIKE = 3  # a period that is watched so many times longer than the other holds other hours: a night is no week
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ def periods(session: Session, since: datetime, until: datetime) -> Periods:
     usual = {grain: median(span.seconds for span in now if span.grain == grain) for grain in {s.grain for s in now}}
     return Periods(
         now=_period(now),
-        before=_period(before) if before else None,
+        before=_alike(_period(before), _period(now)) if before else None,
         grains=sorted({span.grain for span in now}, key=_span_s),
         gaps=[
             (span.started_at, span.ended_at)
@@ -132,6 +133,12 @@ def _period(spans: Sequence[_Span]) -> Period:
         covered_s=sum(span.covered_s for span in spans),
         captures=sum(span.captures for span in spans),
     )
+
+
+def _alike(before: Period, now: Period) -> Period | None:
+    """The period before, where it can be held against this one."""
+    least, most = sorted((before.covered_s, now.covered_s))
+    return before if least * _ALIKE > most else None
 
 
 def _span_s(grain: str) -> int:

@@ -74,7 +74,9 @@ def test_a_table_that_may_not_be_read_is_left_out(newest: Cluster, database: str
 _VALUES = {
     "int4": "7", "int8": "7", "bool": "true", "text": "'a'", "varchar(9)": "'a'", "char(3)": "'a'", "bpchar": "'a'",
     '"char"': "'a'", "name": "'a'", "numeric": "7", "float8": "7", "date": "'2026-01-01'",
-    "timestamptz": "'2026-01-01'", "timetz": "'10:00+01'", "interval": "'1 day'", "uuid": "'00000000-0000-0000-0000-000000000001'", "bytea": "'\\x01'",
+    "timestamptz": "'2026-01-01'", "timetz": "'10:00+01'", "interval": "'1 day'",
+    "uuid": "'00000000-0000-0000-0000-000000000001'",
+    "bytea": "'\\x01'",
     "inet": "'10.0.0.1'", "cidr": "'10.0.0.0/8'", "macaddr": "'00:00:00:00:00:01'", "bit(3)": "'101'", "money": "7",
     "varbit": "'101'", "jsonb": "'{}'", "int4[]": "'{1}'", "int4range": "'[1,2)'", "regclass": "'pg_class'",
     "tid": "'(1,1)'", "pg_lsn": "'0/1'", "citext": "'a'", "mood": "'so'", "small": "3",

@@ -1,6 +1,5 @@
 """What a person and a program see of advice; the pictures are in the snapshots."""
 
-# ruff: noqa: RUF001 -- a true minus and a multiplication sign are what is meant
 from __future__ import annotations
 
 import json
