@@ -20,15 +20,17 @@ def choose(store: Store, target: str | None) -> Scope:
     """
     if target is None or not ("=" in target or "://" in target):
         return choose_scope(store, target, hint=_HINT)
-    identifier, database = _asked(target)
+    identifier, database, is_standby = _asked(target)
     if identifier is None and database is None:
         return choose_scope(store, hint=_HINT)
     found = [
         scope
         for scope in scopes(store)
         if (identifier is None or scope.system_identifier == identifier)
-        and (database is None or _database(scope.scope) == database)
+        and (database is None or _part(scope.scope, 0) == database)
     ]
+    if len(found) > 1 and is_standby is not None:  # a standby has its primary's identifier
+        found = [scope for scope in found if _part(scope.scope, 1) == is_standby] or found
     if len(found) == 1:
         return found[0]
     where = f"database {database}" + (f" of server {identifier}" if identifier else "")
@@ -41,8 +43,8 @@ def choose(store: Store, target: str | None) -> Scope:
     raise UsageError(f"the store holds several histories of {where}: {listed}", hint=_HINT)
 
 
-def _asked(dsn: str) -> tuple[str | None, str | None]:
-    """The identifier of the server behind a DSN and the name of the database; None for what cannot be known."""
+def _asked(dsn: str) -> tuple[str | None, str | None, bool | None]:
+    """Of the server behind a DSN: its identifier, the database, whether it is a standby; None where it is not known."""
     from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415 -- psycopg loads only where a DSN is given
 
     from queryfit.capture.connect import QueryError, connect  # noqa: PLC0415
@@ -52,19 +54,21 @@ def _asked(dsn: str) -> tuple[str | None, str | None]:
             try:
                 told = reader.query("select system_identifier::text as id from pg_control_system()")
             except QueryError:
-                return None, reader.database
-            return str(told[0]["id"]), reader.database
+                return None, reader.database, None
+            (row,) = reader.query("select pg_is_in_recovery() as is_standby")
+            return str(told[0]["id"]), reader.database, bool(row["is_standby"])
     except UsageError:
         raise
     except QueryfitError:  # a report needs no server that is up
         parts = conninfo_to_dict(dsn)
         name = parts.get("dbname") or (None if "service" in parts else parts.get("user"))
-        return None, str(name) if name else None
+        return None, str(name) if name else None, None
 
 
-def _database(scope: str) -> str | None:
-    """The database that the captures of a scope connected to."""
+def _part(scope: str, place: int) -> str | bool | None:
+    """What a scope says of its captures: at 0 the database that they connected to, at 1 if it was on a standby."""
     try:
-        return str(json.loads(scope)[0])
+        part = json.loads(scope)[place]
     except (ValueError, TypeError, IndexError, KeyError):
         return None
+    return part if isinstance(part, str | bool) else None
