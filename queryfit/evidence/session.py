@@ -6,6 +6,8 @@ evidence and nothing else.
 
 from __future__ import annotations
 
+import signal
+import socket
 import tempfile
 import threading
 import time
@@ -29,6 +31,7 @@ MEMORY_LIMIT = "768MB"
 PROCESS_MEMORY_BYTES = 1 << 30  # what one statement may add to the process: DuckDB's limit and the rows it returns
 TIME_LIMIT_S = 30.0
 ROW_LIMIT = 200_000
+_LOOKS_EVERY_S = 0.25  # for a signal, while a query runs
 _MOST_OF_A_LINE = 64 * 1024 * 1024  # bytes
 _LEAST_OF_A_LINE = 1024 * 1024  # DuckDB takes buffers for the longest line that there may be
 
@@ -136,6 +139,10 @@ class _Watch:
         self._expired = threading.Event()
         self._thread: threading.Thread | None = None
         self._is_over = False
+        # a signal writes here at once; Python itself hears of it only when DuckDB is done
+        self._hears, self._tells = socket.socketpair()
+        self._hears.setblocking(False)
+        self._tells.setblocking(False)
 
     @contextmanager
     def limit(self, seconds: float) -> Iterator[threading.Event]:
@@ -149,9 +156,13 @@ class _Watch:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="time limit of queries", daemon=True)
             self._thread.start()
+        is_main = threading.current_thread() is threading.main_thread()
+        before = signal.set_wakeup_fd(self._tells.fileno(), warn_on_full_buffer=False) if is_main else -1
         try:
             yield expired
         finally:
+            if is_main:
+                signal.set_wakeup_fd(before)
             with self._changed:
                 self._deadline = None
 
@@ -161,6 +172,15 @@ class _Watch:
             self._changed.notify()
         if self._thread is not None:
             self._thread.join()
+        self._hears.close()
+        self._tells.close()
+
+    def _has_heard(self) -> bool:
+        try:
+            numbers = self._hears.recv(64)
+        except BlockingIOError:
+            return False
+        return not {signal.SIGINT, signal.SIGTERM}.isdisjoint(numbers)
 
     def _run(self) -> None:
         with self._changed:
@@ -170,8 +190,10 @@ class _Watch:
                     self._expired.set()
                     self._connection.interrupt()
                     self._deadline = None
-                self._wakes_at = self._deadline
-                self._changed.wait(None if self._deadline is None else self._deadline - now)
+                elif self._deadline is not None and self._has_heard():
+                    self._connection.interrupt()
+                self._wakes_at = None if self._deadline is None else min(self._deadline, now + _LOOKS_EVERY_S)
+                self._changed.wait(None if self._wakes_at is None else self._wakes_at - now)
 
 
 @contextmanager

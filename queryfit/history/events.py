@@ -87,8 +87,9 @@ _EVICTIONS = """
     )
     select
         min(ended_at), 'evicted', null, null, null, null,
-        sum(entries) || ' entries fell out of pg_stat_statements to make room, ' || sum(remade)
-        || ' came back with counters that began anew'
+        case when sum(entries) = 1 then '1 entry' else sum(entries) || ' entries' end
+        || ' fell out of pg_stat_statements to make room'
+        || case when sum(remade) > 0 then ', ' || sum(remade) || ' came back with counters that began anew' else '' end
     from counted
     group by date_trunc('hour', ended_at - interval 1 microsecond)
 """

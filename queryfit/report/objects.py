@@ -144,7 +144,7 @@ def _table(row: Mapping[str, Any], sizes: Mapping[date, float]) -> TableGrowth:
         index_bytes=row["index_bytes"],
         grown_bytes=row["grown_bytes"] if has_two else None,
         grown_s=row["grown_s"] if has_two else None,
-        live_rows=row["live_rows"],
+        live_rows=_rows(row),
         dead_rows=row["dead_rows"],
         inserted_rows=int(row["inserted_rows"]),
         updated_rows=int(row["updated_rows"]),
@@ -152,6 +152,12 @@ def _table(row: Mapping[str, Any], sizes: Mapping[date, float]) -> TableGrowth:
         is_lower_bound=row["is_lower_bound"],
         trend=_by_day(sizes),
     )
+
+
+def _rows(row: Mapping[str, Any]) -> int | None:
+    """Live rows as the server counts them: after a crash it knows of none until the table is vacuumed or analyzed."""
+    rows, size = row["live_rows"], row["size_bytes"]
+    return None if rows == 0 and size else rows
 
 
 def _by_day(sizes: Mapping[date, float]) -> list[float | None]:

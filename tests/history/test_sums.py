@@ -52,7 +52,7 @@ LOSSES = st.one_of(
 EXTENSIONS = st.sampled_from(["1.8", "1.10", "1.11"])
 KNOWN_LOSS = {"evicted", "statements_reset", "counters_reset", "crashed", "failed_over", "relation_dropped"}
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
-SLOW = settings(max_examples=15, deadline=None, phases=PHASES, suppress_health_check=[HealthCheck.too_slow])
+SLOW = settings(max_examples=8, deadline=None, phases=PHASES, suppress_health_check=[HealthCheck.too_slow])
 
 
 def run(folder: str, extension: str, acts: list[Act]) -> Simulator:

@@ -53,14 +53,14 @@ def pool() -> tuple[str, ...]:
     st.sampled_from(RUNNERS),
     st.sampled_from((13, 14, 15, 16, 17, 18)),
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_statements_in_any_order(choices: list[int], transactions: Transactions, version: int) -> None:
     statements = pool()
     run(";\n".join(statements[choice % len(statements)] for choice in choices), transactions, version)
 
 
 @given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 40), st.sampled_from(NAMES)), min_size=1, max_size=12))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_statements_with_a_word_exchanged(choices: list[tuple[int, int, str]]) -> None:
     statements = pool()
     texts = []
@@ -84,13 +84,13 @@ def test_pieces_of_statements_put_together(choices: list[tuple[int, int, int]]) 
 @example("select 1;\0drop table t", "batch")
 @example("select '\ud800'; select 1", "each")
 @example("é;é", "file")
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_any_text(text: str, transactions: Transactions) -> None:
     run(text, transactions)
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_bytes(data: bytes) -> None:
     text, _ = decode(data)
     for is_psql in (True, False):
