@@ -513,7 +513,8 @@ def _finding(draft: _Draft, origin: str, severity: str, taken: _Taken | None) ->
         for other in draft.also
     ]
     file, line = row.get("file"), row.get("line")
-    fix = words.substitute(draft.rule.fix, row)
+    # what goes by the name of a fault without a cure may be cured by what was merged into it
+    fix, undo = next((found for part in (draft, *draft.also) if (found := _cure(part))[0]), (None, None))
     return Finding(
         id=identity(draft.rule.name, str(file) if file else origin, draft.database, draft.subject),
         rule=draft.rule.name,
@@ -524,8 +525,8 @@ def _finding(draft: _Draft, origin: str, severity: str, taken: _Taken | None) ->
         severity=severity,
         proof=draft.proof,
         message=words.fill(draft.rule.message, row),
-        fix=fixes.made_safe(fix, row) if fix else None,
-        undo=fixes.made_safe(undo, row) if (undo := words.substitute(draft.rule.undo, row)) else None,
+        fix=fix,
+        undo=undo,
         impact_ms_per_day=impact.ms_per_day if impact else None,
         impact_low_ms_per_day=impact.low_ms_per_day if impact else None,
         is_urgent=draft.is_urgent,
@@ -537,6 +538,12 @@ def _finding(draft: _Draft, origin: str, severity: str, taken: _Taken | None) ->
         end_column=row.get("end_column"),
         promises=_promises(draft, taken) if taken else (),
     )
+
+
+def _cure(draft: _Draft) -> tuple[str | None, str | None]:
+    """The SQL that mends it, and the way back, both as safe migrations."""
+    fix, undo = (words.substitute(text, draft.row) for text in (draft.rule.fix, draft.rule.undo))
+    return fixes.made_safe(fix, draft.row) if fix else None, fixes.made_safe(undo, draft.row) if undo else None
 
 
 def _promises(draft: _Draft, taken: _Taken) -> tuple[Promise, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -193,3 +194,17 @@ def test_whatever_rules_return(
 
     assert sum(finding.impact_ms_per_day or 0 for finding in found) <= sum(amounts) * (1 + 1e-9) + 1e-6
     assert [finding.is_urgent for finding in found] == sorted((finding.is_urgent for finding in found), reverse=True)
+
+
+def test_what_only_a_history_tells_neither_renames_a_fault_nor_takes_its_cure_away() -> None:
+    over_time = msgspec.structs.replace(rule("statement-got-slower", proof="measured", fix="create index x"),
+                                        reads=("statement_change",))  # fmt: skip
+    plain = rule("filter-discards-most-rows", proof="planned")
+    shared = {"root": "public.a (b)"}
+    (alone,) = judged((plain, [row("fingerprint:f", **shared)]))
+    (both,) = judged((over_time, [row(**shared)]), (plain, [row("fingerprint:f", **shared)]))
+    assert (both.rule, both.id) == (plain.name, alone.id)
+    assert alone.fix is None
+    assert both.fix is not None
+    assert "create index x" in both.fix
+    assert [other["rule"] for other in both.evidence["also"]] == [over_time.name]
