@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import lru_cache
@@ -116,7 +117,8 @@ def number(value: float) -> str:
 
 def percent(share: float) -> str:
     """A share from 0 to 1 as a percentage."""
-    return f"{_short(share * 100)} %"
+    most = sys.float_info.max / 100  # a hundred times more is no number any longer
+    return f"{_short(max(-most, min(share, most)) * 100)} %"
 
 
 def _short(value: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from queryfit import words
@@ -53,6 +53,8 @@ def test_a_value_in_words(name: str, value: object, expected: str) -> None:
     assert words.in_words(name, value) == expected
 
 
+@example("x_share", 1.797693134862316e306)
+@example("x_share", -1.797693134862316e306)
 @given(
     st.sampled_from(["x_ms", "x_bytes", "x_share", "x_per_day", "x_blocks", "x", "days_left"]),
     st.floats() | st.integers(),
