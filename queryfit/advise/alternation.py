@@ -191,10 +191,20 @@ class StopError(Exception):
 
 
 def alternate(
-    runner: Runner, trial: Trial, *, before: Collection[str], after: Collection[str], is_control: bool = False
+    runner: Runner,
+    trial: Trial,
+    *,
+    before: Collection[str],
+    after: Collection[str],
+    is_control: bool = False,
+    rounds: int | None = None,
 ) -> Outcome | Skipped:
-    """Run one statement with `before` hidden and with `after` hidden in turn; raises StopError."""
+    """Run one statement with `before` hidden and with `after` hidden in turn; raises StopError.
+
+    `rounds` stands in for that of the options.
+    """
     options = runner.options
+    rounds = options.rounds if rounds is None else rounds
     sides = [_Runs(before), _Runs(after)]
     start = time.monotonic()
     try:
@@ -206,7 +216,7 @@ def alternate(
             # how many rounds there are depends on time alone, never on what they say
             spent = time.monotonic() - start
             is_over = spent > options.statement_s or time.monotonic() > runner.deadline
-            if (number >= options.rounds and spent > options.quick_s) or (number >= options.least_rounds and is_over):
+            if (number >= rounds and spent > options.quick_s) or (number >= options.least_rounds and is_over):
                 break
             runner.check()
             for runs in reversed(sides) if number % 2 == 0 else sides:

@@ -120,6 +120,7 @@ class _Measurement:
         self.outcomes: list[Outcome] = []
         self.unchanged: list[Trial] = []
         self.skipped: list[Skipped] = []
+        self.settled: set[Trial] = set()  # whose last runs were as many as a doubt asks for
         self.stopped: str | None = None  # why not all could be run
 
     def run(self, trials: Sequence[Trial]) -> None:
@@ -141,6 +142,7 @@ class _Measurement:
         """Do without indexes of the set until no statement is slower than it may be, or none can be blamed."""
         most = self.runner.options.most_slower
         while most is not None and self.stopped is None:
+            self._settle(most)
             slower = [one for one in self.outcomes if one.is_slower and one.ratio > 1 + most and self._blamed(one)]
             if not slower:
                 return
@@ -151,6 +153,16 @@ class _Measurement:
                 f"Withdrew {name}: {worst.trial.fingerprint} takes {worst.ratio:.2f} times as long."
             )
             self._do_without(name)
+
+    def _settle(self, most: float) -> None:
+        """Run again, more often, what a few runs say is too slow without being sure of it; only the new runs count."""
+        for place, outcome in enumerate(self.outcomes):
+            if outcome.ratio <= 1 + most or outcome.is_slower or outcome.is_control or outcome.trial in self.settled:
+                continue
+            self.settled.add(outcome.trial)
+            found = self._alternated(outcome.trial, is_control=False, rounds=self.runner.options.doubt_rounds)
+            if isinstance(found, Outcome):
+                self.outcomes[place] = found
 
     def _blamed(self, outcome: Outcome) -> set[str]:
         """Indexes of the set that its plan uses: a statement that only writes to them uses none."""
@@ -177,29 +189,33 @@ class _Measurement:
         plans = plan_both(self.runner, [outcome.trial for outcome in again], before=self.before, after=self.after)
         self.skipped += plans.skipped
         self.unchanged += plans.unchanged
+        self.settled.difference_update(plans.changed)
         for trial in plans.changed:
             self._one(trial, is_control=False)
 
     def _one(self, trial: Trial, *, is_control: bool) -> None:
+        found = self._alternated(trial, is_control=is_control)
+        if isinstance(found, Skipped):
+            self.skipped.append(found)
+        else:
+            self.outcomes.append(found)
+
+    def _alternated(self, trial: Trial, *, is_control: bool, rounds: int | None = None) -> Outcome | Skipped:
         if self.stopped is not None:
-            self.skipped.append(Skipped(trial.fingerprint, self.stopped))
-            return
+            return Skipped(trial.fingerprint, self.stopped)
         runner = self.runner
         try:
             runner.check()
-            found = alternate(runner, trial, before=self.before, after=self.after, is_control=is_control)
+            found = alternate(runner, trial, before=self.before, after=self.after, is_control=is_control, rounds=rounds)
         except StopError as stop:
             self.stopped = str(stop)
             runner.options.tell(f"Stopped: {self.stopped}.")
-            self.skipped.append(Skipped(trial.fingerprint, self.stopped))
-            return
-        if isinstance(found, Skipped):
-            self.skipped.append(found)
-            return
-        self.outcomes.append(found)
-        runner.options.tell(
-            f"{trial.fingerprint}: {duration(found.before.median_ms)} → {duration(found.after.median_ms)}"
-        )
+            return Skipped(trial.fingerprint, self.stopped)
+        if isinstance(found, Outcome):
+            runner.options.tell(
+                f"{trial.fingerprint}: {duration(found.before.median_ms)} → {duration(found.after.median_ms)}"
+            )
+        return found
 
 
 def _announce(session: Session, manner: Manner, options: Options, *, indexes: int, trials: tuple[int, int]) -> None:

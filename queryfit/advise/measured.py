@@ -29,6 +29,7 @@ class Options:
     rounds: int = 7  # pairs of a run without and a run with; 6 are the fewest that give 95 % confidence
     most_rounds: int = 25  # of a quick one, as long as `quick_s` is not used up: short times vary most
     quick_s: float = 1
+    doubt_rounds: int = 19  # of one that may be too slow with the set, and may be not: a median within 5 to 15 of them
     least_rounds: int = 3  # of a slow statement, once `statement_s` is used up
     statement_s: float = 120  # for all runs of one statement
     run_s: float = 60  # statement_timeout of one run

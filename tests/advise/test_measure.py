@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from queryfit.advise.measure import Measured, Options, Trial, measure, trials_of
-from queryfit.advise.model import Advice, Effect, Weighted, Workload
+from queryfit.advise.alternation import alternate
+from queryfit.advise.measure import Measured, Options, Outcome, Trial, measure, trials_of
+from queryfit.advise.model import Advice, Effect, Skipped, Weighted, Workload
 from queryfit.errors import QueryfitError
 from queryfit.lab.planner import Index, Key, Query
 from tests.servers import Cluster
@@ -264,3 +266,35 @@ def test_an_index_that_the_clock_speaks_against_is_withdrawn_and_what_it_replace
     assert trap in mended.unchanged
     assert any(line.startswith("Withdrew by_at") for line in told)
     assert indexes_there(newest, database) == {"orders_pkey", "orders_note", "event_old", "event_kind"}
+
+
+@pytest.mark.parametrize(("settled_ratio", "is_withdrawn"), [(1.3, True), (0.98, False)])
+def test_what_a_few_runs_leave_in_doubt_is_run_again_more_often_before_an_index_is_blamed_for_it(
+    newest: Cluster, database: str, monkeypatch: pytest.MonkeyPatch, settled_ratio: float, is_withdrawn: bool
+) -> None:
+    dsn = shop(newest, database)
+    doubtful = trial("select * from orders where customer = 7")
+    asked: list[int | None] = []
+
+    def noisy(*arguments: Any, rounds: int | None = None, **more: Any) -> Outcome | Skipped:
+        """The real runs, with times that a neighbour spoilt the first time."""
+        found = alternate(*arguments, rounds=rounds, **more)
+        assert isinstance(found, Outcome)
+        asked.append(rounds)
+        times = (1.4, 0.9, 1.5) if rounds is None else (settled_ratio,) * len(found.after.times_ms)
+        return replace(
+            found,
+            before=replace(found.before, times_ms=(1.0,) * len(found.before.times_ms)),
+            after=replace(found.after, times_ms=times),
+        )
+
+    monkeypatch.setattr("queryfit.advise.measure.alternate", noisy)
+    options = replace(QUICK, most_slower=0.1, doubt_rounds=9, most_rounds=9, quick_s=0)
+    measured = measure(dsn, [("mine", ON_CUSTOMER)], [], [doubtful], options)
+    assert asked == [None, 9]
+    assert [each.name for each in measured.withdrawn] == (["mine"] if is_withdrawn else [])
+    if is_withdrawn:
+        assert measured.unchanged == (doubtful,)
+    else:
+        (outcome,) = measured.outcomes
+        assert len(outcome.after.times_ms) == 9
