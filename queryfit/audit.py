@@ -7,24 +7,27 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 from queryfit import baseline
 from queryfit.config import Config, default_store
 from queryfit.errors import QueryfitError
 from queryfit.evidence.store import Capture, Store, open_capture, write_atomically
 from queryfit.findings import Finding, Past, Promise, Report
-from queryfit.history.outcomes import PATIENCE, Patience, calibrate
+from queryfit.history.advice.outcomes import PATIENCE, Patience, calibrate
 from queryfit.judge import judge
 from queryfit.ruleset import Rule, load_rules
 
 if TYPE_CHECKING:
     from queryfit.capture.server import CaptureOptions
     from queryfit.evidence.session import Addition
-    from queryfit.history.learning import Memory
+    from queryfit.history.advice.learning import Memory
 
 Progress = Callable[[str], None]
 EvidenceRows = Mapping[str, Sequence[Mapping[str, object]]]
@@ -180,7 +183,7 @@ def _judge(
     progress: Progress,
     history: EvidenceRows | None = None,
 ) -> Report:
-    from queryfit.history.learning import learn  # noqa: PLC0415 -- the rooms of history load only where they are asked
+    from queryfit.history.advice.learning import learn  # noqa: PLC0415 -- the rooms of history load only where they are asked
 
     scope = str(capture.meta.get("scope"))
     last = capture.folder.parent / _LAST_RUN.replace("*", hashlib.sha256(scope.encode()).hexdigest()[:8])
@@ -239,7 +242,7 @@ def _writable_store(folder: Path) -> Iterator[tuple[Store, list[str]]]:
 
 def _memory(capture: Capture, last: Path) -> tuple[Memory | None, list[str]]:
     """What is remembered of runs before, and a note where it cannot be read."""
-    from queryfit.history.learning import remember  # noqa: PLC0415
+    from queryfit.history.advice.learning import remember  # noqa: PLC0415
 
     run = None
     if remembered := _read_last_run(last):
@@ -257,7 +260,7 @@ def _remember(path: Path, capture: Capture, report: Report) -> None:
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "findings": [asdict(finding) for finding in report.findings],
     }
-    write_atomically(path, json.dumps(remembered, default=str))
+    write_atomically(path, json.dumps(remembered, default=_plain))
 
 
 @contextmanager
@@ -288,6 +291,10 @@ def _found_in_lab(capture: Capture, settings: Settings, progress: Progress) -> t
     from queryfit.advise.evidence import found_in_lab  # noqa: PLC0415 -- the lab's rooms load only where it is used
 
     return found_in_lab(capture, settings.store_folder, progress)
+
+
+def _plain(value: object) -> object:
+    return asdict(value) if isinstance(value, Struct) else str(value)
 
 
 def _finding(entry: Mapping[str, Any]) -> Finding:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from queryfit.config_delivery import MailConfig, ReportConfig, WebhookConfig, read_mail, read_report, read_webhooks
 from queryfit.config_keys import check_keys, of_type
@@ -20,8 +21,7 @@ _LINT_KEYS = {"pg-version", "runner", "in-transaction", "history", "style"}
 _IGNORE_KEYS = {"rule", "subject", "reason", "until"}
 
 
-@dataclass(frozen=True, slots=True)
-class Suppression:
+class Suppression(Struct, frozen=True):
     """A finding that somebody decided to live with.
 
     `subject` may hold `*`. From the day after `until` the finding is back.
@@ -33,8 +33,7 @@ class Suppression:
     until: date | None
 
 
-@dataclass(frozen=True, slots=True)
-class LintConfig:
+class LintConfig(Struct, frozen=True):
     """What holds for every `queryfit lint` that does not say otherwise; null: not set."""
 
     version: int | None = None  # PostgreSQL's major version
@@ -44,8 +43,7 @@ class LintConfig:
     with_style: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(Struct, frozen=True):
     """What the configuration file says; paths are relative to its folder."""
 
     path: Path | None = None

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
+
+from msgspec import Struct
 
 from queryfit.config_keys import check_keys, of_type, strings
 from queryfit.errors import QueryfitError
@@ -28,16 +29,14 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LARGEST_PORT = 65535
 
 
-@dataclass(frozen=True, slots=True)
-class SecretPlace:
+class SecretPlace(Struct, frozen=True):
     """Where a secret is: the name of an environment variable, the path of a file, or `service/user` of a keyring."""
 
     kind: Literal["env", "file", "keyring"]
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class MailConfig:
+class MailConfig(Struct, frozen=True):
     """The server that takes mail, and who writes to whom; addresses are checked when a mail is made."""
 
     host: str
@@ -53,8 +52,7 @@ class MailConfig:
     attaches: bool = False  # the whole page as a file beside the letter
 
 
-@dataclass(frozen=True, slots=True)
-class WebhookConfig:
+class WebhookConfig(Struct, frozen=True):
     """A chat or a service that takes JSON; `name` is what it is called in messages, its URL is a secret."""
 
     name: str
@@ -64,8 +62,7 @@ class WebhookConfig:
     allows_http: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ReportConfig:
+class ReportConfig(Struct, frozen=True):
     """What holds for every `queryfit report` that does not say otherwise; null: not set."""
 
     since: str | None = None

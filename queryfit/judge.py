@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from queryfit import baseline
 from queryfit.config import Config
@@ -14,11 +16,12 @@ from queryfit.errors import QueryfitError
 from queryfit.evidence.dictionary import tables
 from queryfit.evidence.session import Addition, Session, open_session
 from queryfit.evidence.store import Capture
-from queryfit.findings import Finding, NotChecked, Promise, Report, StatementKey, Window, find, not_checked_rows
+from queryfit.findings import Finding, NotChecked, Promise, Report, Window
+from queryfit.ranking import StatementKey, find, not_checked_rows
 from queryfit.ruleset import Rule, run_rule
 
 if TYPE_CHECKING:
-    from queryfit.history.outcomes import Calibration
+    from queryfit.history.advice.outcomes import Calibration
 
 _HOUR_S = 3600
 _ADVICE = "index_candidate"  # a rule that reads it says what the lab found, and nothing of what the lab did not see

@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from queryfit import words
 from queryfit.capture.migrations import evidence
 from queryfit.config import Config
 from queryfit.errors import QueryfitError
-from queryfit.evidence.session import Lines, Session, loaded_session
+from queryfit.evidence.lines import Lines
+from queryfit.evidence.session import Session, loaded_session
 from queryfit.findings import Finding, NotChecked, Report, identity
 from queryfit.migrations import NEWEST, OLDEST
 from queryfit.migrations.files import MigrationFile
@@ -28,9 +30,10 @@ from queryfit.migrations.steps import Effect, Step
 from queryfit.ruleset import SEVERITIES, Rule, load_rules, rule_files, run_rule
 
 if TYPE_CHECKING:
-    from queryfit.lab.trial import Tried
+    from queryfit.lab.trial.trial import Tried
     from queryfit.migrations.comments import Comment
-    from queryfit.migrations.mending import Judged, Planned
+    from queryfit.migrations.mending import Judged
+    from queryfit.migrations.repairs import Planned
 
 STYLE = "style"
 """The group of rules that run only when they are asked for."""
@@ -44,8 +47,7 @@ _OF_A_TRIAL = frozenset({"migration_plan_change", "migration_new_index"})  # onl
 _KNOWN = frozenset({"subject", "step", "effect", "severity", "proof", "not_checked_reason", "hint", "file", "line"})
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """What lint works with besides its files."""
 
     config: Config = field(default_factory=Config)
@@ -85,8 +87,7 @@ def _may_block(rule: Rule) -> bool:
     return rule.group != STYLE and (rule.severity != "info" or tells_more)
 
 
-@dataclass(frozen=True, slots=True)
-class Linted:
+class Linted(Struct, frozen=True):
     """The report, and what it was made from: for fixes and for a trace."""
 
     report: Report
@@ -267,7 +268,7 @@ class _Maker:
         if step is not None:
             self.about[identifier] = step, effect
         if rule.repair and step is not None:
-            from queryfit.migrations.mending import Planned  # noqa: PLC0415
+            from queryfit.migrations.repairs import Planned  # noqa: PLC0415
 
             self.planned.append(Planned(identifier, rule.name, rule.repair, step, effect))
             fix = self._repaired(rule, step, effect) or fix

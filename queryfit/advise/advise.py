@@ -27,9 +27,9 @@ from queryfit.evidence.store import Capture, Store
 from queryfit.lab.search_path import search_path_of
 
 if TYPE_CHECKING:
-    from queryfit.advise.candidate_facts import Statement
-    from queryfit.advise.measured import Measured
-    from queryfit.advise.select import Progress as Searched
+    from queryfit.advise.candidates.facts import Statement
+    from queryfit.advise.measure.measured import Measured
+    from queryfit.advise.selection.select import Progress as Searched
     from queryfit.lab.build import Lab
     from queryfit.lab.jobs import BatchPlanner
     from queryfit.lab.planner import Index
@@ -205,15 +205,15 @@ def _only(workload: Workload, fingerprint: str) -> Workload:
 
 
 def _asked(session: Session, database: str, workload: Workload, by: _By, request: Request) -> _Asked:
-    from queryfit.advise.candidate_evidence import (  # noqa: PLC0415 -- pglast loads with it
+    from queryfit.advise.candidates.evidence import (  # noqa: PLC0415 -- pglast loads with it
         catalog_of_session,
         relations_of,
         schema_of_session,
         statements_of_session,
         statements_of_workload,
     )
-    from queryfit.advise.candidate_facts import Options  # noqa: PLC0415
-    from queryfit.advise.candidates import propose  # noqa: PLC0415
+    from queryfit.advise.candidates.facts import Options  # noqa: PLC0415
+    from queryfit.advise.candidates.propose import propose  # noqa: PLC0415
     from queryfit.advise.existing import existing_indexes  # noqa: PLC0415
 
     if request.is_captured:
@@ -286,7 +286,7 @@ def _priced(
     request: Request,
 ) -> tuple[tuple[Candidate, ...], tuple[Existing, ...]]:
     """Candidates with their sizes, and all indexes with their upkeep in the workload's unit."""
-    from queryfit.advise.sample_sizes import sizes_of  # noqa: PLC0415
+    from queryfit.advise.sizes.sample import sizes_of  # noqa: PLC0415
     from queryfit.advise.upkeep import upkeep_of, writes_in, writes_of  # noqa: PLC0415
     from queryfit.lab.table_facts import tables_of  # noqa: PLC0415
 
@@ -395,7 +395,7 @@ def _lab_notes(lab: Lab) -> Iterator[str]:
 
 def _without_withdrawn(asked: _Asked, advice: Advice, measured: Measured, by: _By, request: Request) -> Advice:
     """What is left of the set after the clock has spoken, with what the planner says of that."""
-    from queryfit.advise.select import Limits, select  # noqa: PLC0415
+    from queryfit.advise.selection.select import Limits, select  # noqa: PLC0415
 
     reasons = {one.name: f"measured: statement {one.fingerprint} takes {one.ratio:.2g} times as long with it"
                for one in measured.withdrawn}  # fmt: skip
@@ -424,7 +424,7 @@ def _without_withdrawn(asked: _Asked, advice: Advice, measured: Measured, by: _B
 
 
 def _selected(asked: _Asked, by: _By, request: Request) -> Advice:
-    from queryfit.advise.select import Limits, select  # noqa: PLC0415
+    from queryfit.advise.selection.select import Limits, select  # noqa: PLC0415
 
     advice = select(
         asked.workload,
@@ -486,8 +486,8 @@ def _told(step: Searched) -> str:
 
 def _measured(capture: Capture, advice: Advice, request: Request, say: Say) -> Measured:
     """Run the workload without and with the set where the person said. Raises QueryfitError."""
-    from queryfit.advise.measure import measure  # noqa: PLC0415
-    from queryfit.advise.measured import Options, trials_of  # noqa: PLC0415
+    from queryfit.advise.measure.measure import measure  # noqa: PLC0415
+    from queryfit.advise.measure.measured import Options, trials_of  # noqa: PLC0415
     from queryfit.lab.parameters import Representatives  # noqa: PLC0415
 
     if not advice.chosen and not advice.removals:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from queryfit.advise.candidate_evidence import index_of
-from queryfit.advise.candidate_merge import held
+from queryfit.advise.candidates.evidence import index_of
+from queryfit.advise.candidates.merge import held
 from queryfit.advise.model import Existing
 from queryfit.evidence.session import Session
 from queryfit.lab.planner import Index

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from queryfit.evidence.store import write_atomically
 
 if TYPE_CHECKING:
-    from queryfit.advise.measured import Measured
+    from queryfit.advise.measure.measured import Measured
     from queryfit.advise.model import Advice
     from queryfit.evidence.store import Capture
 

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 import pglast
 from pglast import ast
 
-from queryfit.advise.layout import aligned, widths
-from queryfit.advise.predicate import restriction
-from queryfit.advise.sample_sizes import columns_of
-from queryfit.advise.sizes import size_of
+from queryfit.advise.sizes.estimate import size_of
+from queryfit.advise.sizes.layout import aligned, widths
+from queryfit.advise.sizes.predicate import restriction
+from queryfit.advise.sizes.sample import columns_of
 from queryfit.lab.planner import Index
 from queryfit.lab.table_facts import PAGE_BYTES, ColumnFacts, TableFacts, unquoted
 

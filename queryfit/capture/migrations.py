@@ -9,7 +9,8 @@ import msgspec
 
 from queryfit.errors import QueryfitError
 from queryfit.evidence.dictionary import tables
-from queryfit.evidence.session import Lines, Session, loaded_session
+from queryfit.evidence.lines import Lines
+from queryfit.evidence.session import Session, loaded_session
 from queryfit.migrations import NEWEST, OLDEST
 from queryfit.migrations.files import MigrationFile, Transactions
 from queryfit.migrations.replay import Run, replay

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 import click
+from msgspec import structs
 
 from queryfit.cli import options, target
 from queryfit.errors import QueryfitError, UsageError
@@ -111,7 +111,7 @@ def _ways(config: Config, sending: Sending) -> tuple[MailConfig | None, tuple[We
         )
     mail = config.mail if sending["by_mail"] else None
     if mail is not None and sending["to"]:
-        mail = replace(mail, to=sending["to"], cc=())
+        mail = structs.replace(mail, to=sending["to"], cc=())
     return mail, config.webhooks if sending["by_webhook"] else ()
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from msgspec import Struct
+from msgspec.structs import replace
 
 from queryfit.cli import options, reporting
 from queryfit.cli.main import FOUND, Run
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from queryfit.config import Config
     from queryfit.evidence.store import Capture
     from queryfit.findings import Report
-    from queryfit.lab.trial import Tried
+    from queryfit.lab.trial.trial import Tried
     from queryfit.lint import Linted, Settings
     from queryfit.migrations.files import MigrationFile
     from queryfit.migrations.fixing import Outcome
@@ -35,8 +36,7 @@ FORMATS = ("terminal", "json", "sarif", "github", "gitlab", "junit", "markdown")
 _MODULES = {"markdown": "pull_request"}
 
 
-@dataclass(frozen=True, slots=True)
-class _Where:
+class _Where(Struct, frozen=True):
     """Which files, and how they run."""
 
     paths: tuple[Path, ...]
@@ -76,8 +76,7 @@ class _Where:
         return replace(self, down=True, paths=tuple(path for path in self.paths if str(path) != "-")).files()
 
 
-@dataclass(frozen=True, slots=True)
-class _Tracing:
+class _Tracing(Struct, frozen=True):
     """Whether the migrations run for real, and where."""
 
     is_asked: bool
@@ -266,8 +265,7 @@ def _check_usage(paths: tuple[Path, ...], tracing: _Tracing, *, is_fixed: bool, 
             raise UsageError("--fix prints standard input mended, and no trace", hint="leave out --trace or --fix")
 
 
-@dataclass(frozen=True, slots=True)
-class _Before:
+class _Before(Struct, frozen=True):
     """The files, and what is there before the first of them."""
 
     files: list[MigrationFile]
@@ -305,7 +303,7 @@ def _trial(
         gc.enable()
         from queryfit.cli.target import progress  # noqa: PLC0415
         from queryfit.embedded import signals_as_exceptions  # noqa: PLC0415
-        from queryfit.lab.trial import AbsentError, Tried, missed, try_migrations  # noqa: PLC0415
+        from queryfit.lab.trial.trial import AbsentError, Tried, missed, try_migrations  # noqa: PLC0415
 
         try:
             with progress(context) as say, signals_as_exceptions():
@@ -316,8 +314,7 @@ def _trial(
     return tried
 
 
-@dataclass(frozen=True, slots=True)
-class _Form:
+class _Form(Struct, frozen=True):
     """How a report is shown."""
 
     name: str

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from msgspec import structs
 
 from queryfit.cli.main import Command, Group, Run
 from queryfit.render.look import Look
@@ -171,6 +170,8 @@ def look(*, output: Path | None = None, width: int | None = None, table_format: 
     if width is None:
         columns = os.environ.get("COLUMNS", "")
         if is_terminal or columns.isdigit():
+            import shutil  # noqa: PLC0415 -- it loads much that a run into a pipe does not need
+
             width = shutil.get_terminal_size((WIDTH_OF_A_FILE, 24)).columns
         else:
             width = WIDTH_OF_A_FILE
@@ -214,7 +215,7 @@ def configuration(
     from queryfit.config import load_config  # noqa: PLC0415
 
     config = load_config(config_file)
-    return replace(config, store=store_folder or config.store, rules=(*config.rules, *rule_folders))
+    return structs.replace(config, store=store_folder or config.store, rules=(*config.rules, *rule_folders))
 
 
 def store_of(config: Config) -> Store:

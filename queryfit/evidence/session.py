@@ -6,11 +6,6 @@ evidence and nothing else.
 
 from __future__ import annotations
 
-import signal
-import socket
-import tempfile
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -23,17 +18,15 @@ from msgspec import Struct, field
 from queryfit.errors import QueryfitError
 from queryfit.evidence.dictionary import Table, tables
 from queryfit.evidence.engine import duckdb
+from queryfit.evidence.lines import Lines, read_lines
+from queryfit.evidence.watch import Watch, memory_limit
 
 if TYPE_CHECKING:
     from queryfit.evidence.store import Capture
 
 MEMORY_LIMIT = "768MB"
-PROCESS_MEMORY_BYTES = 1 << 30  # what one statement may add to the process: DuckDB's limit and the rows it returns
 TIME_LIMIT_S = 30.0
 ROW_LIMIT = 200_000
-_LOOKS_EVERY_S = 0.25  # for a signal, while a query runs
-_MOST_OF_A_LINE = 64 * 1024 * 1024  # bytes
-_LEAST_OF_A_LINE = 1024 * 1024  # DuckDB takes buffers for the longest line that there may be
 
 
 class Result(Struct, frozen=True):
@@ -52,7 +45,7 @@ class Session:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
-        self._watch = _Watch(connection)
+        self._watch = Watch(connection)
         self._is_bounded = False
 
     def __enter__(self) -> Self:
@@ -70,7 +63,7 @@ class Session:
     @contextmanager
     def together(self) -> Iterator[None]:
         """Bound the memory of all queries inside as of one: setting it for each takes as long as a small query."""
-        with _memory_limit():
+        with memory_limit():
             self._is_bounded = True
             try:
                 yield
@@ -85,7 +78,7 @@ class Session:
         Raises QueryfitError for anything else, for SQL that fails, and for one that exceeds its time, memory or rows.
         """
         statement = one_select(self._connection, sql)
-        bound = nullcontext() if self._is_bounded else _memory_limit()
+        bound = nullcontext() if self._is_bounded else memory_limit()
         with self._watch.limit(time_limit_s) as expired, bound:
             try:
                 self._connection.execute("begin transaction read only")
@@ -128,93 +121,6 @@ def _without_decimals(
     )
 
 
-class _Watch:
-    """Interrupts a connection whose time is up: one thread for all of its queries, asleep between them."""
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self._connection = connection
-        self._changed = threading.Condition()
-        self._deadline: float | None = None  # of the query that runs, on the monotonic clock
-        self._wakes_at: float | None = None  # when the thread looks again; null: when it is told to
-        self._expired = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._is_over = False
-        # a signal writes here at once; Python itself hears of it only when DuckDB is done
-        self._hears, self._tells = socket.socketpair()
-        self._hears.setblocking(False)
-        self._tells.setblocking(False)
-
-    @contextmanager
-    def limit(self, seconds: float) -> Iterator[threading.Event]:
-        """Interrupt what runs inside after so many seconds; the event says that it happened."""
-        expired = threading.Event()
-        with self._changed:
-            self._expired, self._deadline = expired, time.monotonic() + seconds
-            if self._wakes_at is None or self._deadline < self._wakes_at:
-                self._wakes_at = self._deadline
-                self._changed.notify()  # otherwise it wakes in time by itself, and looks at the deadline of then
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="time limit of queries", daemon=True)
-            self._thread.start()
-        is_main = threading.current_thread() is threading.main_thread()
-        before = signal.set_wakeup_fd(self._tells.fileno(), warn_on_full_buffer=False) if is_main else -1
-        try:
-            yield expired
-        finally:
-            if is_main:
-                signal.set_wakeup_fd(before)
-            with self._changed:
-                self._deadline = None
-
-    def end(self) -> None:
-        with self._changed:
-            self._is_over = True
-            self._changed.notify()
-        if self._thread is not None:
-            self._thread.join()
-        self._hears.close()
-        self._tells.close()
-
-    def _has_heard(self) -> bool:
-        try:
-            numbers = self._hears.recv(64)
-        except BlockingIOError:
-            return False
-        return not {signal.SIGINT, signal.SIGTERM}.isdisjoint(numbers)
-
-    def _run(self) -> None:
-        with self._changed:
-            while not self._is_over:
-                now = time.monotonic()
-                if self._deadline is not None and self._deadline <= now:
-                    self._expired.set()
-                    self._connection.interrupt()
-                    self._deadline = None
-                elif self._deadline is not None and self._has_heard():
-                    self._connection.interrupt()
-                self._wakes_at = None if self._deadline is None else min(self._deadline, now + _LOOKS_EVERY_S)
-                self._changed.wait(None if self._wakes_at is None else self._wakes_at - now)
-
-
-@contextmanager
-def _memory_limit() -> Iterator[None]:
-    """Bound what the process may allocate: DuckDB's own limit does not count the text that a function makes."""
-    try:
-        import resource  # noqa: PLC0415 -- not on Windows
-
-        present = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5]) * resource.getpagesize()
-        soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        wanted = present + PROCESS_MEMORY_BYTES
-        resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard < 0 else min(wanted, hard), hard))
-    except (ImportError, OSError, ValueError):  # no such bookkeeping here: the machine's own limits hold
-        yield
-        return
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
-
-
 def one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statement:
     """The statement of a text that is exactly one, of type SELECT. Raises QueryfitError for any other."""
     try:
@@ -255,7 +161,7 @@ def open_session(
 
 def _add(raw: duckdb.DuckDBPyConnection, addition: Addition) -> None:
     for name, rows in addition.rows.items():
-        _read_lines(raw, name, Lines(msgspec.json.Encoder().encode_lines(rows)))
+        read_lines(raw, name, Lines(msgspec.json.Encoder().encode_lines(rows)))
     for database, fingerprint in addition.planned:
         raw.execute(
             "delete from unread where table_name = 'plan' and database = $1 and subject = $2",
@@ -273,17 +179,6 @@ def empty_session(reads: Sequence[str]) -> Session:
     return _build({name: table.create for name, table in tables().items()}, finish=drop_others)
 
 
-class Lines(Struct, frozen=True):
-    """Rows of a table as lines of JSON. A key that a line leaves out has its value in `defaults`, else null.
-
-    `unknown` names the rows, by the number in the table's first column, where a column with a default is null.
-    """
-
-    lines: bytes
-    defaults: Mapping[str, object] = field(default_factory=dict)
-    unknown: Mapping[str, Sequence[int]] = field(default_factory=dict)
-
-
 def loaded_session(held: Mapping[str, Lines]) -> Session:
     """A session that holds the named tables with these rows, and no others.
 
@@ -293,44 +188,9 @@ def loaded_session(held: Mapping[str, Lines]) -> Session:
 
     def load(raw: duckdb.DuckDBPyConnection) -> None:
         for name, rows in held.items():
-            _read_lines(raw, name, rows)
+            read_lines(raw, name, rows)
 
     return _build({name: tables()[name].create for name in held}, load=load, threads=1)
-
-
-def _read_lines(raw: duckdb.DuckDBPyConnection, name: str, rows: Lines) -> None:
-    """Append rows to a table."""
-    if not rows.lines:
-        return
-    types = tables()[name].column_types
-    spec = ", ".join(f"{column}: '{kind}'" for column, kind in types.items())
-    key = next(iter(types))
-    values = ", ".join(_value(rows, column, key) for column in types)
-    longest = min(max(len(rows.lines), _LEAST_OF_A_LINE), _MOST_OF_A_LINE)
-    with tempfile.TemporaryDirectory(prefix="queryfit-") as folder:
-        path = Path(folder) / f"{name}.json"
-        path.write_bytes(rows.lines)
-        quoted = str(path).replace("'", "''")
-        raw.execute(
-            f"insert into {name} select {values} from read_json('{quoted}', format = 'newline_delimited',"
-            f" columns = {{{spec}}}, maximum_object_size = {longest})"
-        )
-
-
-def _value(rows: Lines, column: str, key: str) -> str:
-    """What a column of a line holds, in SQL."""
-    if column not in rows.defaults:
-        return column
-    value = f"coalesce({column}, {_literal(rows.defaults[column])})"
-    if numbers := rows.unknown.get(column):
-        return f"case when {key} not in ({', '.join(map(str, numbers))}) then {value} end"
-    return value
-
-
-def _literal(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value) if isinstance(value, int) else "'" + str(value).replace("'", "''") + "'"
 
 
 def example_session(inserts: str) -> Session:
@@ -343,8 +203,8 @@ def example_session(inserts: str) -> Session:
     def fill(raw: duckdb.DuckDBPyConnection) -> None:
         # an INSERT can read files as well: the session is locked down before a stranger's example runs
         _lock_down(raw)
-        watch = _Watch(raw)
-        with watch.limit(TIME_LIMIT_S), _memory_limit():
+        watch = Watch(raw)
+        with watch.limit(TIME_LIMIT_S), memory_limit():
             try:
                 for statement in raw.extract_statements(inserts):
                     if statement.type != duckdb.StatementType.INSERT:

@@ -12,7 +12,7 @@ from queryfit.errors import QueryfitError
 from queryfit.evidence.dictionary import tables
 from queryfit.evidence.engine import duckdb
 from queryfit.evidence.store import Unusable
-from queryfit.history import spans
+from queryfit.history import counters, spans
 from queryfit.history.chain import Link, day_of
 from queryfit.history.events import write_events
 from queryfit.history.facts import Step, Walk, read_facts
@@ -28,7 +28,7 @@ _READ: Mapping[str, tuple[str, ...]] = {
     "checkpoint": ("counted_since",),
     "unread": ("table_name", "database", "subject"),
     "statement": spans.STATEMENT_COLUMNS,
-    **{counted.table: counted.columns for counted in spans.COUNTED},
+    **{counted.table: counted.columns for counted in counters.COUNTED},
     "relation_sequence": ("database", "sequence", "last_value"),
     "activity": (
         "sampled_at",
@@ -173,7 +173,7 @@ class Series:
         spans.statement_entries(self.raw)
         spans.statement_spans(self.raw)
         if "activity" in self.only:
-            spans.counter_spans(self.raw)
+            counters.counter_spans(self.raw)
             write_events(self.raw, steps, self.usual)
             self._compare_fulls(self.links[first:])
         spans.other_spans(self.raw)
@@ -264,7 +264,7 @@ class Series:
 
     def _carry(self) -> None:
         """Keep what the next day stands on: the state of each thing when it was last seen."""
-        for counted in spans.COUNTED:
+        for counted in counters.COUNTED:
             self.raw.execute(
                 f"create or replace temp table carried_{counted.table} as from raw_{counted.table}"
                 f" qualify row_number() over (partition by {', '.join(counted.keys)} order by number desc) = 1"

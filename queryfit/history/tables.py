@@ -22,6 +22,15 @@ class SpanTable:
     flags: tuple[str, ...] = field(default=())  # true where one part is
 
 
+RELATION_COUNTERS = (
+    "sequential_scans",
+    "sequential_rows",
+    "index_scans",
+    "inserted_rows",
+    "updated_rows",
+    "deleted_rows",
+    "hot_updated_rows",
+)
 SPAN_TABLES = (
     SpanTable(
         "statement_span",
@@ -42,15 +51,7 @@ SPAN_TABLES = (
     SpanTable(
         "relation_span",
         keys=("database", "relation"),
-        sums=(
-            "sequential_scans",
-            "sequential_rows",
-            "index_scans",
-            "inserted_rows",
-            "updated_rows",
-            "deleted_rows",
-            "hot_updated_rows",
-        ),
+        sums=RELATION_COUNTERS,
         lasts=("live_rows", "dead_rows", "size_bytes", "index_bytes"),
         flags=("is_lower_bound",),
     ),

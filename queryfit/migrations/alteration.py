@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+import re
+from typing import Any, NamedTuple
 
+from msgspec import Struct, field
 from pglast.parser import ParseError, Token, scan
 
 from queryfit.migrations.steps import Effect
@@ -13,6 +14,10 @@ from queryfit.sql import ddl, ddl_parts, ddl_script
 _OPENING = frozenset(f"ASCII_{ord(sign)}" for sign in "([")
 _CLOSING = frozenset(f"ASCII_{ord(sign)}" for sign in ")]")
 _COMMA, _DOT, _STAR = (f"ASCII_{ord(sign)}" for sign in ",.*")
+_NAME = r"""(?:"[^"]+"|[a-z_]\w*)"""
+_PLAIN_HEAD = re.compile(
+    rf"alter\s+table\s+(?:if\s+exists\s+)?(?:only\s+)?({_NAME}(?:\.{_NAME})*)\s+(?=[a-z])", re.IGNORECASE | re.ASCII
+)
 _KINDS = {
     "add foreign key": "CONSTR_FOREIGN",
     "add check": "CONSTR_CHECK",
@@ -37,8 +42,7 @@ def parsed(source: str) -> Any:
     return found[0].node if len(found) == 1 else None
 
 
-@dataclass(slots=True)
-class Alteration:
+class Alteration(Struct):
     """ALTER TABLE as text: its head up to the first action, and where each action stands.
 
     `changed` holds new texts of actions by their place; None: it is taken out.
@@ -58,26 +62,15 @@ class Alteration:
         tree = parsed(source)
         if not isinstance(tree, ddl.AlterTableStmt) or tree.relation is None:
             return None
-        try:
-            tokens = [token for token in scan(source) if not token.name.endswith("COMMENT")]
-        except ParseError:
-            return None
-        name = _name(tokens)
-        if name is None or name[1] + 1 >= len(tokens):
-            return None
-        begin, last = tokens[name[0]].start, tokens[name[1]].end + 1
-        first = name[1] + 1
-        if tokens[first].name == _STAR:
-            first += 1
-        spans = _spans(tokens[first:])
+        layout = _one_action(source) or _layout(source)
         commands = [entry.AlterTableCmd for entry in tree.cmds if entry.AlterTableCmd is not None]
-        if len(commands) != len(spans):
+        if layout is None or len(commands) != len(layout.spans):
             return None
         return cls(
             source=source,
-            head=source[: tokens[first - 1].end + 1],
-            relation=source[begin:last],
-            spans=spans,
+            head=source[: layout.head_end],
+            relation=source[slice(*layout.relation)],
+            spans=layout.spans,
             commands=commands,
             constraints=[command.definition.Constraint for command in commands],
         )
@@ -124,6 +117,35 @@ class Alteration:
     def named(self, subtype: str, name: str | None) -> int | None:
         """The action of that kind that names a constraint."""
         return self.column_action(subtype, bare(name)) if name else None
+
+
+class _Layout(NamedTuple):
+    head_end: int
+    relation: tuple[int, int]
+    spans: list[tuple[int, int]]
+
+
+def _one_action(source: str) -> _Layout | None:
+    """The layout of a statement that is seen to have one action only, as most have: it needs no tokens."""
+    head = _PLAIN_HEAD.match(source)
+    if head is None or any(mark in source for mark in (",", "--", "/*", ";")):
+        return None
+    return _Layout(head.end(1), head.span(1), [(head.end(), len(source.rstrip()))])
+
+
+def _layout(source: str) -> _Layout | None:
+    try:
+        tokens = [token for token in scan(source) if not token.name.endswith("COMMENT")]
+    except ParseError:
+        return None
+    name = _name(tokens)
+    if name is None or name[1] + 1 >= len(tokens):
+        return None
+    first = name[1] + 1
+    if tokens[first].name == _STAR:
+        first += 1
+    relation = (tokens[name[0]].start, tokens[name[1]].end + 1)
+    return _Layout(tokens[first - 1].end + 1, relation, _spans(tokens[first:]))
 
 
 def _name(tokens: list[Token]) -> tuple[int, int] | None:

@@ -16,6 +16,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from queryfit.findings import Finding
 
 MARKER = "queryfit:"
@@ -172,7 +174,7 @@ def suppress(
                 if comment.reason:
                     reasons.append(comment.reason)
         if reasons:
-            taken.append(replace(finding, suppressed_by=reasons[0], is_suppressed_in_source=True))
+            taken.append(structs.replace(finding, suppressed_by=reasons[0], is_suppressed_in_source=True))
         else:
             kept.append(finding)
     became = [

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from queryfit.errors import QueryfitError
 from queryfit.migrations import runners
@@ -21,15 +21,14 @@ MAX_BYTES = 64 * 2**20
 """A larger file is not read: no migration is, and a parse tree takes many times the size of its text."""
 
 
-@dataclass(frozen=True, slots=True)
-class MigrationFile:
+class MigrationFile(Struct, frozen=True):
     """One file in the order of its history.
 
     `sql` has the length of `text`, so that places in one are places in the other: whatever the runner does not send
     (down migrations, psql's own commands, rows of COPY) is blanks there, line breaks stay.
     """
 
-    path: Path | None  # null for standard input
+    location: str | None  # its path; null for standard input
     name: str  # as it is shown, with forward slashes; `-` for standard input
     text: str
     sql: str
@@ -41,6 +40,10 @@ class MigrationFile:
     is_down: bool = False  # the way back: a file of its own, or the down section of one
     version: str | None = None  # what the runner's own table holds of it (runners.RUNNER_TABLES); null: nothing
     notes: tuple[Note, ...] = ()  # what of it could not be seen
+
+    @property
+    def path(self) -> Path | None:
+        return None if self.location is None else Path(self.location)
 
 
 class _Options(Struct, frozen=True):
@@ -150,7 +153,7 @@ def _transactions(
 
 
 def _file(
-    path: Path | None,
+    location: str | None,
     name: str,
     text: str,
     *,
@@ -164,8 +167,8 @@ def _file(
 ) -> MigrationFile:
     sql, unseen = sent(runner, text, is_down=is_down)
     return MigrationFile(
-        path, name, text, sql, runner, transactions, group, is_linted, is_applied, is_down,
-        None if path is None else runners.version_of(runner, name), notes + unseen,
+        location, name, text, sql, runner, transactions, group, is_linted, is_applied, is_down,
+        None if location is None else runners.version_of(runner, name), notes + unseen,
     )  # fmt: skip
 
 
@@ -259,7 +262,7 @@ class _Reader:
             runner, text, self._options, side_file=self._side_file(name), is_split=self._is_split, downs=is_down
         )
         return _file(
-            Path(f"{self._folder.path}/{name}"),
+            f"{self._folder.path}/{name}",
             readable(self._folder.shown + name),
             text,
             notes=notes,

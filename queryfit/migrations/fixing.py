@@ -10,14 +10,17 @@ import os
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from queryfit.errors import QueryfitError
 from queryfit.migrations import runners
 from queryfit.migrations.files import MigrationFile
 from queryfit.migrations.following import Following, alone, following
-from queryfit.migrations.mending import TIMEOUTS, Judged, Mended, Planned, mended, with_text
+from queryfit.migrations.mending import TIMEOUTS, Judged, Mended, mended, with_text
+from queryfit.migrations.repairs import Planned
 from queryfit.migrations.replay import Run
 
 _PASSES = 40
@@ -269,8 +272,8 @@ def _created(file: MigrationFile, one: Following) -> MigrationFile:
         folder = folder.rpartition("/")[0]
     base = one.path.relative_to(one.root).as_posix()
     like = replace(
-        file, path=one.path, name=f"{folder}/{base}" if folder else base, transactions=one.transactions, version=None,
-        notes=(),
+        file, location=str(one.path), name=f"{folder}/{base}" if folder else base, transactions=one.transactions,
+        version=None, notes=(),
     )  # fmt: skip
     return replace(with_text(like, one.text), transactions=one.transactions)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from msgspec import Struct, field
@@ -202,8 +202,9 @@ def _home(parent: str, kind: str) -> str:
 
 def _walk(
     folder: str, side_files: list[str], enters: Callable[[str], bool] = lambda _: True, prefix: str = ""
-) -> Iterator[str]:
+) -> list[str]:
     """Names of the SQL files below a folder; files that may steer a transaction are added to `side_files`."""
+    found: list[str] = []
     inner = []
     try:
         with os.scandir(folder) as entries:
@@ -212,7 +213,7 @@ def _walk(
                 if name[-4:].lower() == ".sql" and not name.startswith("."):
                     # a link is looked at by its path: one in a circle is an error of entry.is_file()
                     if entry.is_file(follow_symlinks=False) or _is_file(entry.path):
-                        yield prefix + name
+                        found.append(prefix + name)
                     continue
                 if name == "metadata.toml" or name.endswith(".conf"):
                     side_files.append(prefix + name)
@@ -223,7 +224,8 @@ def _walk(
         raise QueryfitError(f"{readable(folder)}: {error.strerror}", hint=hint) from error
     for name in inner:
         if enters(name):
-            yield from _walk(f"{folder}/{name}", side_files, enters, f"{prefix}{name}/")
+            found += _walk(f"{folder}/{name}", side_files, enters, f"{prefix}{name}/")
+    return found
 
 
 def _below(folder: str, paths: Collection[str]) -> set[str]:

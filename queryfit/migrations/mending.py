@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from queryfit.migrations import runners
 from queryfit.migrations.files import MigrationFile, sent
 from queryfit.migrations.places import SEMICOLON, Edit, after, end_of
-from queryfit.migrations.repairs import REPAIRS, Later, Repair, Site, ended
+from queryfit.migrations.repairs import REPAIRS, Later, Planned, Repair, Site, ended
 from queryfit.migrations.replay import Run
-from queryfit.migrations.steps import Effect, Step
+from queryfit.migrations.steps import Step
 from queryfit.migrations.timeouts import timeouts
 
 TIMEOUTS = frozenset({"lock-timeout", "timeout-off"})
@@ -21,22 +23,10 @@ _END_OF_TRANSACTION = re.compile(r"(?:commit|end)\b", re.IGNORECASE)
 _LINE_BREAK = re.compile(r"[ \t]*\r?\n")
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """A finding that a repair can mend."""
-
-    finding: str  # its id
-    rule: str
-    repair: str
-    step: Step
-    effect: Effect | None
-
-
 Fault = tuple[str, str, str]  # file, rule, subject
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(Struct, frozen=True):
     """What judging some files said: what stands against them, and what can be mended."""
 
     faults: frozenset[Fault]
@@ -45,8 +35,7 @@ class Judged:
     timeout_rules: frozenset[str] = frozenset()  # those that a change to timeouts mends
 
 
-@dataclass(frozen=True, slots=True)
-class Mended:
+class Mended(Struct, frozen=True):
     """A file with its repairs, and the statements that have to run after it is committed."""
 
     file: MigrationFile

@@ -259,7 +259,7 @@ class Database(Struct):
     # Who may depend on a relation (by a foreign key, a view's query, as its sequence) and who may have a constraint of
     # a name: places to look at; nothing is taken out.
     dependents: dict[Name, set[Name]] = field(default_factory=dict)
-    constraint_places: dict[Name, set[Name]] = field(default_factory=dict)
+    constraint_places: dict[Name, Name | set[Name]] = field(default_factory=dict)  # most names are of one table
     trigger_places: dict[Name, set[tuple[Name, str]]] = field(default_factory=dict)  # function → tables with triggers
     indexes_made: int = 0
     statistics: dict[Name, Name] = field(default_factory=dict)  # extended statistics → their table
@@ -291,9 +291,11 @@ class Database(Struct):
         place = Name(relation.name.schema, constraint.name)
         tables = self.constraint_places.get(place)
         if tables is None:
-            self.constraint_places[place] = {relation.name}
-        else:
+            self.constraint_places[place] = relation.name
+        elif isinstance(tables, set):
             tables.add(relation.name)
+        elif tables != relation.name:
+            self.constraint_places[place] = {tables, relation.name}
         if constraint.referenced is not None:
             self.dependents.setdefault(constraint.referenced, set()).add(relation.name)
 
@@ -421,7 +423,8 @@ class Database(Struct):
 
     def constraint_exists(self, name: Name) -> bool:
         """A table of that schema has a constraint of that name."""
-        for place in self.constraint_places.get(name, ()):
+        tables = self.constraint_places.get(name)
+        for place in tables if isinstance(tables, set) else (tables,) if tables is not None else ():
             relation = self.relations.get(place)
             if relation is not None and name.name in relation.constraints:
                 return True

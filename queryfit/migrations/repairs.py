@@ -6,9 +6,10 @@ statement is committed, or outside of a transaction block, is told apart: where 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from pglast.parser import ParseError, scan
 
 from queryfit.migrations.alteration import Alteration, bare, parsed
@@ -20,18 +21,20 @@ LOCK_TIMEOUT = "5s"
 _NOT_NULL_NOT_VALID = 18  # since when a NOT NULL can be added NOT VALID
 _FOREIGN_KEY_NOT_VALID = 18  # likewise a foreign key of a partitioned table
 _LONGEST_NAME = 63
+_CONCURRENTLY = re.compile("concurrently", re.IGNORECASE)
+_PLAIN_KIND = re.compile(
+    r"(?:create\s+(?:unique\s+)?index|drop\s+index|refresh\s+materialized\s+view)(?=\s)", re.IGNORECASE | re.ASCII
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Later:
+class Later(Struct, frozen=True):
     """A statement that follows after a commit."""
 
     text: str
     refuses_transaction: bool = False  # it cannot run in a transaction block
 
 
-@dataclass(frozen=True, slots=True)
-class Repair:
+class Repair(Struct, frozen=True):
     """A mended statement: what stands in its place (empty: nothing), and what follows after a commit."""
 
     replacement: str
@@ -43,8 +46,17 @@ class Repair:
         return "\n".join(ended(part) for part in (self.replacement, *(one.text for one in self.afterwards)) if part)
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Planned(Struct, frozen=True):
+    """A finding that a repair can mend."""
+
+    finding: str  # its id
+    rule: str
+    repair: str
+    step: Step
+    effect: Effect | None
+
+
+class Site(Struct, frozen=True):
     """One statement and what of it is at fault."""
 
     source: str
@@ -82,22 +94,28 @@ def concurrently(site: Site) -> Repair | None:
         after = {"IndexStmt": "INDEX", "DropStmt": "INDEX", "RefreshMatViewStmt": "VIEW", "ReindexStmt": None}
         if site.step.kind not in after:
             return None
-        try:
-            tokens = scan(site.source)
-        except ParseError:
+        place = _end_of_kind(site.source, after[site.step.kind])
+        if place is None or (site.step.kind == "DropStmt" and _names_several(site.source)):
             return None
-        if site.step.kind == "ReindexStmt":
-            wanted = {"INDEX", "TABLE", "SCHEMA", "DATABASE"}
-            place = next((token.end for token in tokens if token.name in wanted), None)
-        else:
-            place = next((token.end for token in tokens if token.name == after[site.step.kind]), None)
-        is_said = any(token.name == "CONCURRENTLY" for token in tokens)  # REINDEX (CONCURRENTLY false)
-        if place is None or is_said or (site.step.kind == "DropStmt" and _names_several(site.source)):
-            return None
-        mended = f"{site.source[: place + 1]} {word}{site.source[place + 1 :]}"
+        mended = f"{site.source[:place]} {word}{site.source[place:]}"
     if site.is_in_transaction and site.step.kind != "RefreshMatViewStmt":
         return Repair("", (Later(mended, refuses_transaction=True),))
     return Repair(mended)
+
+
+def _end_of_kind(source: str, kind: str | None) -> int | None:
+    """Where the word ends that says what is built or dropped; None where CONCURRENTLY is said already."""
+    if _CONCURRENTLY.search(source) is None and (plain := _PLAIN_KIND.match(source)) is not None:
+        return plain.end()  # most begin so, and need no tokens
+    try:
+        tokens = scan(source)
+    except ParseError:
+        return None
+    if any(token.name == "CONCURRENTLY" for token in tokens):  # REINDEX (CONCURRENTLY false)
+        return None
+    wanted = {kind} if kind else {"INDEX", "TABLE", "SCHEMA", "DATABASE"}
+    end = next((token.end for token in tokens if token.name in wanted), None)
+    return None if end is None else end + 1
 
 
 def _refuses_concurrently(effect: Effect) -> bool:

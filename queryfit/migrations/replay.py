@@ -22,7 +22,6 @@ from queryfit.migrations.steps import Effect, Step
 from queryfit.sql import ddl
 from queryfit.sql.ddl import TransactionStmt
 
-_LONGEST_KEPT = 4_000  # characters of a statement whose tree is kept for others like it
 _MOST_COPIED = 200_000  # relations; a copy of one takes some 50 µs
 _HARMLESS = frozenset({
     "TransactionStmt", "SelectStmt", "VariableSetStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt",
@@ -93,8 +92,6 @@ class _Replayer:
         self._version = version
         self._with_columns = with_columns
         self._transactions = 0
-        self._trees: dict[str, tuple[Any, int]] = {}
-        self._met: set[int] = set()  # hashes of the statements that came once: most do not come again
         self._depth = 0  # of blocks within blocks
         self._taken = 0  # statements inside the one that runs
         self._copied = 0  # relations, for transactions that roll back
@@ -120,8 +117,9 @@ class _Replayer:
             if entry.message is not None:
                 step.refusal = entry.message
                 continue
+            context.shift = entry.shift
             try:
-                node = self._tree(context, entry)
+                node = ddl.decode(entry.kind, entry.raw)
             except (RecursionError, msgspec.DecodeError):
                 context.unfollowed("it nests too deeply")
                 continue
@@ -300,26 +298,6 @@ class _Replayer:
         self._run.steps.append(step)
         return step
 
-    def _tree(self, context: Context, entry: Entry) -> Any:
-        """The typed tree; of a statement that comes again and again it is kept, and only the locations differ."""
-        start, end = entry.start, entry.end
-        if end - start > _LONGEST_KEPT:
-            context.shift = entry.location
-            return ddl.decode(entry.kind, entry.raw)
-        text = context.sql[start:end]
-        known = self._trees.get(text)
-        if known is not None:
-            node, location = known
-            context.shift = entry.location - location
-            return node
-        node = ddl.decode(entry.kind, entry.raw)
-        context.shift = 0
-        if (place := hash(text)) in self._met:
-            self._trees[text] = (node, entry.location)
-        else:
-            self._met.add(place)
-        return node
-
     def _interpret(self, context: Context, kind: str, node: Any) -> None:
         handler = HANDLERS.get(kind)
         if handler is None:
@@ -386,7 +364,7 @@ class _Replayer:
         del effects[count:]
 
     def _nested_statement(self, context: Context, entry: Entry) -> None:
-        context.shift = entry.location
+        context.shift = entry.shift
         try:
             node = ddl.decode(entry.kind, entry.raw)
         except (RecursionError, msgspec.DecodeError):

@@ -14,11 +14,11 @@ _BEFORE_STATEMENT = re.compile(r"(?:[\s;]+|--[^\n]*(?:\n|$)|/\*(?:[^*/]|\*(?!/)|
 
 
 class Entry(Struct, gc=False):
-    """A statement of a file: `location` is where it begins for the locations in its tree, in bytes of the file."""
+    """A statement of a file: `shift` leads from the locations in its tree to places in the file, in bytes."""
 
     kind: str
     raw: Raw
-    location: int
+    shift: int
     start: int  # of its first word, in characters
     end: int
     message: str | None = None  # why it does not parse
@@ -67,7 +67,7 @@ def _placed(sql: str, parsed: Sequence[ddl_script.Statement]) -> list[Entry]:
             character += len(data[start:byte].decode())
             last = character
         skipped = _BEFORE_STATEMENT.match(sql, first, last)
-        entries.append(Entry(statement.kind, statement.raw, start, skipped.end() if skipped else first, last))
+        entries.append(Entry(statement.kind, statement.raw, 0, skipped.end() if skipped else first, last))
     return entries
 
 
@@ -97,7 +97,7 @@ def _one_by_one(sql: str, whole: ddl_script.Unparsed) -> list[Entry]:
             entries.append(Entry("unparsed", ddl_parts.NOTHING, 0, at, stop, error.message))
             continue
         entries += [
-            Entry(entry.kind, entry.raw, entry.location + offset, entry.start + start, entry.end + start)
+            Entry(entry.kind, entry.raw, offset, entry.start + start, entry.end + start)
             for entry in _placed(text, parsed)
         ]
     return entries

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from queryfit import __version__, words
 from queryfit.advise import summary
-from queryfit.advise.measured import Measured
+from queryfit.advise.measure.measured import Measured
 from queryfit.advise.model import Advice
 from queryfit.render import advice_phrases as phrases
 from queryfit.render.escape import line, without_commands

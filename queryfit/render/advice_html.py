@@ -9,15 +9,15 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from queryfit import __version__, words
 from queryfit.advise import summary
-from queryfit.advise.measured import Measured
+from queryfit.advise.measure.measured import Measured
 from queryfit.advise.migration import Migration
 from queryfit.advise.model import Advice
 from queryfit.render import advice_phrases as phrases
+from queryfit.render import pages
 from queryfit.render.advice_curve import svg
 from queryfit.render.escape import block, line
 from queryfit.render.phrases import counted
@@ -28,22 +28,10 @@ _BEFORE_UNIT = re.compile(r"(?<=\d) (?=[kMGT]?B\b)")
 
 def render(advice: Advice, *, migration: Migration | None = None, measured: Measured | None = None) -> str:
     """The page."""
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        loader=PackageLoader("queryfit.render"),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_printable,
-    )
+    environment = pages.environment()
     environment.filters["block"] = block
     template = environment.get_template("advice.html")
     return template.render(_facts(advice, migration, measured))
-
-
-def _printable(value: Any) -> Any:
-    """What a stranger's text hides is written out; markup of our own stays."""
-    return value if isinstance(value, Markup) or not isinstance(value, str) else block(value)
 
 
 def _facts(advice: Advice, migration: Migration | None, measured: Measured | None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from queryfit import __version__
 from queryfit.advise import summary
-from queryfit.advise.measured import Measured, Outcome
+from queryfit.advise.measure.measured import Measured, Outcome
 from queryfit.advise.migration import Migration
 from queryfit.advise.model import Advice, Candidate, Chosen, Point
 from queryfit.lab.planner import Index

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from queryfit import __version__, words
 from queryfit.advise import summary
-from queryfit.advise.measured import Measured
+from queryfit.advise.measure.measured import Measured
 from queryfit.advise.migration import Migration
 from queryfit.advise.model import Advice
 from queryfit.render import advice_phrases as phrases

@@ -6,7 +6,7 @@ from collections import Counter
 
 from queryfit import words
 from queryfit.advise import summary
-from queryfit.advise.measured import Measured, Outcome
+from queryfit.advise.measure.measured import Measured, Outcome
 from queryfit.advise.model import Advice, Chosen, Point
 from queryfit.render.escape import line
 from queryfit.render.phrases import counted

@@ -12,7 +12,7 @@ from queryfit.findings import Finding, NotChecked, Report
 from queryfit.render.values import plain, to_json
 
 if TYPE_CHECKING:
-    from queryfit.history.outcomes import Calibration, Outcome
+    from queryfit.history.advice.outcomes import Calibration, Outcome
 
 VERSION = 1
 SCHEMA = Path(__file__).parent / "schema" / f"report-{VERSION}.json"

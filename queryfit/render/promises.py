@@ -13,7 +13,7 @@ from queryfit.render.escape import line
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from queryfit.history.outcomes import Calibration, Outcome
+    from queryfit.history.advice.outcomes import Calibration, Outcome
 
 _DAY_MS = 86_400_000
 _MUCH = 1.25  # times as many calls: from here on a promise reads otherwise

@@ -12,12 +12,11 @@ import html
 import re
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from queryfit import __version__, words
 from queryfit.findings import Finding
-from queryfit.render import charts, palette, phrases, report_charts, report_tables
+from queryfit.render import charts, pages, palette, phrases, report_charts, report_tables
 from queryfit.render import report_phrases as say
 from queryfit.render.escape import block, line, shortened
 from queryfit.report.choice import laid_out
@@ -32,14 +31,7 @@ _NOTABLE = 0.3  # share of a plan's cost from which a node stands out
 
 def render(content: Content) -> str:
     """The page."""
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        loader=PackageLoader("queryfit.render"),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_printable,
-    )
+    environment = pages.environment()
     environment.filters |= {"spark": report_charts.spark, "prose": _prose}
     assert environment.loader
     script = environment.loader.get_source(environment, "report.js")[0]
@@ -47,11 +39,6 @@ def render(content: Content) -> str:
     # both are our own files; nothing is filled into them
     own = {"script": Markup(script), "style": Markup(style), "script_hash": _hash(script)}  # noqa: S704
     return environment.get_template("report.html").render(**own, **_facts(content)).lstrip()
-
-
-def _printable(value: Any) -> Any:
-    """What a stranger's text hides is written out; markup of our own stays."""
-    return value if isinstance(value, Markup) or not isinstance(value, str) else block(value)
 
 
 def _prose(text: str) -> Markup:

@@ -1,6 +1,6 @@
 """A report as JSON, for programs: its content under a version; every key is always there, null where unknown.
 
-`schema/weekly-1.json` describes it: made from the dataclasses by `python -m tests.render.report_schema`, and held by
+`schema/weekly-1.json` describes it: made from its classes by `python -m tests.render.report_schema`, and held by
 the tests.
 """
 
@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from queryfit import __version__
 from queryfit.render.values import plain, to_json
@@ -24,7 +26,9 @@ def render(content: Content) -> str:
 
 
 def _document(value: Any) -> Any:
-    """Dataclasses as objects, also those that a sequence or mapping holds."""
+    """Dataclasses and structs as objects, also those that a sequence or mapping holds."""
+    if isinstance(value, Struct):
+        return {name: _document(getattr(value, name)) for name in value.__struct_fields__}
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: _document(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, dict):

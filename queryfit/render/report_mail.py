@@ -10,13 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
 from queryfit import __version__
 from queryfit.delivery.message import Attachment, Image, Letter
 from queryfit.findings import Finding
-from queryfit.render import charts, palette, phrases, report_charts, report_tables
+from queryfit.render import charts, pages, palette, phrases, report_charts, report_tables
 from queryfit.render import report_phrases as say
 from queryfit.render.escape import block, line, shortened
 from queryfit.render.report_tables import Cell, Table
@@ -62,19 +59,7 @@ def brief(content: Content) -> list[str]:
 
 def html(content: Content, drawings: dict[str, report_charts.Drawing]) -> str:
     """The HTML part."""
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        loader=PackageLoader("queryfit.render"),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_printable,
-    )
-    return environment.get_template("report_mail.html").render(_facts(content, drawings)).lstrip()
-
-
-def _printable(value: Any) -> Any:
-    return value if isinstance(value, Markup) or not isinstance(value, str) else block(value)
+    return pages.environment().get_template("report_mail.html").render(_facts(content, drawings)).lstrip()
 
 
 def _facts(content: Content, drawings: dict[str, report_charts.Drawing]) -> dict[str, Any]:

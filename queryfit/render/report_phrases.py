@@ -8,7 +8,7 @@ from datetime import datetime
 
 from queryfit import words
 from queryfit.findings import Finding
-from queryfit.history.outcomes import Outcome
+from queryfit.history.advice.outcomes import Outcome
 from queryfit.render import phrases
 from queryfit.render.escape import line
 from queryfit.render.phrases import counted

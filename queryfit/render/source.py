@@ -45,7 +45,9 @@ def excerpt(text: str, start: int, end: int, width: int) -> tuple[str, str]:
         return plain, f"{' ' * before}{'^' * max(upto - before, 1)}"
     # what is farther away is never shown, and a line may be a megabyte long
     first, last = max(start - 2 * width, 0), min(start + 2 * width, len(text))
-    shown, widths = _cells(text[first:last])
+    if (part := text[first:last]).isascii() and part.isprintable():
+        return _excerpt_of_plain(part, start - first, min(end, last) - first, width, (first > 0, last < len(text)))
+    shown, widths = _cells(part)
     start, end = start - first, min(end, last) - first
     before, fault = sum(widths[:start]), sum(widths[start:end])
     left, right = 0, len(shown)
@@ -67,6 +69,25 @@ def excerpt(text: str, start: int, end: int, width: int) -> tuple[str, str]:
     source = f"{lead}{''.join(shown[left:right])}{_ELLIPSIS if is_cut else ''}"
     marked = max(sum(widths[start : min(end, right)]), 1)
     return source, f"{' ' * (len(lead) + sum(widths[left:start]))}{'^' * marked}"
+
+
+def _excerpt_of_plain(part: str, start: int, end: int, width: int, goes_on: tuple[bool, bool]) -> tuple[str, str]:
+    """The same where each character takes one column; `goes_on` says whether the line does, on either side."""
+    is_begun, is_open = goes_on
+    size, fault = len(part), end - start
+    left = 0
+    room = width - (is_open or size > end)
+    if is_begun or end > room:
+        spare = room - 1 - fault
+        context = spare - min(size - end, spare // 3) if spare > 0 else _CONTEXT
+        left = start - min(max(context - 1, 0), start)
+    lead = _ELLIPSIS if left or is_begun else ""
+    free = width - (start - left) - (left > 0)
+    is_cut = is_open or size - start > free
+    right = min(start + max(free - is_cut, 0), size)
+    marked = max(min(end, right) - start, 1)
+    source = f"{lead}{part[left:right]}{_ELLIPSIS if is_cut else ''}"
+    return source, f"{' ' * (len(lead) + start - left)}{'^' * marked}"
 
 
 def _plain(text: str, width: int) -> str | None:

@@ -9,7 +9,7 @@ from datetime import datetime
 from queryfit.evidence.session import Session
 from queryfit.findings import NotChecked
 from queryfit.findings import Report as Judged
-from queryfit.history.outcomes import Calibration, Outcome
+from queryfit.history.advice.outcomes import Calibration, Outcome
 from queryfit.report import happenings, objects, sessions, statements
 from queryfit.report.headline import Story
 from queryfit.report.headline import headline as make_headline

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from queryfit import words
 from queryfit.findings import Finding
-from queryfit.history.outcomes import Outcome
+from queryfit.history.advice.outcomes import Outcome
 from queryfit.render import phrases
 from queryfit.render.escape import line, shortened
 from queryfit.report.model import (

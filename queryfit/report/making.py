@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+from msgspec.structs import replace
 
 from queryfit.audit import Settings, audit_capture
 from queryfit.errors import QueryfitError
 from queryfit.evidence.store import Capture, Store
 from queryfit.findings import Finding
 from queryfit.history import History, Scope, open_history, parse_since
+from queryfit.history.advice.ledger import Promises, Remembered, promises
 from queryfit.history.chain import captured_at
-from queryfit.history.ledger import Promises, Remembered, promises
 from queryfit.report.content import Advice, Judgement, assemble
 from queryfit.report.model import Content, FixedFinding
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from queryfit.findings import Finding, NotChecked
-from queryfit.history.outcomes import Calibration, Outcome
+from queryfit.history.advice.outcomes import Calibration, Outcome
 
 StatementKey = tuple[str, str]  # database, fingerprint
 

@@ -14,6 +14,11 @@ from msgspec import Raw, Struct
 NOTHING = Raw(b"null")
 
 
+def kept(tree: Raw) -> Raw:
+    """A tree that outlives its file: as it was read, it would keep that of the whole file in memory."""
+    return tree if tree is NOTHING else tree.copy()
+
+
 class String(Struct, frozen=True, gc=False):
     """A name or text constant."""
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from queryfit.advise.candidate_evidence import (
+from queryfit.advise.candidates.evidence import (
     catalog_of_session,
     relations_of,
     schema_of_session,
     statements_of_workload,
 )
-from queryfit.advise.candidates import Options, Proposal, Schema, Statement, propose
+from queryfit.advise.candidates.propose import Options, Proposal, Schema, Statement, propose
 from queryfit.advise.existing import existing_indexes
 from queryfit.advise.model import Existing, Weighted, Workload
 from queryfit.audit import take_capture

@@ -11,7 +11,7 @@ import psycopg
 from psycopg import sql
 
 from queryfit.advise.model import Candidate, Existing, Weighted, Workload
-from queryfit.lab.jobs import Answer, Job, as_jobs
+from queryfit.lab.jobs import Answer, BatchPlanner, Job
 from queryfit.lab.planner import Index, Key, NotPlannedError, Planned, Query, Size
 from tests.servers import Cluster
 
@@ -72,19 +72,21 @@ def existing(name: str, index: Index, *, upkeep: float = 0.0, is_removable: bool
 
 
 @dataclass
-class RealPlanner:
+class RealPlanner(BatchPlanner):
     """Candidates are built for real. Every plan is made with exactly the set that is asked for."""
 
     cluster: Cluster
     database: str
     calls: int = 0
-    version: int = field(init=False)
     names: dict[Index, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.version = self.cluster.version
         self.connection = psycopg.connect(self.cluster.dsn(self.database), autocommit=True)
         self.connection.execute("set max_parallel_workers_per_gather = 0")
+
+    @property
+    def version(self) -> int:
+        return self.cluster.version
 
     def add(self, sizes: Mapping[Index, Size | None]) -> dict[Index, Size | NotPlannedError]:
         answers: dict[Index, Size | NotPlannedError] = {}
@@ -102,18 +104,6 @@ class RealPlanner:
             except psycopg.Error as error:
                 answers[index] = NotPlannedError(str(error).splitlines()[0])
         return answers
-
-    def plan(self, query: Query, visible: Collection[Index] = (), hidden: Collection[str] = ()) -> Planned:
-        answer = self.plan_each(as_jobs([query], visible, hidden))[0]
-        if isinstance(answer, NotPlannedError):
-            raise answer
-        return answer
-
-    def plan_all(
-        self, queries: Sequence[Query], visible: Collection[Index] = (), hidden: Collection[str] = ()
-    ) -> dict[str, Answer]:
-        answers = self.plan_each(as_jobs(queries, visible, hidden))
-        return {query.key: answer for query, answer in zip(queries, answers, strict=True)}
 
     def plan_each(self, jobs: Sequence[Job]) -> list[Answer]:
         return [self._plan(job) for job in jobs]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from queryfit.advise.candidate_evidence import schema_of_session, statements_of_session
-from queryfit.advise.candidate_facts import Column
-from queryfit.advise.candidates import Options, candidates, propose
+from queryfit.advise.candidates.evidence import schema_of_session, statements_of_session
+from queryfit.advise.candidates.facts import Column
+from queryfit.advise.candidates.propose import Options, candidates, propose
 from queryfit.lab.planner import Index
 from tests.advise.candidate_shop import Shop, captured, subject, without
 from tests.conftest import VERSIONS

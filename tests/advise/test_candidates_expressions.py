@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from queryfit.advise.candidate_expressions import NotIndexableError, understand
+from queryfit.advise.candidates.expressions import NotIndexableError, understand
 from queryfit.lab.planner import Index, Key
 from tests.advise.candidate_shop import Shop, captured
 from tests.conftest import VERSIONS

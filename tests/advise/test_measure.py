@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from queryfit.advise.alternation import alternate
-from queryfit.advise.measure import Measured, Options, Outcome, Trial, measure, trials_of
+from queryfit.advise.measure.alternation import alternate
+from queryfit.advise.measure.measure import Measured, Options, Outcome, Trial, measure, trials_of
 from queryfit.advise.model import Advice, Effect, Skipped, Weighted, Workload
 from queryfit.errors import QueryfitError
 from queryfit.lab.planner import Index, Key, Query
@@ -27,17 +27,21 @@ create table empty_here (id int);
 """
 
 
+def set_up(cluster: Cluster, database: str, *scripts: str) -> None:
+    """Run scripts as the superuser, and wait until no other session is left that would look like somebody at work."""
+    for script in scripts:
+        cluster.run(script, database=database)
+    left = f"select from pg_stat_activity where datname = '{database}' and application_name <> 'queryfit'"
+    deadline = time.monotonic() + 10
+    while cluster.run(left) and time.monotonic() < deadline:  # one that was closed can be seen for a moment longer
+        time.sleep(0.05)
+
+
 def shop(cluster: Cluster, database: str) -> str:
     """A DSN of the shop's database, as the owner of its tables, who is no superuser."""
     if not cluster.run("select from pg_roles where rolname = 'keeper'"):
         cluster.run("create role keeper login")
-    cluster.run(SHOP, database=database)
-    cluster.run("vacuum analyze orders", database=database)
-    left = "select count(*) as n from pg_stat_activity where datname = $1 and pid <> pg_backend_pid()"
-    deadline = time.monotonic() + 10
-    # a session that was closed can be seen for a moment longer, and would look like somebody at work
-    while cluster.run(left.replace("$1", f"'{database}'"))[0]["n"] and time.monotonic() < deadline:
-        time.sleep(0.05)
+    set_up(cluster, database, SHOP, "vacuum analyze orders")
     return cluster.dsn(database, user="keeper")
 
 
@@ -120,7 +124,7 @@ def test_what_is_not_run_is_named_with_its_reason(newest: Cluster, database: str
         "select nextval('counter')": "read-only",
         "select 1 / (id - id) from orders": "division by zero",
     }
-    newest.run("create sequence counter; alter sequence counter owner to keeper", database=database)
+    set_up(newest, database, "create sequence counter; alter sequence counter owner to keeper")
     trials = [trial(text) for text in expected]
     hostile = trial("select * from orders where note = $1", values=("'x') union select (pg_sleep(9)::text",))
     measured = measure(dsn, [("mine", ON_CUSTOMER)], [], [*trials, hostile], replace(QUICK, controls=9))
@@ -173,15 +177,16 @@ def test_the_limit_of_the_whole_ends_it_and_says_for_which_statements(newest: Cl
 
 def test_all_kinds_of_indexes_are_made_and_one_that_fails_does_not_end_it(newest: Cluster, database: str) -> None:
     dsn = shop(newest, database)
-    newest.run(
+    set_up(
+        newest,
+        database,
         'create table "Odd Name" ("When" date, kind int) partition by list (kind);'
         'create table odd_1 partition of "Odd Name" for values in (1);'
         'create table odd_2 partition of "Odd Name" for values in (2);'
         "insert into \"Odd Name\" select date '2026-01-01' + i % 9000, 1 + i % 2 from generate_series(1, 30000) as i;"
         'alter table "Odd Name" owner to keeper; alter table odd_1 owner to keeper; alter table odd_2 owner to keeper;',
-        database=database,
+        'vacuum analyze "Odd Name"',
     )
-    newest.run('vacuum analyze "Odd Name"', database=database)
     lower = Index("public.orders", (Key("lower(state || note)", is_column=False),))
     whens = Index('public."Odd Name"', (Key('"When"'),))
     partial = Index("public.orders", (Key("id"),), predicate="state = 'lost'")
@@ -205,9 +210,10 @@ def test_all_kinds_of_indexes_are_made_and_one_that_fails_does_not_end_it(newest
 
 def test_a_clone_that_was_never_analyzed_is_said_to_be_one(newest: Cluster, database: str) -> None:
     dsn = shop(newest, database)
-    newest.run(
+    set_up(
+        newest,
+        database,
         "create table raw (id int); insert into raw select generate_series(1, 40000); alter table raw owner to keeper",
-        database=database,
     )
     measured = measure(dsn, [("mine", Index("public.raw", (Key("id"),)))], [], [], QUICK)
     assert any(note.startswith("public.raw was never analyzed here") for note in measured.notes)
@@ -238,15 +244,16 @@ def test_an_index_that_the_clock_speaks_against_is_withdrawn_and_what_it_replace
 ) -> None:
     dsn = shop(newest, database)
     # what is looked for stands at the end of the order: the planner, who takes the two for independent, hopes
-    newest.run(
+    set_up(
+        newest,
+        database,
         "create table event (id int, kind int, at int, note text);"
         "insert into event select i, case when i > 119000 then 1 else 2 + i % 99 end, i, repeat('x', 60)"
         " from generate_series(1, 120000) as i;"
         "create index event_old on event (id); create index event_kind on event (kind);"
         "alter table event owner to keeper",
-        database=database,
+        "vacuum analyze event",
     )
-    newest.run("vacuum analyze event", database=database)
     trap = trial("select * from event where kind = 1 order by at limit 1", weight=2.0)
     helped = trial("select * from orders where customer = 7")
     wanted = [("by_at", Index("public.event", (Key("at"),))), ("mine", ON_CUSTOMER)]
@@ -288,7 +295,7 @@ def test_what_a_few_runs_leave_in_doubt_is_run_again_more_often_before_an_index_
             after=replace(found.after, times_ms=times),
         )
 
-    monkeypatch.setattr("queryfit.advise.measure.alternate", noisy)
+    monkeypatch.setattr("queryfit.advise.measure.measure.alternate", noisy)
     options = replace(QUICK, most_slower=0.1, doubt_rounds=9, most_rounds=9, quick_s=0)
     measured = measure(dsn, [("mine", ON_CUSTOMER)], [], [doubtful], options)
     assert asked == [None, 9]
@@ -298,3 +305,38 @@ def test_what_a_few_runs_leave_in_doubt_is_run_again_more_often_before_an_index_
     else:
         (outcome,) = measured.outcomes
         assert len(outcome.after.times_ms) == 9
+
+
+def test_an_index_that_was_withdrawn_in_vain_is_taken_back(
+    newest: Cluster, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dsn = shop(newest, database)
+    by_number = Index("public.orders", (Key("(id % 7919)", is_column=False),))
+    both = trial(
+        "select (select count(*) from orders where customer = 7), (select count(*) from orders where id % 7919 = 3)"
+    )
+    told: list[str] = []
+
+    def blaming(*arguments: Any, before: set[str], after: set[str], **more: Any) -> Outcome | Skipped:
+        """The real runs, with times that only the second index makes long."""
+        found = alternate(*arguments, before=before, after=after, **more)
+        assert isinstance(found, Outcome)
+        count = len(found.after.times_ms)
+        return replace(
+            found,
+            before=replace(found.before, times_ms=(1.0,) * count),
+            after=replace(found.after, times_ms=(1.5 if "number" not in after else 0.5,) * count),
+        )
+
+    monkeypatch.setattr("queryfit.advise.measure.measure.alternate", blaming)
+    options = replace(QUICK, most_slower=0.1, tell=told.append)
+    measured = measure(dsn, [("customer", ON_CUSTOMER), ("number", by_number)], [], [both], options)
+    assert [line.partition(":")[0] for line in told if line.startswith(("Withdrew", "Took"))] == [
+        "Withdrew customer",
+        "Withdrew number",
+        "Took customer back",
+    ]
+    assert [each.name for each in measured.withdrawn] == ["number"]
+    (outcome,) = measured.outcomes
+    assert outcome.is_faster
+    assert outcome.after.indexes == {"customer"}

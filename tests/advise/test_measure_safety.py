@@ -16,11 +16,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from queryfit.advise.left_overs import index_name
-from queryfit.advise.measure import Options, clean, measure
+from queryfit.advise.measure.left_overs import index_name
+from queryfit.advise.measure.measure import Options, clean, measure
 from queryfit.errors import QueryfitError
 from queryfit.lab.planner import Index, Key
-from tests.advise.test_measure import ON_CUSTOMER, QUICK, indexes_there, shop, trial
+from tests.advise.test_measure import ON_CUSTOMER, QUICK, indexes_there, set_up, shop, trial
 from tests.servers import Cluster, PgBouncer
 
 SET = [("mine", ON_CUSTOMER)]
@@ -31,7 +31,7 @@ THERE = {"orders_pkey", "orders_note"}
 # Builds the set, then runs a statement that takes for ever; says so on stdout.
 LONG = """
 import sys
-from queryfit.advise.measure import Options, Trial, measure
+from queryfit.advise.measure.measure import Options, Trial, measure
 from queryfit.lab.planner import Index, Key, Query
 endless = "select count(*) from orders as a, orders as b, orders as c where a.customer + b.customer = c.customer"
 measure(
@@ -95,7 +95,10 @@ def guardians() -> set[int]:
             words = (folder / "cmdline").read_bytes()
         except OSError:
             continue
-        if b"queryfit.advise.left_overs" in words and (folder / "stat").read_text().rsplit(")")[-1].split()[0] != "Z":
+        if (
+            b"queryfit.advise.measure.left_overs" in words
+            and (folder / "stat").read_text().rsplit(")")[-1].split()[0] != "Z"
+        ):
             found.add(int(folder.name))
     return found
 
@@ -214,7 +217,7 @@ def test_a_concurrent_build_that_would_wait_for_an_old_transaction_does_not_begi
     newest: Cluster, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop(newest, database)
-    from queryfit.advise import measure_server  # noqa: PLC0415
+    from queryfit.advise.measure import server as measure_server  # noqa: PLC0415
 
     monkeypatch.setattr(measure_server, "_LONG", measure_server._LONG.replace("interval '60 s'", "interval '0 s'"))
     with psycopg.connect(newest.dsn(database)) as old:
@@ -288,13 +291,16 @@ def test_who_wants_the_tables_gets_them_and_the_measurement_ends(newest: Cluster
 
 def test_an_index_that_its_own_transaction_may_not_use_is_not_measured(newest: Cluster, database: str) -> None:
     dsn = shop(newest, database)
-    newest.run("create table loose (id int, n int) with (fillfactor = 50)", database=database)
-    newest.run("insert into loose select i, i from generate_series(1, 1000) as i", database=database)
-    newest.run("alter table loose owner to keeper", database=database)
+    set_up(
+        newest,
+        database,
+        "create table loose (id int, n int) with (fillfactor = 50);"
+        "insert into loose select i, i from generate_series(1, 1000) as i; alter table loose owner to keeper",
+    )
     with psycopg.connect(newest.dsn(database, application_name="queryfit")) as old:
         old.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         old.execute("select 1 from pg_class")  # may still want rows as they were
-        newest.run("update loose set n = -n where id < 9", database=database)
+        set_up(newest, database, "update loose set n = -n where id < 9")
         measured = measure(dsn, [*SET, ("late", Index("public.loose", (Key("n"),)))], [], [], QUICK)
     assert [built.name for built in measured.built] == ["mine"]
     ((name, reason),) = measured.not_built

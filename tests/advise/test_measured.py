@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from queryfit.advise.measured import Interval, Measured, Outcome, Side, Trial
+from queryfit.advise.measure.measured import Interval, Measured, Outcome, Side, Trial
 from queryfit.lab.planner import Query
 
 RATIOS = st.lists(st.floats(0.01, 100), min_size=1, max_size=40)

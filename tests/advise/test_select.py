@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from queryfit.advise.model import Weighted, Workload
-from queryfit.advise.select import Limits, Progress, select
+from queryfit.advise.selection.select import Limits, Progress, select
 from queryfit.lab.planner import Index, Key, Query, Size
 from tests.advise.select_rig import (
     CANDIDATES,

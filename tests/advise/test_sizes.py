@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from queryfit.advise.btree_size import Part, tree
-from queryfit.advise.groups import Class, binned, occurring, thinned
-from queryfit.advise.layout import is_deduplicable, stored_bytes
-from queryfit.advise.predicate import restriction
-from queryfit.advise.sample_sizes import columns_of, planned_share, sizes_of
-from queryfit.advise.sizes import size_of
+from queryfit.advise.sizes.btree import Part, tree
+from queryfit.advise.sizes.estimate import size_of
+from queryfit.advise.sizes.groups import Class, binned, occurring, thinned
+from queryfit.advise.sizes.layout import is_deduplicable, stored_bytes
+from queryfit.advise.sizes.predicate import restriction
+from queryfit.advise.sizes.sample import columns_of, planned_share, sizes_of
 from queryfit.capture.server import CaptureOptions, capture_server
 from queryfit.evidence.session import open_session
 from queryfit.evidence.store import Store
@@ -191,7 +191,7 @@ def test_after_the_deadline_only_formulas_are_asked(
 def test_of_many_each_is_built_on_fewer_rows(
     tables: dict[str, TableFacts], connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("queryfit.advise.sample_sizes._MANY", 1)
+    monkeypatch.setattr("queryfit.advise.sizes.sample._MANY", 1)
     wanted = [BUILT[0], BUILT[1]]
     told: list[tuple[int, int]] = []
     sizes = sizes_of(wanted, tables, connection, tell=lambda done, number: told.append((done, number)))

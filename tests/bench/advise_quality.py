@@ -23,11 +23,11 @@ from pathlib import Path
 
 from psycopg.conninfo import make_conninfo
 
-from queryfit.advise.candidate_evidence import catalog_of_session, schema_of_session, statements_of_workload
-from queryfit.advise.candidates import candidates
+from queryfit.advise.candidates.evidence import catalog_of_session, schema_of_session, statements_of_workload
+from queryfit.advise.candidates.propose import candidates
 from queryfit.advise.model import Advice
-from queryfit.advise.sample_sizes import sizes_of
-from queryfit.advise.select import Limits, select
+from queryfit.advise.selection.select import Limits, select
+from queryfit.advise.sizes.sample import sizes_of
 from queryfit.advise.workload import workload_of_file
 from queryfit.audit import take_capture
 from queryfit.capture.server import CaptureOptions

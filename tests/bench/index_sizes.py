@@ -25,8 +25,8 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 from tabulate import tabulate
 
-from queryfit.advise.sample_sizes import sizes_of
-from queryfit.advise.sizes import tables_of
+from queryfit.advise.sizes.estimate import tables_of
+from queryfit.advise.sizes.sample import sizes_of
 from queryfit.evidence.session import open_session
 from queryfit.evidence.store import open_capture
 from queryfit.lab.planner import Index, Key, Size

@@ -27,10 +27,10 @@ from typing import Any
 
 from pglast.stream import RawStream
 
-from queryfit.advise.alternation import Runner, shape
-from queryfit.advise.measure import Options, Trial
-from queryfit.advise.measure_server import Session, decide
-from queryfit.advise.switches import Switch, switch
+from queryfit.advise.measure.alternation import Runner, shape
+from queryfit.advise.measure.measure import Options, Trial
+from queryfit.advise.measure.server import Session, decide
+from queryfit.advise.measure.switches import Switch, switch
 from queryfit.lab.planner import Index, Key, Query
 from queryfit.sql.grammar import Node, ast, enums
 from queryfit.sql.names import qualified, quote_identifier

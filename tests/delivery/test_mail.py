@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from queryfit.config_delivery import MailConfig, SecretPlace, WebhookConfig
 from queryfit.delivery import Delivered, Letter, Period, deliver, send_kept
@@ -86,7 +87,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
 ) -> None:
     for tls in ("starttls", "tls"):
         with mail_server(certificates, tls=tls) as server:
-            error = refusal(lambda: send(replace(to_server(server, tls=tls), cafile=None)))  # noqa: B023
+            error = refusal(lambda: send(structs.replace(to_server(server, tls=tls), cafile=None)))  # noqa: B023
         assert "certificate of localhost is not trusted" in error.message
         assert not server.mails
     assert pauses == []
@@ -110,7 +111,7 @@ def test_a_wrong_password_is_not_tried_again_and_never_shown(
     secret.chmod(0o600)
     said: list[str] = []
     with mail_server(certificates, login=True) as server:
-        mail = replace(to_server(server, tls="starttls", login=True), password=SecretPlace("file", str(secret)))
+        mail = structs.replace(to_server(server, tls="starttls", login=True), password=SecretPlace("file", str(secret)))
         error = refusal(lambda: send(mail, progress=said.append))
         assert "refuses the login of reporter: 535" in error.message
         assert wrong not in repr(error) + str(error.__cause__) + str(said) + kept(store)[0].read_text()
@@ -181,7 +182,7 @@ def test_what_cannot_be_sent_is_kept_and_goes_first_next_time(
         port = closed.getsockname()[1]
     with mail_server() as server:
         mail = to_server(server)
-        error = refusal(lambda: send(replace(mail, port=port)))
+        error = refusal(lambda: send(structs.replace(mail, port=port)))
         assert "could not be sent to ana@example.org" in error.message
         assert "kept in" in error.message
         assert "--send-kept" in str(error.hint)
@@ -236,7 +237,7 @@ def test_a_report_is_sent_once_for_a_period(
         assert send(mail, period=ending(timedelta(days=3))).sent
         assert send(mail, period=ending(timedelta(0), days=1)).sent
         assert send(mail, period=replace(period, scope="shop")).sent
-        assert send(replace(mail, to=("ana@example.org", "new@example.org"))).sent == ("new@example.org",)
+        assert send(structs.replace(mail, to=("ana@example.org", "new@example.org"))).sent == ("new@example.org",)
         assert len(server.mails) == 5
         assert send(mail, period=ending(timedelta(hours=1)), resend=True).sent == ("ana@example.org",)
     assert server.parsed(0)["Message-ID"] == server.parsed(5)["Message-ID"]
@@ -303,7 +304,7 @@ def test_no_answer_after_the_end_is_not_sent_again(
 def test_a_dry_run_writes_a_mail_and_needs_no_password(
     to_server: ToServer, send: Callable[..., Delivered], tmp_path: Path, store: Path, letter: Letter
 ) -> None:
-    mail = replace(to_server(MailServer(port=1)), user="x", password=SecretPlace("file", "/nowhere"))
+    mail = structs.replace(to_server(MailServer(port=1)), user="x", password=SecretPlace("file", "/nowhere"))
     file = tmp_path / "report.eml"
     assert send(mail, dry_run=file) == Delivered((), (f"nothing is sent: the mail is in {file}",))
     server = MailServer(mails=[([], file.read_bytes())])
@@ -340,7 +341,7 @@ def test_what_cannot_be_addressed_is_not_begun(
     change: dict[str, Any], words: str, to_server: ToServer, send: Callable[..., Delivered], store: Path
 ) -> None:
     with mail_server() as server:
-        error = refusal(lambda: send(replace(to_server(server), **change)))
+        error = refusal(lambda: send(structs.replace(to_server(server), **change)))
     assert words in error.message
     assert not server.mails
     assert not store.exists()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from queryfit.config_delivery import SecretPlace, WebhookConfig
 from queryfit.delivery import Delivered, Letter, Period, deliver, send_kept
@@ -162,7 +163,7 @@ def test_https_with_a_certificate_that_is_checked(
     with hook_server(certificates) as hook:
         assert "certificate" in refusal(lambda: send(hook.url), store).lower()
         assert pauses == []
-        assert send(hook.url, replace(SLACK, cafile=certificates.cafile)).sent == ("team",)
+        assert send(hook.url, structs.replace(SLACK, cafile=certificates.cafile)).sent == ("team",)
     assert len(hook.posts) == 1
 
 

@@ -14,8 +14,8 @@ import pytest
 from queryfit.audit import Settings, audit_capture
 from queryfit.evidence.store import Capture, Store
 from queryfit.findings import Finding, Report
-from queryfit.history.learning import learn, remember
-from queryfit.history.ledger import (
+from queryfit.history.advice.learning import learn, remember
+from queryfit.history.advice.ledger import (
     KEPT_DAYS,
     Change,
     Ledger,

@@ -18,8 +18,8 @@ from queryfit.audit import Settings, audit_capture, audit_server, take_capture
 from queryfit.capture.server import CaptureOptions
 from queryfit.evidence.store import Capture, Store
 from queryfit.findings import Finding, Promise, Report
-from queryfit.history.ledger import promises
-from queryfit.history.outcomes import (
+from queryfit.history.advice.ledger import promises
+from queryfit.history.advice.outcomes import (
     LEAST_FACTOR,
     MOST_FACTOR,
     Calibration,

@@ -12,10 +12,10 @@ import pytest
 
 from queryfit.capture.server import CaptureOptions, capture_server
 from queryfit.evidence.store import Capture, Store
-from queryfit.lab import trial
 from queryfit.lab.build import Lab, build
 from queryfit.lab.server import found_labs, remove_labs
-from queryfit.lab.trial import try_migrations
+from queryfit.lab.trial import trial
+from queryfit.lab.trial.trial import try_migrations
 from queryfit.lint import Settings, lint
 from queryfit.migrations.before import Schema, schema_in
 from queryfit.migrations.files import MigrationFile

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from queryfit.lab.trial_steps import Choice, Part, choice_of, parts_of
+from queryfit.lab.trial.steps import Choice, Part, choice_of, parts_of
 from queryfit.migrations.files import MigrationFile
 from queryfit.migrations.replay import replay
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from queryfit.migrations.files import MigrationFile
 from queryfit.migrations.following import Following, alone, following
@@ -19,7 +19,7 @@ INDEX = Later("create index concurrently on orders (note)", refuses_transaction=
 def file(path: Path, runner: str) -> MigrationFile:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("")
-    return MigrationFile(path, path.name, "", "", runner, RUNNERS[runner].transactions)
+    return MigrationFile(str(path), path.name, "", "", runner, RUNNERS[runner].transactions)
 
 
 def made(one: MigrationFile, *later: Later) -> list[Following]:
@@ -116,6 +116,6 @@ def test_runners_that_keep_a_list(tmp_path: Path, runner: str, words: str) -> No
 
 
 def test_there_is_no_file_after_standard_input(tmp_path: Path) -> None:
-    one = replace(file(tmp_path / "1_a.sql", "psql"), path=None)
+    one = replace(file(tmp_path / "1_a.sql", "psql"), location=None)
     assert "standard input has none" in str(following(one, [VALIDATE], ()))
     assert alone(one, "") is None

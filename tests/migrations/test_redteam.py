@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 from pglast import parser
 
 from queryfit.lint import Settings, lint

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from queryfit.migrations.model import Name
-from tests.migrations.replaying import last_step, relation, replayed
+from tests.migrations.replaying import last_effects, last_step, relation, replayed
 
 
 def places(sql: str) -> list[tuple[str, int, int]]:
@@ -160,3 +160,22 @@ def test_of_two_branches_that_do_the_same_either_may_run() -> None:
     run = replayed("create table t (a int, b int)", block)
     assert [effect.columns for effect in run.effects if effect.action == "create index"] == ["a", "a, b"]
     assert [step.refusal for step in run.steps] == [None] * 4
+
+
+@pytest.mark.parametrize(
+    "before",
+    ["", "select 1; ", "create tabl x; ", "create tabl é; select 'é'; ", f"select 1; /* {'x' * 5000} */ "],
+    ids=["alone", "second", "behind one that does not parse", "the same in bytes", "behind a long comment"],
+)
+@pytest.mark.parametrize("comment", ["", f"/* {'x' * 5000} */ "], ids=["short", "long"])
+def test_the_text_of_a_definition_is_found_wherever_the_statement_stands(before: str, comment: str) -> None:
+    run = replayed(f"{before}alter table t add column a int default 3 + 4 not null, {comment}add check (n > 9);")
+    assert {effect.action: effect.definition for effect in last_effects(run)} == {
+        "add column": "3 + 4",
+        "add check": "check (n > 9)",
+    }
+
+
+def test_the_text_of_a_definition_is_found_in_each_statement_of_a_block() -> None:
+    run = replayed("do $$ begin alter table t add a int default 1 + 1; alter table t add b int default 2 + 2; end $$;")
+    assert [effect.definition for effect in run.effects if effect.action == "add column"] == ["1 + 1", "2 + 2"]

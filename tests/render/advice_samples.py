@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from queryfit.advise.build_cost import build_ms, disk_bytes
-from queryfit.advise.measured import Built, Measured, Outcome, Side, Trial, Withdrawn
+from queryfit.advise.measure.measured import Built, Measured, Outcome, Side, Trial, Withdrawn
 from queryfit.advise.model import (
     Advice,
     Candidate,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from queryfit.findings import NotChecked
-from queryfit.history.outcomes import Calibration, Outcome
+from queryfit.history.advice.outcomes import Calibration, Outcome
 from queryfit.report.content import Advice, assemble
 from queryfit.report.model import Content, FixedFinding
 from tests.report import sample

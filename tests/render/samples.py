@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from msgspec.structs import replace
+
 from queryfit import fixes
 from queryfit.findings import Finding, NotChecked, Past, Report, Window
-from queryfit.history.outcomes import Calibration, Outcome, StatementOutcome
+from queryfit.history.advice.outcomes import Calibration, Outcome, StatementOutcome
 
 ESC, BIDI, BELL = "\x1b", "\u202e", "\x07"
 HOSTILE = (
@@ -173,7 +175,7 @@ OUTCOME = Outcome(
 )
 OUTCOMES = (
     OUTCOME,
-    replace(
+    dataclasses.replace(
         OUTCOME,
         finding="0000000000cc",
         subject="public.log (day)",
@@ -183,9 +185,11 @@ OUTCOMES = (
         statements=(),
         note="too early: 20 min, 3 calls",
     ),
-    replace(OUTCOME, subject="public.a (b)", got_ms_per_day=-3e5, got_low_ms_per_day=None, got_high_ms_per_day=None),
-    replace(OUTCOME, subject="public.a (c)", is_at_least=True, expected_ms_per_day=2e7),
-    *(replace(OUTCOME, subject=f"public.b ({name})", status="final") for name in "cdef"),
+    dataclasses.replace(
+        OUTCOME, subject="public.a (b)", got_ms_per_day=-3e5, got_low_ms_per_day=None, got_high_ms_per_day=None
+    ),
+    dataclasses.replace(OUTCOME, subject="public.a (c)", is_at_least=True, expected_ms_per_day=2e7),
+    *(dataclasses.replace(OUTCOME, subject=f"public.b ({name})", status="final") for name in "cdef"),
 )
 FULL = Report(
     server={
@@ -248,8 +252,8 @@ HOSTILE_REPORT = replace(
     notes=(HOSTILE,),
     capture=HOSTILE,
     gone=({"id": "0" * 12, "rule": "x", "subject": HOSTILE, "title": HOSTILE, "severity": "info", "why": HOSTILE},),
-    outcomes=(replace(OUTCOME, title=HOSTILE, subject=HOSTILE, database=HOSTILE),
-              replace(OUTCOME, title=HOSTILE, subject=HOSTILE, got_ms_per_day=None, note=HOSTILE)),
+    outcomes=(dataclasses.replace(OUTCOME, title=HOSTILE, subject=HOSTILE, database=HOSTILE),
+              dataclasses.replace(OUTCOME, title=HOSTILE, subject=HOSTILE, got_ms_per_day=None, note=HOSTILE)),
 )  # fmt: skip
 
 

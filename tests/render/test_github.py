@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from queryfit.render import github
 from tests.render.samples import LINT, LINT_CLEAN, REPORTS

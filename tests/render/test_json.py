@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json as stdlib
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import jsonschema
 import pytest
+from msgspec.structs import replace
 
 from queryfit.render import json
 from tests.render.samples import FILES, FULL, INDEX, LINT, REPORTS, URGENT

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from markdown_it import MarkdownIt
+from msgspec.structs import replace
 
 from queryfit.render import pull_request
 from tests.render.samples import HOSTILE, LINT, LINT_CLEAN, LINT_HOSTILE

@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from queryfit.errors import QueryfitError
 from queryfit.evidence.session import Session
-from queryfit.history.outcomes import Calibration
+from queryfit.history.advice.outcomes import Calibration
 from queryfit.report.choice import laid_out
 from queryfit.report.content import Advice, assemble, headline
 from queryfit.report.headline import MOST_SUBJECT, Story
@@ -238,8 +239,8 @@ def test_a_hostile_name_cannot_break_the_subject_line(fortnight: Open) -> None:
 
 def test_room_goes_to_the_urgent_the_first_and_the_new() -> None:
     findings = [sample.finding(subject=f"public.t{number} (a)", state="open", severity="info") for number in range(20)]
-    findings[9] = replace(findings[9], is_urgent=True)
-    findings[12] = replace(findings[12], state="back", severity="warning")
+    findings[9] = structs.replace(findings[9], is_urgent=True)
+    findings[12] = structs.replace(findings[12], state="back", severity="warning")
     made = sample.judgement(*findings, fixed=[FixedFinding("ab", "missing-index", "t", "s", None)])
     found = replace(content_of(made), found=made.report.findings)
     assert [findings.index(entry) for entry in laid_out(found)] == [0, 1, 2, 3, 9, 12]

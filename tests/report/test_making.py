@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from queryfit.history.ledger import Change, Promises, Remembered
+from queryfit.history.advice.ledger import Change, Promises, Remembered
 from queryfit.report.making import _as_of, _compared_at, _left
 from tests.report.sample import MIDDLE, finding
 

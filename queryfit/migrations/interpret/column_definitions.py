@@ -14,7 +14,7 @@ from queryfit.migrations.model import Column, DefaultKind, Name, Relation, Type
 from queryfit.migrations.type_names import SERIALS, type_text
 from queryfit.migrations.volatility import volatility
 from queryfit.sql import ddl_parts
-from queryfit.sql.ddl_parts import NOTHING, CollateClause, ColumnDef
+from queryfit.sql.ddl_parts import NOTHING, CollateClause, ColumnDef, kept
 
 _ATTRIBUTES = {
     "CONSTR_ATTR_DEFERRABLE": {"deferrable": True},
@@ -148,7 +148,7 @@ def _read_constraints(context: Context, definition: ColumnDef, found: Definition
             else:
                 _refuse_default(context, entry.raw_expr)
                 refuse_type_of_default(context, column.name, column.type, entry.raw_expr)
-                column.default_expression = entry.raw_expr
+                column.default_expression = kept(entry.raw_expr)
                 column.default, found.culprit = volatility(context, entry.raw_expr)
         elif kind == "CONSTR_IDENTITY":
             column.identity = entry.generated_when or "a"
@@ -158,7 +158,7 @@ def _read_constraints(context: Context, definition: ColumnDef, found: Definition
         elif kind == "CONSTR_GENERATED":
             found.is_written = True
             column.generated = entry.generated_kind or "s"
-            column.generation_expression = entry.raw_expr
+            column.generation_expression = kept(entry.raw_expr)
             column.default = found.domain_default = None
             found.word = GENERATED_WORDS.get(column.generated, "stored")
             _refuse_virtual(context, column.generated, entry.raw_expr)

@@ -25,7 +25,7 @@ from queryfit.migrations.interpret.generated_columns import (
 from queryfit.migrations.model import Column, Relation
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE, Action
 from queryfit.sql.ddl import AlterTableStmt
-from queryfit.sql.ddl_parts import NOTHING, AlterTableCmd
+from queryfit.sql.ddl_parts import NOTHING, AlterTableCmd, kept
 
 Handler = Callable[[Context, Relation, AlterTableCmd, AlterTableStmt], None]
 
@@ -204,7 +204,7 @@ def set_default(context: Context, relation: Relation, action: AlterTableCmd, sta
         own = table.columns.get(name)
         if own is not None:
             own.default = kind
-            own.default_expression = action.def_ if kind is not None else NOTHING
+            own.default_expression = kept(action.def_) if kind is not None else NOTHING
 
 
 def _default_text(context: Context, action: AlterTableCmd) -> str | None:

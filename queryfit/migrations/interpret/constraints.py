@@ -24,7 +24,7 @@ from queryfit.migrations.interpret.keys import add_key
 from queryfit.migrations.model import Constraint, Relation
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE
 from queryfit.sql import ddl_parts
-from queryfit.sql.ddl_parts import names
+from queryfit.sql.ddl_parts import kept, names
 
 __all__ = ["NOT_NULLS_ARE_CONSTRAINTS", "add_constraint", "drop_state", "mark_not_null", "not_null_of", "primary_key"]
 
@@ -90,7 +90,7 @@ def _check(context: Context, relation: Relation, written: Written) -> None:
         is_validated=constraint.is_enforced and (is_checked or written.is_new_table),
         is_enforced=constraint.is_enforced,
         is_no_inherit=constraint.is_no_inherit,
-        expression=constraint.raw_expr,
+        expression=kept(constraint.raw_expr),
     )
     context.database.constrain(relation, made)
     is_followed = not made.is_no_inherit or (not written.is_only and context.version >= NOT_NULLS_ARE_CONSTRAINTS)

@@ -8,7 +8,7 @@ from queryfit.migrations.interpret.column_definitions import lock_sequences, put
 from queryfit.migrations.model import Relation
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE
 from queryfit.sql.ddl import AlterTableStmt
-from queryfit.sql.ddl_parts import NOTHING, AlterTableCmd
+from queryfit.sql.ddl_parts import NOTHING, AlterTableCmd, kept
 
 IDENTITY_OF_PARTITIONS = 17
 SET_EXPRESSION_SINCE = 17
@@ -177,4 +177,4 @@ def set_expression(context: Context, relation: Relation, action: AlterTableCmd, 
             return
         own = table.columns.get(name)
         if own is not None:
-            own.generation_expression = action.def_
+            own.generation_expression = kept(action.def_)

@@ -19,7 +19,7 @@ from queryfit.migrations.steps import (
 )
 from queryfit.migrations.volatility import volatility
 from queryfit.sql.ddl import IndexStmt, ReindexStmt
-from queryfit.sql.ddl_parts import NOTHING, AlterTableCmd, IndexElem, Node, names
+from queryfit.sql.ddl_parts import NOTHING, AlterTableCmd, IndexElem, Node, kept, names
 
 _PLAIN = frozenset({"", "SORTBY_DEFAULT", "SORTBY_ASC", "SORTBY_NULLS_DEFAULT", "SORTBY_NULLS_LAST"})
 
@@ -72,9 +72,9 @@ def create(context: Context, statement: IndexStmt) -> None:
         name=statement.idxname,
         columns=columns,
         labels=naming.index_columns([*elements, *(IndexElem(name=column) for column in included)]),
-        expressions=tuple(element.expr for element in elements if not element.name),
+        expressions=tuple(kept(element.expr) for element in elements if not element.name),
         included=included,
-        predicate=statement.whereClause,
+        predicate=kept(statement.whereClause),
         method=statement.accessMethod or "btree",
         is_unique=statement.unique,
         is_nulls_not_distinct=statement.nulls_not_distinct,

@@ -22,7 +22,7 @@ from queryfit.migrations.steps import (
     Action,
 )
 from queryfit.sql import ddl_parts
-from queryfit.sql.ddl_parts import IndexElem, names
+from queryfit.sql.ddl_parts import IndexElem, kept, names
 
 _INDEX_KINDS: dict[str, tuple[index_making.ConstraintKind, Action]] = {
     "CONSTR_PRIMARY": ("primary key", "add primary key"),
@@ -62,9 +62,9 @@ def add_key(context: Context, relation: Relation, written: Written) -> None:
         labels=naming.index_columns([*elements, *(IndexElem(name=column) for column in included)])
         if elements
         else None,
-        expressions=tuple(element.expr for element in elements if not element.name),
+        expressions=tuple(kept(element.expr) for element in elements if not element.name),
         included=included,
-        predicate=constraint.where_clause,
+        predicate=kept(constraint.where_clause),
         method=constraint.access_method or ("gist" if constraint.without_overlaps else "btree"),
         is_unique=kind != "exclusion",
         is_nulls_not_distinct=constraint.nulls_not_distinct,

@@ -10,7 +10,7 @@ from queryfit.migrations.interpret.blocks import Block, Inner, read_block
 from queryfit.migrations.interpret.calls import follow, hidden
 from queryfit.migrations.model import Function, Name, Parameter, Type
 from queryfit.sql.ddl import AlterFunctionStmt, CallStmt, CreateFunctionStmt, DoStmt
-from queryfit.sql.ddl_parts import NOTHING, DefElem, Node, names, tree
+from queryfit.sql.ddl_parts import NOTHING, DefElem, Node, kept, names, tree
 
 _INPUTS = frozenset({"FUNC_PARAM_DEFAULT", "FUNC_PARAM_IN", "FUNC_PARAM_INOUT", "FUNC_PARAM_VARIADIC"})
 _VOLATILITIES: dict[str, Any] = {"immutable": "immutable", "stable": "stable", "volatile": "volatile"}
@@ -32,9 +32,9 @@ def create_function(context: Context, statement: CreateFunctionStmt) -> None:
     if statement.returnType is not None and statement.returnType.setof:
         function.returns = None
         function.is_set = True
-    function.sql_body = statement.sql_body
+    function.sql_body = kept(statement.sql_body)
     function.parameters = tuple(
-        Parameter(node.FunctionParameter.name, node.FunctionParameter.mode, node.FunctionParameter.defexpr)
+        Parameter(node.FunctionParameter.name, node.FunctionParameter.mode, kept(node.FunctionParameter.defexpr))
         for node in statement.parameters
         if node.FunctionParameter is not None
     )

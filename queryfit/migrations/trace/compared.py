@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from queryfit.errors import QueryfitError
 from queryfit.migrations.files import MigrationFile
 from queryfit.migrations.replay import Run, replay
@@ -61,7 +63,7 @@ def compare(
     """
     groups: dict[int, list[MigrationFile]] = defaultdict(list)
     for file in files:
-        groups[file.group].append(replace(file, group=0))
+        groups[file.group].append(structs.replace(file, group=0))
     linted = {number: group for number, group in groups.items() if any(file.is_linted for file in group)}
     if dsn is not None and len(linted) > 1:
         raise QueryfitError(

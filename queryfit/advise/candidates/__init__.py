@@ -1,0 +1,1 @@
+"""Indexes that may help a workload."""

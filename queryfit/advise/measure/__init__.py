@@ -1,0 +1,1 @@
+"""Measured proof on a clone."""

@@ -1,0 +1,1 @@
+"""What advice promised, and what came of it."""

@@ -1,0 +1,1 @@
+"""Migrations tried in the lab: what becomes of captured statements."""
