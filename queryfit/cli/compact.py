@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from queryfit.cli import options, target
+from queryfit.errors import UsageError
 
 
 def _length(_: click.Context, __: click.Parameter, value: str) -> timedelta:
@@ -99,6 +100,11 @@ def command(
     from queryfit.history.keeping import Keep  # noqa: PLC0415
     from queryfit.render import history as render  # noqa: PLC0415
 
+    if not keep_raw <= keep_hourly <= keep_daily:
+        raise UsageError(
+            "what is merged has to be kept longer than what it is made of",
+            hint="--keep-raw is the shortest time, --keep-daily the longest",
+        )
     keep = Keep(keep_raw, keep_hourly, keep_daily, most_bytes)
     store = options.store_of(options.configuration(config_file, store_folder=store_folder))
     with target.progress(context) as say:

@@ -107,7 +107,12 @@ def _form(form: str | None, output: Path | None) -> str:
     is_terminal = output is None and sys.stdout.isatty()
     if form == "pdf" and is_terminal:
         raise UsageError("a PDF is nothing for a terminal", hint="add --output report.pdf")
-    return form or _ENDINGS.get(output.suffix.lower() if output else "", "markdown" if is_terminal else "html")
+    ending = output.suffix.lower() if output else ""
+    if form is None and ending and ending not in _ENDINGS:
+        raise UsageError(
+            f"{output} says no form for the report", hint=f"end it in {', '.join(_ENDINGS)}, or add --format"
+        )
+    return form or _ENDINGS.get(ending, "markdown" if is_terminal else "html")
 
 
 def _send(

@@ -96,10 +96,8 @@ def open_history(
             bad = {str(entry.folder) for entry in series.unusable}
             newest = next((entry for entry in candidates if str(entry.capture.folder) not in bad), None)
             if newest is None:
-                raise QueryfitError(
-                    f"there is no capture of {label(scope)} since {since:%Y-%m-%d %H:%M} UTC",
-                    hint="`queryfit history` shows what the store holds",
-                )
+                reason = _why_none(held, scope, begin, end)
+                raise QueryfitError(reason, hint="`queryfit history` shows what the store holds")
             name_indexes(raw, known)
             series.drop_idle()
             files = _write(raw, folder)
@@ -153,6 +151,16 @@ def _floor(moment: datetime, grain: Grain) -> datetime:
     """The beginning of the hour or day."""
     hour = moment.replace(minute=0, second=0, microsecond=0)
     return hour if grain == "hour" else hour.replace(hour=0)
+
+
+def _why_none(held: Held, scope: str, begin: datetime, end: datetime | None) -> str:
+    """Why there is nothing to tell of a window, in words that help to ask for another."""
+    times = [entry.at for entry in held.links]
+    if times and end is not None and end < min(times):
+        return f"the captures of {label(scope)} begin at {min(times):%Y-%m-%d %H:%M} UTC, after what is asked for"
+    if times and max(times) < begin:
+        return f"the captures of {label(scope)} end at {max(times):%Y-%m-%d %H:%M} UTC, before what is asked for"
+    return f"there is no capture of {label(scope)} in the time that is asked for"
 
 
 def _newest(held: Held, begin: datetime, end: datetime | None) -> list[Link]:

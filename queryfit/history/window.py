@@ -20,10 +20,11 @@ def parse_length(text: str) -> timedelta:
     return timedelta(**{_UNITS[found[2]]: float(found[1])})
 
 
-def parse_since(text: str, now: datetime) -> datetime:
+def parse_since(text: str, now: datetime, *, is_past: bool = True) -> datetime:
     """The moment that a window begins, in UTC: a stretch of time before `now`, a date or a time.
 
-    A date or time without an offset is UTC, as the captures say theirs. Raises UsageError, with a hint.
+    A date or time without an offset is UTC, as the captures say theirs. Raises UsageError, with a hint. `is_past`:
+    `now` is the present, and not the end of a window that somebody named.
     """
     try:
         if _LENGTH.fullmatch(text.strip().lower()):
@@ -35,5 +36,6 @@ def parse_since(text: str, now: datetime) -> datetime:
     except (ValueError, OverflowError):
         raise UsageError(f"{text!r} is neither a stretch of time nor a date", hint=_HINT) from None
     if moment >= now:
-        raise UsageError(f"{text!r} does not lie in the past", hint=_HINT)
+        where = "in the past" if is_past else f"before the end of the window, {now.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        raise UsageError(f"{text!r} does not lie {where}", hint=_HINT)
     return moment

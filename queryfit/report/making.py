@@ -34,7 +34,7 @@ def stretch(scope: Scope, since: str, until: str | None) -> Stretch:
     """The time that two words mean; the newest capture is now. Raises UsageError."""
     newest = captured_at(scope.captures[-1]).replace(tzinfo=UTC)
     end = parse_since(until, datetime.now(UTC)) if until else newest
-    return Stretch(parse_since(since, end), end)
+    return Stretch(parse_since(since, end, is_past=False), end)
 
 
 def make(store: Store, scope: Scope, time: Stretch, settings: Settings, progress: Progress = lambda _: None) -> Content:

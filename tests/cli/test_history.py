@@ -67,6 +67,9 @@ def test_compact_says_what_it_would_do_and_does_it(queryfit: CommandLine, week: 
 def test_compact_refuses_what_is_no_length_or_size(queryfit: CommandLine, week: Simulator) -> None:
     assert queryfit("compact", "--keep-raw", "soon").status == 2
     assert queryfit("compact", "--most-bytes", "much").status == 2
+    done = queryfit("compact", "--keep-raw", "30d", "--keep-hourly", "5d")
+    assert done.status == 2
+    assert "kept longer than what it is made of" in done.err
     assert queryfit("compact", "--store", week.folder / "nowhere").status == 3
 
 

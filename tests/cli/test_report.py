@@ -133,7 +133,11 @@ def test_a_time_without_captures_is_no_report(queryfit: CommandLine, dsn: str) -
     assert dsn
     done = queryfit("report", "--no-lab", "--since", "2020-01-01", "--until", "2020-02-01")
     assert done.status == 3
-    assert "there is no capture" in done.err
+    assert "begin at 20" in done.err
+    assert "after what is asked for" in done.err
+    done = queryfit("report", "--no-lab", "--since", "2020-02-01", "--until", "2020-01-01")
+    assert done.status == 2
+    assert "does not lie before the end of the window, 2020-01-01 00:00 UTC" in done.err
     done = queryfit("report", "--since", "soon")
     assert done.status == 2
     assert "neither a stretch of time nor a date" in done.err
@@ -151,5 +155,8 @@ def test_a_terminal_gets_markdown_and_no_pdf(monkeypatch: pytest.MonkeyPatch) ->
     assert report._form(None, None) == "markdown"
     assert report._form("html", None) == "html"
     assert report._form(None, Path("r.json")) == "json"
+    assert report._form("html", Path("r.docx")) == "html"
+    with pytest.raises(UsageError, match=r"r\.docx says no form"):
+        report._form(None, Path("r.docx"))
     with pytest.raises(UsageError, match="nothing for a terminal"):
         report._form("pdf", None)
