@@ -15,6 +15,7 @@ from queryfit.migrations.interpret import (
     constraints,
     index_making,
     partitions,
+    storage_parameters,
     views,
 )
 from queryfit.migrations.model import Column, Constraint, Name, Relation, RelationKind
@@ -146,6 +147,8 @@ def _new(context: Context, statement: CreateStmt, kind: RelationKind) -> Relatio
         relation.partition_key = tuple(
             entry.PartitionElem.name or None for entry in specification.partParams if entry.PartitionElem is not None
         )
+    if statement.options:
+        storage_parameters.refuse_of_table(context, relation, statement.options)
     return relation
 
 
@@ -214,6 +217,8 @@ def _add_constraints(
             places[same] = len(made)
         made.append((constraint, column))
     for constraint, column in made:
+        if constraint.options:
+            storage_parameters.refuse_of_index(context, constraint.access_method or "btree", constraint.options)
         constraints.add_constraint(context, relation, constraint, column, is_new_table=True)
 
 
@@ -358,7 +363,12 @@ def create_foreign_table(context: Context, statement: CreateForeignTableStmt) ->
 def create_table_as(context: Context, statement: CreateTableAsStmt) -> None:
     """CREATE TABLE … AS, SELECT INTO, and CREATE MATERIALIZED VIEW."""
     if statement.objtype == "OBJECT_MATVIEW":
-        views.create_materialized_view(context, statement)
+        if statement.into is not None and statement.into.rel is not None:
+            name = context.new_name(statement.into.rel)
+            if not context.database.exists(name):
+                storage_parameters.refuse_of_query(context, Relation(name, "materialized view"))
+        if context.step.refusal is None:
+            views.create_materialized_view(context, statement)
         return
     if statement.into is not None:
         create_from_query(context, statement.into, statement.query, if_not_exists=statement.if_not_exists)
@@ -385,6 +395,9 @@ def create_from_query(context: Context, into: ddl.IntoClause, query: Raw, *, if_
     for place, (column, kind) in enumerate(found or ()):
         given = aliases[place] if place < len(aliases) else column
         relation.columns[given] = Column(given, kind)
+    storage_parameters.refuse_of_query(context, relation)
+    if context.step.refusal is not None:
+        return
     context.database.put(relation)
     if relation.persistence == "temporary":
         _note_temporary(context, relation, into.onCommit)

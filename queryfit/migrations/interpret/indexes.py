@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Raw
 
 from queryfit.migrations.context import Context
-from queryfit.migrations.interpret import naming, texts
+from queryfit.migrations.interpret import naming, storage_parameters, texts
 from queryfit.migrations.interpret.index_making import clone, define
 from queryfit.migrations.model import Index, Name, Relation
 from queryfit.migrations.steps import (
@@ -110,6 +110,8 @@ def _refuse(
     included: Sequence[str],
 ) -> None:
     """Say why PostgreSQL does not make the index, where that is certain."""
+    if statement.options:
+        storage_parameters.refuse_of_index(context, statement.accessMethod or "btree", statement.options)
     if relation.is_known and relation.kind in {"view", "sequence", "composite type", "foreign table"}:
         context.refuse(f'cannot create index on relation "{relation.name.name}": it is a {relation.kind}')
     if relation.kind == "partitioned table":
@@ -358,7 +360,11 @@ def validate_parent(context: Context, index: Index) -> None:
 
 
 def _set_options(context: Context, index: Index | None, name: Name, action: AlterTableCmd) -> None:
-    del index, action
+    listed = action.definition.List
+    if index is not None and listed is not None and action.subtype == "AT_SetRelOptions":
+        if context.database.relations[index.relation].kind == "partitioned table":
+            storage_parameters.refuse_of_partitioned_index(context, name.name)
+        storage_parameters.refuse_of_index(context, index.method, listed.items)
     on_index(context, name, "set storage parameters", SHARE_UPDATE_EXCLUSIVE)
 
 

@@ -6,7 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 from queryfit.migrations.context import Context
-from queryfit.migrations.interpret import columns, constraint_actions, creation, drops, indexes, partitions, renames
+from queryfit.migrations.interpret import (
+    columns,
+    constraint_actions,
+    creation,
+    drops,
+    indexes,
+    partitions,
+    renames,
+    storage_parameters,
+)
 from queryfit.migrations.interpret.naming import is_gone
 from queryfit.migrations.model import Name, Relation, RelationKind
 from queryfit.migrations.steps import (
@@ -222,21 +231,19 @@ def _access_method(context: Context, relation: Relation, action: AlterTableCmd, 
         relation.access_method = wanted
 
 
-# Parameters whose change PostgreSQL makes under ACCESS EXCLUSIVE; all others of a table take SHARE UPDATE EXCLUSIVE.
-_STRONG_PARAMETERS = frozenset({"user_catalog_table", "check_option", "security_barrier", "security_invoker"})
-
-
-def _parameters(context: Context, relation: Relation, action: AlterTableCmd, statement: AlterTableStmt) -> None:
-    del statement
+def _column_options(context: Context, relation: Relation, action: AlterTableCmd, statement: AlterTableStmt) -> None:
     listed = action.definition.List
-    names = [option.DefElem.defname for option in (listed.items if listed is not None else []) if option.DefElem]
-    is_strong = any(name in _STRONG_PARAMETERS for name in names)
-    if relation.kind == "partitioned table" and action.subtype == "AT_SetRelOptions":
-        context.refuse("cannot specify storage parameters for a partitioned table")
-    if relation.kind == "view":
-        is_strong = True
-    level = ACCESS_EXCLUSIVE if is_strong else SHARE_UPDATE_EXCLUSIVE
-    context.effect("set storage parameters", relation, level, definition=", ".join(names))
+    if action.subtype == "AT_SetOptions" and listed is not None:
+        storage_parameters.refuse_of_column(context, listed.items)
+    columns.ACTIONS[action.subtype](context, relation, action, statement)
+
+
+def _add_constraint(context: Context, relation: Relation, action: AlterTableCmd, statement: AlterTableStmt) -> None:
+    if b'"options":' in memoryview(action.def_).tobytes():
+        constraint = action.definition.Constraint
+        if constraint is not None:
+            storage_parameters.refuse_of_index(context, constraint.access_method or "btree", constraint.options)
+    constraint_actions.ACTIONS[action.subtype](context, relation, action, statement)
 
 
 def _replica_identity(context: Context, relation: Relation, action: AlterTableCmd, statement: AlterTableStmt) -> None:
@@ -482,8 +489,10 @@ ACTIONS: dict[str, Action] = {
     "AT_SetUnLogged": _persistence,
     "AT_SetTableSpace": _tablespace,
     "AT_SetAccessMethod": _access_method,
-    "AT_SetRelOptions": _parameters,
-    "AT_ResetRelOptions": _parameters,
+    "AT_AddConstraint": _add_constraint,
+    "AT_SetOptions": _column_options,
+    "AT_SetRelOptions": storage_parameters.set_parameters,
+    "AT_ResetRelOptions": storage_parameters.set_parameters,
     "AT_ReplicaIdentity": _replica_identity,
     "AT_AddInherit": _inherit,
     "AT_DropInherit": _inherit,
