@@ -334,6 +334,7 @@ class ResTarget(Struct, frozen=True):
 
     val: dict[str, Raw] = {}
     name: str = ""  # of the column that INSERT lists or UPDATE sets
+    indirection: Raw = NOTHING  # only a field or an element of it
 
 
 class Target(Struct, frozen=True):
@@ -392,6 +393,44 @@ class InsertStmt(Struct, frozen=True):
     onConflictClause: Raw = NOTHING
     withClause: Raw = NOTHING
     returningClause: Raw = NOTHING
+    override: str = ""
+
+
+class Cells(Struct, frozen=True):
+    """A row of VALUES; each cell holds one entry: the kind of the expression and the expression."""
+
+    items: list[dict[str, Raw]] = []
+
+
+class Row(Struct, frozen=True):
+    List: Cells | None = None
+
+
+class RowSource(Struct, frozen=True):
+    """The query of an INSERT that may write its rows out."""
+
+    valuesLists: list[Row] = []
+    targetList: list[Target] = []
+    distinctClause: Raw = NOTHING
+    groupClause: Raw = NOTHING
+    havingClause: Raw = NOTHING
+    whereClause: Raw = NOTHING
+    sortClause: Raw = NOTHING
+    limitCount: Raw = NOTHING
+    limitOffset: Raw = NOTHING
+    withClause: Raw = NOTHING
+
+
+class InferClause(Struct, frozen=True):
+    indexElems: list[IndexPart] = []
+    whereClause: Raw = NOTHING
+    conname: str = ""
+
+
+class OnConflictClause(Struct, frozen=True):
+    action: str = ""
+    infer: InferClause | None = None
+    targetList: list[Raw] = []
 
 
 class UpdateStmt(Struct, frozen=True):
@@ -400,6 +439,7 @@ class UpdateStmt(Struct, frozen=True):
     whereClause: Raw = NOTHING
     fromClause: list[Raw] = []
     withClause: Raw = NOTHING
+    returningClause: Raw = NOTHING
 
 
 class DeleteStmt(Struct, frozen=True):
@@ -407,6 +447,7 @@ class DeleteStmt(Struct, frozen=True):
     usingClause: list[Raw] = []
     whereClause: Raw = NOTHING
     withClause: Raw = NOTHING
+    returningClause: Raw = NOTHING
 
 
 class MergeStmt(Struct, frozen=True):

@@ -10,6 +10,7 @@ from msgspec import Raw, Struct
 from queryfit.migrations.coercion import base_of, cast, domain_of, written_type
 from queryfit.migrations.context import Context
 from queryfit.migrations.interpret import naming, texts
+from queryfit.migrations.interpret.values import fault_of_constant
 from queryfit.migrations.model import Column, DefaultKind, Name, Relation, Type
 from queryfit.migrations.type_names import SERIALS, type_text
 from queryfit.migrations.volatility import volatility
@@ -22,6 +23,7 @@ _ATTRIBUTES = {
     "CONSTR_ATTR_NOT_ENFORCED": {"is_enforced": False, "skip_validation": True, "initially_valid": False},
 }
 _NULL = b'{"A_Const":{"isnull":true'
+_TEXT = b'{"A_Const":{"sval":'
 GENERATED_WORDS = {"s": "stored", "v": "virtual"}
 
 
@@ -267,15 +269,9 @@ def refuse_type_of_default(context: Context, column: str, kind: Type | None, exp
 
 
 def _refuse_value(context: Context, kind: Type | None, expression: Raw) -> None:
-    """A string constant has to be a value of the column's enum."""
-    enum = (
-        context.database.enums.get(Name(kind.schema, kind.name)) if kind is not None and not kind.dimensions else None
-    )
-    if enum is None or not enum.are_values_known:
+    """A string constant has to be a value of the column's type; its length counts only with the first row."""
+    if kind is None or not bytes(expression).startswith(_TEXT):
         return
-    node = ddl_parts.tree(expression)
-    if not isinstance(node, dict):
-        return
-    value = node.get("A_Const", {}).get("sval")
-    if value is not None and value.get("sval", "") not in enum.values:
-        context.refuse(f'invalid input value for enum {enum.name.name}: "{value.get("sval", "")}"')
+    fault = fault_of_constant(context, "", kind, ddl_parts.tree(expression)["A_Const"], is_assigned=False)
+    if fault is not None:
+        context.refuse(fault)

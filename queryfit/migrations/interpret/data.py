@@ -11,8 +11,10 @@ from msgspec import Raw
 
 from queryfit.migrations.context import Context
 from queryfit.migrations.interpret.calls import follow, may_write
+from queryfit.migrations.interpret.returning import refuse_old_and_new
+from queryfit.migrations.interpret.rows import refuse_deleted, refuse_inserted, refuse_updated
 from queryfit.migrations.interpret.session import path_of_text, run_inner, set_value
-from queryfit.migrations.model import Column, Name, Relation
+from queryfit.migrations.model import Relation
 from queryfit.migrations.steps import ACCESS_SHARE, ROW_EXCLUSIVE, ROW_SHARE
 from queryfit.sql.ddl import (
     CopyStmt,
@@ -86,7 +88,7 @@ def insert(context: Context, statement: InsertStmt) -> None:
     else:
         source = "values" if _is_of_rows_written_out(statement.selectStmt) else "select"
     context.effect("insert", relation, ROW_EXCLUSIVE, definition=source)
-    _refuse_inserted(context, statement, relation)
+    refuse_inserted(context, statement, relation, is_written_out=source != "select")
     relation.emptied_in = None
     _behind_view(context, relation)
     if len(relation.children) == 1 and relation.kind == "partitioned table":  # of several, the rows decide
@@ -95,63 +97,6 @@ def insert(context: Context, statement: InsertStmt) -> None:
         _functions(context, statement.selectStmt)
     else:
         _hidden_writes(context, [statement.selectStmt])
-
-
-_COLUMN = msgspec.json.Decoder(Target)
-_NO_VALUE = frozenset({"SetToDefault", "MultiAssignRef"})
-
-
-def _written_columns(targets: Iterable[Raw]) -> dict[str, bool]:
-    """The columns that INSERT lists or UPDATE sets, and whether to a value that is no DEFAULT for sure."""
-    found = {}
-    for raw in targets:
-        target = _COLUMN.decode(raw).ResTarget
-        if target is not None and target.name:
-            value = target.val
-            found[target.name] = isinstance(value, dict) and bool(value) and _NO_VALUE.isdisjoint(value)
-    return found
-
-
-def _refuse_columns(context: Context, relation: Relation, written: dict[str, bool]) -> None:
-    """Columns that are not there, or that only PostgreSQL fills."""
-    if not relation.are_columns_known or relation.kind not in {"table", "partitioned table"}:
-        return
-    for name, is_value in written.items():
-        column = relation.columns.get(name)
-        if column is None:
-            context.refuse(f'column "{name}" of relation "{relation.name.name}" does not exist')
-        elif is_value and (column.generated or column.identity == "a"):
-            context.refuse(f'column "{name}" can only be updated to DEFAULT')
-
-
-def _refuse_inserted(context: Context, statement: InsertStmt, relation: Relation) -> None:
-    """INSERT: columns that are not there, and those left out that must have a value."""
-    written = dict.fromkeys(_written_columns(statement.cols), False)
-    _refuse_columns(context, relation, written)
-    if (
-        not written
-        or relation.kind != "table"
-        or not relation.are_columns_known
-        or relation.triggers
-        or relation.rules
-        or statement.selectStmt is NOTHING
-        or b'"valuesLists":' not in bytes(memoryview(statement.selectStmt)[:60])
-    ):
-        return
-    rows = tree(statement.selectStmt).get("SelectStmt", {}).get("valuesLists", [])
-    if any(len(row.get("List", {}).get("items", [])) > len(written) for row in rows):
-        context.refuse("INSERT has more expressions than target columns")
-    for column in relation.columns.values():
-        is_filled = column.default is not None or column.identity or column.generated
-        if column.is_not_null and not is_filled and column.name not in written and _has_no_default(context, column):
-            context.refuse(
-                f'null value in column "{column.name}" of relation "{relation.name.name}" violates not-null constraint'
-            )
-
-
-def _has_no_default(context: Context, column: Column) -> bool:
-    """The type of the column gives no value either."""
-    return column.type is not None and Name(column.type.schema, column.type.name) not in context.database.domains
 
 
 _ALWAYS = re.compile(
@@ -186,7 +131,7 @@ def update(context: Context, statement: UpdateStmt) -> None:
     _common_tables(context, statement.withClause)
     relation = context.relation(statement.relation)
     context.effect("update", relation, ROW_EXCLUSIVE, has_where=_chooses(statement.whereClause))
-    _refuse_columns(context, relation, _written_columns(statement.targetList))
+    refuse_updated(context, statement, relation)
     _behind_view(context, relation)
     lock_descendants(context, relation, statement.relation, ROW_EXCLUSIVE)
     _hidden_writes(context, [*statement.targetList, statement.whereClause])
@@ -197,6 +142,7 @@ def delete(context: Context, statement: DeleteStmt) -> None:
     _common_tables(context, statement.withClause)
     relation = context.relation(statement.relation)
     context.effect("delete", relation, ROW_EXCLUSIVE, has_where=_chooses(statement.whereClause))
+    refuse_deleted(context, statement, relation)
     _behind_view(context, relation)
     lock_descendants(context, relation, statement.relation, ROW_EXCLUSIVE)
     _hidden_writes(context, [statement.whereClause])
@@ -215,6 +161,7 @@ def merge(context: Context, statement: MergeStmt) -> None:
     _common_tables(context, statement.withClause)
     relation = context.relation(statement.relation)
     context.effect("merge", relation, ROW_EXCLUSIVE)
+    refuse_old_and_new(context, statement.returningClause)
     relation.emptied_in = None
     lock_descendants(context, relation, statement.relation, ROW_EXCLUSIVE)
 
