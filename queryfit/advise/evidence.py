@@ -130,7 +130,8 @@ def _add_plan(found: _Found, database: str, fingerprint: str, top: Mapping[str, 
 
 
 def _advised(capture: Capture, database: str, store: Path, found: _Found, *, say: Say, most: int | None) -> None:
-    from queryfit.advise.advise import Request, advise  # noqa: PLC0415
+    from queryfit.advise.advise import advise  # noqa: PLC0415
+    from queryfit.advise.request import Request  # noqa: PLC0415
 
     request = Request(
         str(capture.folder),

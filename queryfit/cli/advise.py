@@ -15,8 +15,9 @@ from queryfit.cli.main import Run
 from queryfit.errors import QueryfitError, UsageError
 
 if TYPE_CHECKING:
-    from queryfit.advise.advise import Outcome, Request
+    from queryfit.advise.advise import Outcome
     from queryfit.advise.migration import Migration
+    from queryfit.advise.request import Request
 
 FORMATS = ("terminal", "json", "markdown", "html", "sql")
 _ENDINGS = {".json": "json", ".md": "markdown", ".markdown": "markdown", ".html": "html", ".htm": "html"}
@@ -205,8 +206,9 @@ def command(
     queryfit advise "service=shop" --measure "service=shop_clone"
     queryfit advise 20260108T120000Z-95f90d --workload reports.sql --curve curve.svg
     """
-    from queryfit.advise.advise import Request, advise  # noqa: PLC0415
+    from queryfit.advise.advise import advise  # noqa: PLC0415
     from queryfit.advise.migration import check_runner, migration  # noqa: PLC0415
+    from queryfit.advise.request import Request  # noqa: PLC0415
     from queryfit.migrations.runners import has_sections  # noqa: PLC0415
 
     form, migration_file = _form(form, output)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from queryfit.advise.advise import Request, advise
+from queryfit.advise.advise import advise
 from queryfit.advise.evidence import found_in_lab
 from queryfit.advise.remembered import remembered
+from queryfit.advise.request import Request
 from queryfit.audit import Settings, audit_capture, take_capture
 from queryfit.capture.server import CaptureOptions
 from queryfit.evidence.session import open_session
