@@ -39,7 +39,12 @@ _ROLES = {
 }
 _OF_OBJECTS = frozenset({"drop constraint", "rename constraint", "rename enum value"})
 _KINDS = {"function": "function", "type": "type", "domain": "type", "enum": "type", "composite type": "type"}
-_EXISTENCE = re.compile(r"does not exist|already exists|depends? on it|is missing column")
+_EXISTENCE = re.compile(
+    r"does not exist|already exists|depends? on it|is missing column|^invalid input value for enum|violates not-null"
+    r"|^there is no unique or exclusion|^ON CONFLICT |^constraint in ON CONFLICT|^INSERT has more|non-DEFAULT value"
+    r"|can only be updated to DEFAULT|^invalid input syntax|^malformed array|out of range|numeric field overflow"
+    r"|^value too long|but (?:default )?expression is of type|^missing FROM-clause"
+)
 _MISSING = re.compile(
     r"(?:column|relation|table|constraint|view|type|function|schema) .* (?:does not exist|already exists)"
 )

@@ -12,7 +12,7 @@ from msgspec import Raw
 from queryfit.migrations.context import Context
 from queryfit.migrations.interpret.calls import follow, may_write
 from queryfit.migrations.interpret.returning import refuse_old_and_new
-from queryfit.migrations.interpret.rows import refuse_deleted, refuse_inserted, refuse_updated
+from queryfit.migrations.interpret.rows import refuse_deleted, refuse_inserted, refuse_updated, see_catalog
 from queryfit.migrations.interpret.session import path_of_text, run_inner, set_value
 from queryfit.migrations.model import Relation
 from queryfit.migrations.steps import ACCESS_SHARE, ROW_EXCLUSIVE, ROW_SHARE
@@ -88,6 +88,7 @@ def insert(context: Context, statement: InsertStmt) -> None:
     else:
         source = "values" if _is_of_rows_written_out(statement.selectStmt) else "select"
     context.effect("insert", relation, ROW_EXCLUSIVE, definition=source)
+    see_catalog(context, relation)
     refuse_inserted(context, statement, relation, is_written_out=source != "select")
     relation.emptied_in = None
     _behind_view(context, relation)
@@ -131,6 +132,7 @@ def update(context: Context, statement: UpdateStmt) -> None:
     _common_tables(context, statement.withClause)
     relation = context.relation(statement.relation)
     context.effect("update", relation, ROW_EXCLUSIVE, has_where=_chooses(statement.whereClause))
+    see_catalog(context, relation)
     refuse_updated(context, statement, relation)
     _behind_view(context, relation)
     lock_descendants(context, relation, statement.relation, ROW_EXCLUSIVE)
@@ -142,6 +144,7 @@ def delete(context: Context, statement: DeleteStmt) -> None:
     _common_tables(context, statement.withClause)
     relation = context.relation(statement.relation)
     context.effect("delete", relation, ROW_EXCLUSIVE, has_where=_chooses(statement.whereClause))
+    see_catalog(context, relation)
     refuse_deleted(context, statement, relation)
     _behind_view(context, relation)
     lock_descendants(context, relation, statement.relation, ROW_EXCLUSIVE)
