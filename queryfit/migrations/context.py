@@ -100,11 +100,19 @@ class Context(Struct):
             if name.schema in _SYSTEM:
                 return Relation(name, kind, is_known=False, are_columns_known=False)
             if self.database.is_complete or name in self.database.gone:
-                self.refuse(f'relation "{name.name}" does not exist')
+                self.refuse_missing(relation)
                 return Relation(name, kind, is_known=False, are_columns_known=False)
             found = Relation(name, kind, is_known=False, are_columns_known=False)
             self.database.put(found)
         return found
+
+    def refuse_missing(self, relation: RangeVar) -> None:
+        """Nothing has that name: in the words of the server."""
+        schema = relation.schemaname
+        if schema and Name(schema, "") in self.database.gone and schema not in self.database.schemas:
+            self.refuse(f'schema "{schema}" does not exist')
+        shown = f"{schema}.{relation.relname}" if schema else relation.relname
+        self.refuse(f'relation "{shown}" does not exist')
 
     def is_absent(self, name: Name, *, missing_ok: bool) -> bool:
         """Nothing has that name: for sure, or because nobody made it and the statement itself expects that.

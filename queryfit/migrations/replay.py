@@ -19,6 +19,7 @@ from queryfit.migrations.interpret.session import default_settings
 from queryfit.migrations.model import Database, Settings
 from queryfit.migrations.script import Entry, Places, entries_of
 from queryfit.migrations.steps import Effect, Step
+from queryfit.migrations.taking_back import note_absent, undo
 from queryfit.sql import ddl
 from queryfit.sql.ddl import TransactionStmt
 
@@ -170,13 +171,13 @@ class _Replayer:
         block.saved.clear()
         block.begun = len(self._run.effects)
 
-    def _undo(self, since: int) -> None:
-        """What is rolled back held its locks and did its work, and has no other consequences."""
-        for effect in self._run.effects[since:]:
-            is_work = effect.is_rewrite or effect.is_scan or effect.is_index_build or effect.is_index_rebuild
-            if effect.is_breaking or effect.is_lossy:
-                effect.is_breaking = effect.is_lossy = False
-                effect.is_present = bool(is_work)
+    def _take_back(self, context: Context, group: int, since: int, before: Database | None) -> None:
+        """Roll back to the schema of before, where it was kept; the effects from that place on go."""
+        effects = self._run.effects[since:]
+        undo(effects)
+        if before is not None:
+            note_absent(context, self._run.steps, effects, before)
+            context.database = self._run.databases[group] = before
 
     def _kept(self, context: Context, block: _Block, number: int) -> Database | None:
         """A copy of the schema, where it comes back."""
@@ -225,19 +226,17 @@ class _Replayer:
                     block.savepoints.pop()
                 if block.savepoints:
                     del block.saved[len(block.savepoints) :]
-                    self._undo(block.saved[-1])
                     _, kept, settings, context.after_commit = block.savepoints[-1]
-                    context.settings = settings
                     if kept is not None:
                         self._copied += len(kept.relations)
-                        self._restore(context, file.group, kept.copy())
+                        kept = kept.copy()
+                    self._take_back(context, file.group, block.saved[-1], kept)
+                    context.settings = settings
             case "TRANS_STMT_COMMIT" | "TRANS_STMT_PREPARE" | "TRANS_STMT_ROLLBACK" if context.transaction is not None:
                 database, settings = block.before
                 is_undone = node.kind == "TRANS_STMT_ROLLBACK"
                 if is_undone:
-                    self._undo(block.begun)
-                if is_undone and database is not None:
-                    self._restore(context, file.group, database)
+                    self._take_back(context, file.group, block.begun, database)
                 self._leave(context, settings if is_undone else None)
                 if node.chain or is_again:
                     self._enter(context, block, number)
@@ -271,9 +270,6 @@ class _Replayer:
                 case "TRANS_STMT_COMMIT" | "TRANS_STMT_PREPARE":
                     begins, savepoints = {number}, []
         return frozenset(found)
-
-    def _restore(self, context: Context, group: int, database: Database) -> None:
-        context.database = self._run.databases[group] = database
 
     # statements
 

@@ -129,7 +129,11 @@ def _new(context: Context, statement: CreateStmt, kind: RelationKind) -> Relatio
             context.refuse(f'relation "{name.name}" already exists')
             context.effect("create table", existing, ACCESS_EXCLUSIVE)
         return None
-    if name.schema not in database.schemas and name.schema != "pg_temp" and database.is_complete:
+    if (
+        name.schema not in database.schemas
+        and name.schema != "pg_temp"
+        and (database.is_complete or Name(name.schema, "") in database.gone)
+    ):
         context.refuse(f'schema "{name.schema}" does not exist')
     relation = Relation(
         name,

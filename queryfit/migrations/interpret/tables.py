@@ -114,8 +114,8 @@ def _pass(action: AlterTableCmd) -> int:
 def _missing(context: Context, statement: AlterTableStmt, name: Name) -> None:
     effect = context.effect("other", None, is_present=False, relation_kind=KINDS.get(statement.objtype, "table"))
     effect.relation = name.text
-    if not statement.missing_ok:
-        context.refuse(f'relation "{name.name}" does not exist')
+    if not statement.missing_ok and statement.relation is not None:
+        context.refuse_missing(statement.relation)
 
 
 # the table as a whole
@@ -414,7 +414,7 @@ def truncate(context: Context, statement: TruncateStmt) -> None:  # noqa: C901, 
             continue
         name = context.name_of(written)
         if is_gone(context.database, name):
-            context.refuse(f'relation "{name.name}" does not exist')
+            context.refuse_missing(written)
             return
         relation = context.relation(written)
         named.append(relation)
