@@ -10,6 +10,7 @@ from msgspec import Raw
 
 from queryfit.migrations.context import Context
 from queryfit.migrations.interpret.privileges import KINDS, range_of
+from queryfit.migrations.interpret.setting_names import refuse_altered
 from queryfit.migrations.model import Column, Relation, Type
 from queryfit.migrations.steps import (
     ACCESS_EXCLUSIVE,
@@ -285,6 +286,7 @@ def alter_database(context: Context, statement: AlterDatabaseStmt) -> None:
 def alter_system(context: Context, statement: Any) -> None:
     del statement
     context.not_in_block("ALTER SYSTEM")
+    refuse_altered(context, may_reset=False)
     context.thing("alter object", None, "other", definition="system settings")
 
 
@@ -365,6 +367,16 @@ def simple(action: Action, words: str, kind: str = "other", field: str = "") -> 
     return interpret
 
 
+def _with_setting(handler: Handler) -> Handler:
+    """The interpreter of ALTER … SET of a parameter."""
+
+    def interpret(context: Context, statement: Any) -> None:
+        refuse_altered(context, may_reset=True)
+        handler(context, statement)
+
+    return interpret
+
+
 def unfollowed(reason: str) -> Handler:
     """The interpreter of a statement whose results nobody can know beforehand."""
 
@@ -398,7 +410,7 @@ HANDLERS: dict[str, Handler] = {
     "CreatedbStmt": create_database,
     "DropdbStmt": drop_database,
     "AlterDatabaseStmt": alter_database,
-    "AlterDatabaseSetStmt": simple("alter object", "database settings", "database", "dbname"),
+    "AlterDatabaseSetStmt": _with_setting(simple("alter object", "database settings", "database", "dbname")),
     "AlterDatabaseRefreshCollStmt": simple("alter object", "database collation version", "database", "dbname"),
     "AlterSystemStmt": alter_system,
     "CreateTableSpaceStmt": create_tablespace,
@@ -408,7 +420,7 @@ HANDLERS: dict[str, Handler] = {
     "AlterObjectDependsStmt": depends_on_extension,
     "CreateRoleStmt": simple("create object", "role", "role", "role"),
     "AlterRoleStmt": simple("alter object", "role", "role", "role"),
-    "AlterRoleSetStmt": simple("alter object", "role settings", "role"),
+    "AlterRoleSetStmt": _with_setting(simple("alter object", "role settings", "role")),
     "DropRoleStmt": drop_roles,
     "DropOwnedStmt": drop_owned,
     "ReassignOwnedStmt": unfollowed("what the roles own is not known"),

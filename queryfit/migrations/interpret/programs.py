@@ -8,6 +8,7 @@ from typing import Any
 from queryfit.migrations.context import Context, Nested
 from queryfit.migrations.interpret.blocks import Block, Inner, read_block
 from queryfit.migrations.interpret.calls import follow, hidden
+from queryfit.migrations.interpret.setting_names import refuse_of_function
 from queryfit.migrations.model import Function, Name, Parameter, Type
 from queryfit.sql.ddl import AlterFunctionStmt, CallStmt, CreateFunctionStmt, DoStmt
 from queryfit.sql.ddl_parts import NOTHING, DefElem, Node, kept, names, tree
@@ -38,7 +39,7 @@ def create_function(context: Context, statement: CreateFunctionStmt) -> None:
         for node in statement.parameters
         if node.FunctionParameter is not None
     )
-    _take(function, statement.options)
+    _take(context, function, statement.options)
     overloads = functions.setdefault(name, [])
     found = next((other for other in overloads if _is_same(other.arguments, function.arguments)), None)
     if found is not None:
@@ -103,7 +104,7 @@ def _differ(one: Type | None, other: Type | None) -> bool:
     return _plain(one) != _plain(other)
 
 
-def _take(function: Function, options: list[Node]) -> None:  # noqa: C901 -- a table
+def _take(context: Context, function: Function, options: list[Node]) -> None:  # noqa: C901 -- a table
     """Take in the options of CREATE or ALTER FUNCTION."""
     for node in options:
         chosen = node.DefElem
@@ -123,6 +124,8 @@ def _take(function: Function, options: list[Node]) -> None:  # noqa: C901 -- a t
             case "set":
                 function.has_settings = True
                 setting = chosen.arg.VariableSetStmt if chosen.arg is not None else None
+                if setting is not None:
+                    refuse_of_function(context, setting)
                 if setting is not None and setting.kind == "VAR_RESET_ALL":
                     function.has_search_path = False
                 elif setting is not None and setting.name.lower() == "search_path":
@@ -147,7 +150,7 @@ def alter_function(context: Context, statement: AlterFunctionStmt) -> None:
         arguments = tuple(_plain(context.type_of(node.TypeName)) for node in statement.func.objargs)
         overloads = [function for function in overloads if _is_same(function.arguments, arguments)]
     function = overloads[0] if len(overloads) == 1 else Function(name, ())
-    _take(function, statement.actions)
+    _take(context, function, statement.actions)
     is_security = any(node.DefElem is not None and node.DefElem.defname == "security" for node in statement.actions)
     context.thing(
         "alter object",

@@ -9,6 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from queryfit.migrations.context import Context
+from queryfit.migrations.interpret.setting_names import refuse_called, refuse_shown, refuse_unknown
 from queryfit.migrations.model import Database, Settings
 from queryfit.sql.ddl import (
     DeclareCursorStmt,
@@ -88,6 +89,8 @@ def path_of_text(text: str) -> list[str]:
 
 def set_value(context: Context, name: str, values: Sequence[Any] | None, *, is_local: bool = False) -> None:
     """Give a setting a value, as SET does: SET LOCAL does nothing outside a transaction block."""
+    if context.step.kind == "SelectStmt":
+        refuse_called(context, name)
     default = default_settings(context.database)
     if not is_local:
         if context.after_commit is not None:
@@ -101,6 +104,8 @@ def set_variable(context: Context, statement: VariableSetStmt) -> None:
     """SET and RESET."""
     name = statement.name.lower()
     values = None
+    if statement.kind not in {"VAR_SET_MULTI", "VAR_RESET_ALL"}:
+        refuse_unknown(context, statement.name)
     match statement.kind:
         case "VAR_SET_VALUE":
             values = [_constant(node) for node in statement.args]
@@ -157,6 +162,12 @@ def transaction(context: Context, statement: TransactionStmt) -> None:
         object_name=statement.savepoint_name or None,
         definition=words,
     )
+
+
+def show(context: Context, statement: Whole) -> None:
+    """SHOW: only its name matters, which the tree leaves out."""
+    del statement
+    refuse_shown(context)
 
 
 def discard(context: Context, statement: DiscardStmt) -> None:
@@ -243,7 +254,7 @@ def other(words: str) -> Callable[[Context, Any], None]:
 
 HANDLERS: dict[str, Callable[[Context, Any], None]] = {
     "VariableSetStmt": set_variable,
-    "VariableShowStmt": nothing,
+    "VariableShowStmt": show,
     "TransactionStmt": transaction,
     "DiscardStmt": discard,
     "PrepareStmt": prepare,
