@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, Literal
 
-import msgspec
 from msgspec import Struct, field
-from pglast.parser import ParseError, parse_plpgsql_json
+from pglast.parser import ParseError
 
+from queryfit.migrations.interpret.bodies import Parsed, parse_body, query_of, raised
 from queryfit.migrations.interpret.constants import Value, rows_of, truth_of, value_of
 from queryfit.sql.ddl_script import refusal
 
@@ -38,46 +36,7 @@ class Block(Struct):
     unseen: str | None = None
     refusal: str | None = None
     is_read: bool = True
-
-
-_QUOTE = "$queryfit{}$"
-
-
-class _Parsed(Struct):
-    """The tree of a body and what does not depend on the values of variables. It is shared, so nobody may change it."""
-
-    action: Any
-    names: dict[int, str]  # of variables, by number
-    single: frozenset[str]  # names that one variable has; the others may hide each other
-    defaults: list[tuple[str, str]]  # name of a variable, and the expression that it starts with
-    lines: list[int]  # where each line of the body begins
-    assigned: dict[int, tuple[int, ...]]  # by the identity of a part of the tree, see _assigned
-
-
-@lru_cache(maxsize=256)  # a migration may call the same function a hundred times
-def _parsed(header: str, body: str) -> _Parsed:
-    """Parse a body. Raises ParseError and what a hostile text brings."""
-    number = 0
-    while (quote := _QUOTE.format(number or "")) in body:
-        number += 1
-    try:
-        parsed = parse_plpgsql_json(f"{header} {quote}{body}{quote}")
-    except ParseError as error:
-        if not str(error.args[0]).startswith(_LIMIT):
-            raise
-        parsed = parse_plpgsql_json(f"{header} {quote}{_plain_types(body)}{quote}")
-    function = msgspec.json.decode(parsed)[0]["PLpgSQL_function"]
-    datums: list[Any] = [next(iter(entry.values()), {}) for entry in function.get("datums", [])]
-    names = {number: str(datum.get("refname", "")) for number, datum in enumerate(datums)}
-    counts = Counter(names.values())
-    return _Parsed(
-        function.get("action", {}),
-        names,
-        frozenset(name for name, count in counts.items() if count == 1),
-        [(str(datum.get("refname", "")), _query(datum["default_val"])) for datum in datums if "default_val" in datum],
-        [0, *(match.end() for match in re.finditer("\n", body))],
-        {},
-    )
+    raised: str | None = None  # the message of a RAISE that every run comes to
 
 
 def read_block(body: str, *, header: str = "DO", variables: Mapping[str, Value] | None = None) -> Block:
@@ -92,7 +51,7 @@ def read_block(body: str, *, header: str = "DO", variables: Mapping[str, Value] 
     if words.count("BEGIN") + words.count("IF") + loops > MOST_NESTED or loops * len(body) > MOST_WORK:
         return _unread("the block is too large")
     try:
-        parsed = _parsed(header, body)
+        parsed = parse_body(header, body)
     except ParseError as error:
         message = str(error.args[0])
         is_sure = any(words in message for words in _SURE)
@@ -104,7 +63,7 @@ def read_block(body: str, *, header: str = "DO", variables: Mapping[str, Value] 
         reader.statements([parsed.action], is_conditional=False)
     except RecursionError:
         return _unread("the block nests too deeply")
-    return Block(reader.found, reader.unseen)
+    return Block(reader.found, reader.unseen, raised=reader.raised)
 
 
 def _unread(reason: str) -> Block:
@@ -118,28 +77,12 @@ MOST_WORK = 50_000_000
 """Each loop, and what has a handler, is searched for assignments as a whole: loops times characters."""
 
 _SURE = ("syntax error", "unexpected end", "missing ")
-_LIMIT = "Not implemented"  # the parser outside a server knows no types of schemas
-_TYPES = re.compile(
-    r"""(?<=\s)(?:"[^"]+"|[a-z_]\w*)(?:\.(?:"[^"]+"|[a-z_]\w*)){1,2}(%(?:row)?type)?(?=(?:\[\])*\s*(?:;|:?=|default\b|not\s+null\b))""",
-    re.IGNORECASE,
-)
-
-
-def _plain_types(body: str) -> str:
-    """The body with simple types for variables of a schema's types, each as long as it was."""
-    end = re.search(r"\bbegin\b", body, re.IGNORECASE)
-    head = body[: end.start()] if end else body
-    return _TYPES.sub(lambda match: _word(match).ljust(len(match[0])), head) + body[len(head) :]
-
-
-def _word(match: re.Match[str]) -> str:
-    return "record" if (match[1] or "").lower() == "%rowtype" else "text"
 
 
 class _Reader:
     """Walks a block as it runs; variables are followed as long as what they hold is known."""
 
-    def __init__(self, body: str, parsed: _Parsed, given: Mapping[str, Value]) -> None:
+    def __init__(self, body: str, parsed: Parsed, given: Mapping[str, Value]) -> None:
         self._body = body
         self._parsed = parsed
         self._lines = parsed.lines
@@ -148,7 +91,10 @@ class _Reader:
         self._variables: dict[str, Value] = {}
         self._taken = 0  # turns of loops
         self._has_left = False  # a RETURN behind a condition: what follows may not run
-        self._has_skipped = False  # an EXIT or CONTINUE of the loop behind a condition
+        self._has_skipped = False  # an EXIT or CONTINUE of the loop
+        self._has_jumped = False  # an EXIT or CONTINUE of a block by its label
+        self._is_over = False  # a RETURN or RAISE that surely runs
+        self._depth = 0  # of IF and loops around a statement
         for name, expression in parsed.defaults:
             self._set(name, self._value(expression))
         for name, value in given.items():
@@ -158,9 +104,12 @@ class _Reader:
                 self._set(name, value)
         self.found: list[Inner] = []
         self.unseen: str | None = None
+        self.raised: str | None = None
 
     def statements(self, entries: Sequence[Any], *, is_conditional: bool) -> None:
         for entry in entries:
+            if self._is_over:
+                return
             for kind, value in entry.items():
                 is_open = is_conditional or self._has_left or self._has_skipped
                 self._statement(kind.removeprefix("PLpgSQL_stmt_"), value, is_open)
@@ -170,10 +119,10 @@ class _Reader:
             case "block":
                 self._block(value, is_conditional)
             case "execsql":
-                self._add(value, _query(value.get("sqlstmt")), is_conditional)
+                self._add(value, query_of(value.get("sqlstmt")), is_conditional)
                 self._forget(value)
             case "perform" | "call":
-                self._add(value, _query(value.get("expr")), is_conditional)
+                self._add(value, query_of(value.get("expr")), is_conditional)
             case "dynexecute":
                 self._execute(value, is_conditional)
                 self._forget(value)
@@ -199,8 +148,14 @@ class _Reader:
                 self._loop(value)
             case "return":
                 self._has_left = self._has_left or is_conditional
+                self._is_over = not is_conditional
             case "exit":
-                self._has_skipped = self._has_skipped or is_conditional or "cond" in value
+                self._has_skipped = True
+                self._has_jumped = self._has_jumped or "label" in value
+            case "raise":
+                if not is_conditional and not self._depth and not self._has_jumped:
+                    self.raised = raised(value, self._value)
+                    self._is_over = self.raised is not None
             case "commit" | "rollback":
                 control: Any = kind
                 self.found.append(Inner("", *self._place(value, kind), is_conditional, control))
@@ -224,7 +179,7 @@ class _Reader:
             (value.get("cond"), value.get("then_body", [])),
             *((other.get("cond"), other.get("stmts", [])) for other in others),
         ):
-            truth = truth_of(_query(condition), self._variables)
+            truth = truth_of(query_of(condition), self._variables)
             if truth is not False:
                 open_branches.append(branch)
             if truth:
@@ -232,7 +187,9 @@ class _Reader:
         else:
             open_branches.append(value.get("else_body", []))
         if len(open_branches) == 1:
+            self._depth += 1
             self.statements(open_branches[0], is_conditional=is_conditional)
+            self._depth -= 1
         else:
             self._branches(open_branches)
 
@@ -273,7 +230,9 @@ class _Reader:
                 break
             self._after = dict(places)
             self._variables |= turn
+            self._depth += 1
             self.statements(body, is_conditional=is_conditional)
+            self._depth -= 1
         self._has_skipped = had_skipped
         for name in turns[0] if turns else ():
             self._variables.pop(name, None)
@@ -281,7 +240,7 @@ class _Reader:
 
     def _for_each(self, value: Any, is_conditional: bool) -> None:
         """FOREACH … IN ARRAY."""
-        values = self._value(_query(value.get("expr")))
+        values = self._value(query_of(value.get("expr")))
         name = self._names.get(value.get("varno", -1))
         if not isinstance(values, list) or name not in self._single or len(values) > MOST_TURNS:
             self._loop(value)
@@ -290,8 +249,8 @@ class _Reader:
 
     def _for_numbers(self, value: Any, is_conditional: bool) -> None:
         """FOR … IN 1..3."""
-        lower, upper = self._value(_query(value.get("lower"))), self._value(_query(value.get("upper")))
-        step = self._value(_query(value["step"])) if "step" in value else "1"
+        lower, upper = self._value(query_of(value.get("lower"))), self._value(query_of(value.get("upper")))
+        step = self._value(query_of(value["step"])) if "step" in value else "1"
         name = str(value.get("var", {}).get("PLpgSQL_var", {}).get("refname", ""))
         bounds = [int(bound) for bound in (lower, upper, step) if isinstance(bound, str) and _NUMBER.fullmatch(bound)]
         if len(bounds) != 3 or bounds[2] < 1 or name not in self._single:  # noqa: PLR2004 -- all of them
@@ -306,7 +265,7 @@ class _Reader:
 
     def _for_rows(self, value: Any, is_conditional: bool) -> None:
         """FOR … IN SELECT: over rows of constants."""
-        rows = rows_of(_query(value.get("query")), self._variables)
+        rows = rows_of(query_of(value.get("query")), self._variables)
         record = str(value.get("var", {}).get("PLpgSQL_rec", {}).get("refname", ""))
         if rows is None or record not in self._single or len(rows) > MOST_TURNS:
             self._loop(value)
@@ -323,7 +282,7 @@ class _Reader:
 
     def _assign(self, value: Any) -> None:
         name = self._names.get(value.get("varno", -1), "")
-        match = _ASSIGNMENT.match(_query(value.get("expr")))
+        match = _ASSIGNMENT.match(query_of(value.get("expr")))
         if match is None or match[1].strip('"').lower() != name.lower():
             self._forget(value)
         else:
@@ -351,7 +310,7 @@ class _Reader:
             self.found.append(Inner(sql, *self._place(value, sql), is_conditional))
 
     def _execute(self, value: Any, is_conditional: bool) -> None:
-        expression = _query(value.get("query"))
+        expression = query_of(value.get("query"))
         sql = self._value(expression)
         if not isinstance(sql, str):
             self.unseen = RUN_TIME
@@ -380,10 +339,6 @@ class _Reader:
 
 _NUMBER = re.compile(r"-?\d{1,9}")
 _ASSIGNMENT = re.compile(r'\s*("[^"]+"|\w+)\s*:?=(?![=>])(.*)', re.DOTALL)
-
-
-def _query(expression: Any) -> str:
-    return str((expression or {}).get("PLpgSQL_expr", {}).get("query", ""))
 
 
 def _assigned(statement: Any) -> Iterator[int]:

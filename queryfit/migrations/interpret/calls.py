@@ -41,6 +41,9 @@ def follow(context: Context, parts: Sequence[str], arguments: Sequence[Any]) -> 
     block = _block(function, _values(function, arguments))
     if block is None:
         return False
+    if block.raised is not None and surely_runs(context, function):
+        context.refuse(block.raised)
+        return True
     settings, step = context.settings, context.step
     if function.search_path is not None:
         context.settings = replace(settings, search_path=function.search_path)
@@ -52,6 +55,23 @@ def follow(context: Context, parts: Sequence[str], arguments: Sequence[Any]) -> 
     if function.search_path is not None:
         context.settings = replace(context.settings, search_path=settings.search_path)
     return block.unseen is None and hidden(context, function.body, block) is None
+
+
+_SELECT = re.compile(r"\s*(?:select|perform)\b", re.IGNORECASE)
+_OTHER_CLAUSES = re.compile(
+    r"\b(?:from|where|case|limit|offset|having|with|union|intersect|except|coalesce|and|or|values)\b", re.IGNORECASE
+)
+
+
+def surely_runs(context: Context, function: Function) -> bool:
+    """The statement calls the function whatever rows there are: CALL, or a SELECT of nothing else."""
+    if context.step.kind == "CallStmt":
+        return True
+    if context.step.kind != "SelectStmt" or function.is_strict or function.is_set:
+        return False
+    step = context.step
+    text = context.sql[step.start : step.end] if context.is_outermost else context.sql
+    return _SELECT.match(text) is not None and _OTHER_CLAUSES.search(text) is None
 
 
 def _takes(function: Function, arguments: Sequence[Any]) -> bool:

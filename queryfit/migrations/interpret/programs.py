@@ -194,6 +194,9 @@ def do(context: Context, statement: DoStmt) -> None:
     if block.refusal is not None:
         context.refuse(block.refusal)
         return
+    if block.raised is not None:
+        context.refuse(block.raised)
+        return
     _run(context, body, block)
 
 
