@@ -11,7 +11,7 @@ from queryfit.migrations.context import Context
 from queryfit.migrations.interpret.indexes import SYSTEM_COLUMNS
 from queryfit.migrations.model import Index, Relation
 from queryfit.sql.ddl import InferClause, OnConflictClause
-from queryfit.sql.ddl_parts import NOTHING, IndexElem
+from queryfit.sql.ddl_parts import NOTHING, IndexElem, tree
 
 _CLAUSE = msgspec.json.Decoder(OnConflictClause)
 
@@ -77,7 +77,9 @@ def _by_columns(context: Context, relation: Relation, inference: InferClause, *,
     if not is_plain:
         return
     serving = [
-        index for index in context.database.indexes_of(relation) if index.is_unique and _may_serve(index, wanted)
+        index
+        for index in context.database.indexes_of(relation)
+        if index.is_unique and _may_serve(relation, index, wanted)
     ]
     if not serving:
         context.refuse(_NO_INDEX)
@@ -85,11 +87,16 @@ def _by_columns(context: Context, relation: Relation, inference: InferClause, *,
         context.refuse(_DEFERRABLE)
 
 
-def _may_serve(index: Index, wanted: set[str]) -> bool:
+def _may_serve(relation: Relation, index: Index, wanted: set[str]) -> bool:
     """The index has just these columns, or something about it is in doubt."""
     keys = {column for column in index.columns if column is not None}
-    if None in index.columns:  # an expression may be nothing but a column in brackets
-        return keys < wanted and any(b'"ColumnRef"' in bytes(entry)[:_HEAD] for entry in index.expressions)
+    if index.expressions:
+        names = {_bracketed(entry) for entry in index.expressions}
+        if None in names:
+            return False
+        if not names <= relation.columns.keys():
+            return True  # it was renamed
+        keys |= {name for name in names if name is not None}
     if keys != wanted:
         return False
     # a partial index serves no clause without WHERE, unless its own is about nothing, or about nulls that cannot be
@@ -97,8 +104,16 @@ def _may_serve(index: Index, wanted: set[str]) -> bool:
     return index.predicate is NOTHING or b'"ColumnRef"' not in predicate or b'"NullTest"' in predicate
 
 
+def _bracketed(expression: Raw) -> str | None:
+    """The column, where an expression is nothing but one in brackets, with or without a collation."""
+    node = tree(expression)
+    node = node.get("CollateClause", {}).get("arg", node)
+    fields = node.get("ColumnRef", {}).get("fields", [])
+    return fields[-1].get("String", {}).get("sval") if fields else None
+
+
 def _serves(index: Index) -> bool:
-    return index.is_valid and index.predicate is NOTHING and None not in index.columns and index.method == "btree"
+    return index.is_valid and index.predicate is NOTHING and not index.expressions and index.method == "btree"
 
 
 def _is_deferrable(relation: Relation, index: Index) -> bool:

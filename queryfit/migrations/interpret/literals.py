@@ -90,7 +90,7 @@ def _integer(name: str, text: str, version: int) -> str | None:
 
 def _number(name: str, text: str, version: int) -> str | None:
     del version
-    if _NUMBER.match(text.strip(_SPACE)) is not None:
+    if _NUMBER.match(text.strip(_SPACE)) is not None and "," not in text:
         return None
     word = {"numeric": "numeric", "float4": "real", "float8": "double precision"}[name]
     return f'invalid input syntax for type {word}: "{text}"'
