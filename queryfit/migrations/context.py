@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -102,6 +103,10 @@ class Context(Struct):
             if self.database.is_complete or name in self.database.gone:
                 self.refuse_missing(relation)
                 return Relation(name, kind, is_known=False, are_columns_known=False)
+            if self.database.capitals and self._is_miscased(name):
+                self.refuse_missing(relation)
+                self.database.miscased.setdefault(name, self.step)
+                return Relation(name, kind, is_known=False, are_columns_known=False)
             found = Relation(name, kind, is_known=False, are_columns_known=False)
             self.database.put(found)
         return found
@@ -113,6 +118,24 @@ class Context(Struct):
             self.refuse(f'schema "{schema}" does not exist')
         shown = f"{schema}.{relation.relname}" if schema else relation.relname
         self.refuse(f'relation "{shown}" does not exist')
+
+    def _is_miscased(self, name: Name) -> bool:
+        """Only a name that differs in its capitals is there, in a schema of which all is known so far.
+
+        Not where the file reads the name before: it may move the rows of a table that it did not make.
+        """
+        database = self.database
+        other = database.relations.get(database.capitals.get(Name(name.schema, name.name.lower()), name))
+        if other is None or other.name.name == name.name or len(self.settings.search_path) > 1:
+            return False
+        if not all(relation.is_known for relation in database.relations.values()):
+            return False
+        start, end = (self.step.start, self.step.end) if self.is_outermost else (0, len(self.sql))
+        read = rf'\b(?:from|join|using)\s+(?:only\s+)?[\w."]*{re.escape(name.name)}\b'
+        return (
+            re.search(read, self.sql[:end], re.IGNORECASE) is None
+            and re.search(r"\bif\s+exists\b", self.sql[start:end], re.IGNORECASE) is None
+        )
 
     def is_absent(self, name: Name, *, missing_ok: bool) -> bool:
         """Nothing has that name: for sure, or because nobody made it and the statement itself expects that.

@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple, get_origin
 from msgspec import Raw, Struct, field
 from msgspec.structs import fields
 
+from queryfit.migrations.steps import Step
 from queryfit.sql.ddl_parts import NOTHING, PartitionBoundSpec
 from queryfit.sql.names import qualified
 
@@ -256,6 +257,9 @@ class Database(Struct):
     lock_timeout_ms: int | None = None  # that the server gives to sessions, where it is known
     statement_timeout_ms: int | None = None  # likewise
     gone: set[Name] = field(default_factory=set)  # relations and indexes that migrations dropped or renamed
+    # Relations whose names have capitals, by the name in small letters, and names that were refused for that
+    capitals: dict[Name, Name] = field(default_factory=dict)
+    miscased: dict[Name, Step] = field(default_factory=dict)
     # Who may depend on a relation (by a foreign key, a view's query, as its sequence) and who may have a constraint of
     # a name: places to look at; nothing is taken out.
     dependents: dict[Name, set[Name]] = field(default_factory=dict)
@@ -276,6 +280,8 @@ class Database(Struct):
         name = relation.name
         self.relations[name] = relation
         self.gone.discard(name)
+        if not name.name.islower() and (lower := name.name.lower()) != name.name:
+            self.capitals[Name(name.schema, lower)] = name
         if name.schema == "pg_temp":
             self.has_temporary = True
         for place, _ in relation.depends_on:

@@ -61,6 +61,10 @@ def replay(
         if database is None:
             database = run.databases[file.group] = before.copy() if before is not None else Database()
         replayer.file(place, file, database)
+    for database in run.databases.values():
+        for name, step in database.miscased.items():
+            if name in database.relations:  # somebody makes it after all: the order may be another one
+                step.refusal = None
     complete(files, run.steps, run.effects, run.databases)
     return run
 
