@@ -156,6 +156,7 @@ ACCEPTED = [
     "insert into t (name, tags, moods) values ('a', ' {b}', '{ok}'), ('a', '[1:1]={b}', array['ok']::mood[])",
     "insert into t (name) values (1)",
     "insert into t (id, name) overriding system value values (5, 'a')",
+    "insert into t (id, name) overriding user value values (null, 'a')",
     "insert into t (id, name, twice) values (default, 'a', default)",
     "insert into t (name, filled) values ('a', default)",
     "insert into t (tags[1], tags[2], name) values ('a', 'b', 'c')",

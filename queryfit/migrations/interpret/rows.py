@@ -188,25 +188,41 @@ def _refuse_rows(
         column = relation.columns[name]
         _refuse_cells(context, statement, relation, column, [row[place] for row in rows], found)
     if found.is_surely_run and not _has_triggers(context, relation):
-        _refuse_nulls(context, relation, columns, rows)
+        _refuse_nulls(context, relation, statement.override, columns, rows)
 
 
 def _refuse_cells(  # noqa: PLR0917 -- one column of the rows
     context: Context, statement: InsertStmt, relation: Relation, column: Column, cells: Sequence[Cell], found: _Rows
 ) -> None:
     """The values that one column gets."""
+    kind = column.type
+    is_plain = kind is not None and not kind.typmods and not kind.dimensions and kind.schema == "pg_catalog"
+    takes_all = is_plain and kind is not None and kind.name in _TAKE_ALL
+    harmless = _HARMLESS_FOR_NUMBERS if is_plain and kind is not None and kind.name in _NUMBERS else _NULL
     seen: set[bytes] = set()
     for cell in cells:
-        for kind, raw in cell.items():
-            if kind not in {"A_Const", "TypeCast"}:
+        raw = cell.get("A_Const")
+        if raw is not None:
+            if takes_all:
                 continue
-            text = bytes(raw).partition(b',"location"')[0] if kind == "A_Const" else bytes(raw)
+            text = bytes(raw)
+            if text.startswith(harmless):
+                continue
+            text = text.partition(b',"location"')[0]
             if text not in seen:
                 seen.add(text)
-                refuse_value(context, relation, column.name, {kind: tree(raw)})
+                refuse_value(context, relation, column.name, {"A_Const": tree(raw)})
+        elif (raw := cell.get("TypeCast")) is not None:
+            refuse_value(context, relation, column.name, {"TypeCast": tree(raw)})
     is_always = column.identity == "a" and statement.override == "OVERRIDING_NOT_SET"
     if (is_always or column.generated) and (not found.is_values or any("SetToDefault" not in cell for cell in cells)):
         context.refuse(f'cannot insert a non-DEFAULT value into column "{column.name}"')
+
+
+_TAKE_ALL = frozenset({"text", "varchar"})
+_NUMBERS = frozenset({"int4", "int8", "numeric", "float4", "float8"})
+_NULL = b'{"isnull":true'
+_HARMLESS_FOR_NUMBERS = (_NULL, b'{"ival":')
 
 
 def _has_triggers(context: Context, relation: Relation) -> bool:
@@ -216,14 +232,13 @@ def _has_triggers(context: Context, relation: Relation) -> bool:
     )
 
 
-_NULL = b'{"isnull":true'
-
-
-def _refuse_nulls(context: Context, relation: Relation, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+def _refuse_nulls(
+    context: Context, relation: Relation, override: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]
+) -> None:
     """Columns that must have a value: left out, or given NULL or a default that is none."""
     places = {name: place for place, name in enumerate(columns)}
     for column in relation.columns.values():
-        if not column.is_not_null or column.generated:
+        if not column.is_not_null or column.generated or (column.identity and override == "OVERRIDING_USER_VALUE"):
             continue
         is_filled = column.default is not None or column.identity or not _has_no_default(context, column)
         place = places.get(column.name)
