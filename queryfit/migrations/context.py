@@ -107,6 +107,9 @@ class Context(Struct):
                 self.refuse_missing(relation)
                 self.database.miscased.setdefault(name, self.step)
                 return Relation(name, kind, is_known=False, are_columns_known=False)
+            if self.database.own_schemas and kind == "table" and self._is_outside(relation, name):
+                self.refuse_missing(relation)
+                return Relation(name, kind, is_known=False, are_columns_known=False)
             found = Relation(name, kind, is_known=False, are_columns_known=False)
             self.database.put(found)
         return found
@@ -136,6 +139,27 @@ class Context(Struct):
             re.search(read, self.sql[:end], re.IGNORECASE) is None
             and re.search(r"\bif\s+exists\b", self.sql[start:end], re.IGNORECASE) is None
         )
+
+    def _is_outside(self, relation: RangeVar, name: Name) -> bool:
+        """A table that is in none of the schemas where it may be: the migrations made them with all that is in them.
+
+        Not where somebody else may make tables there, as those do who make partitions when their time comes.
+        """
+        database = self.database
+        places = (relation.schemaname,) if relation.schemaname else self.settings.search_path
+        if not database.are_made_alone or not places or database.has_temporary or "$user" in self.settings.others:
+            return False
+        if not all(place in database.own_schemas and database.own_schemas[place] == database.schemas.get(place)
+                   for place in places):  # fmt: skip
+            return False
+        start, end = (self.step.start, self.step.end) if self.is_outermost else (0, len(self.sql))
+        return not (
+            name.name.endswith("_seq")
+            or re.search(r"\bif\s+exists\b", self.sql[start:end], re.IGNORECASE)
+            or any(other.children or other.kind == "partitioned table"
+                   for other in database.relations.values() if other.name.schema in places)
+            or any("create" in function.body.lower() for some in database.functions.values() for function in some)
+        )  # fmt: skip
 
     def is_absent(self, name: Name, *, missing_ok: bool) -> bool:
         """Nothing has that name: for sure, or because nobody made it and the statement itself expects that.

@@ -257,6 +257,9 @@ class Database(Struct):
     lock_timeout_ms: int | None = None  # that the server gives to sessions, where it is known
     statement_timeout_ms: int | None = None  # likewise
     gone: set[Name] = field(default_factory=set)  # relations and indexes that migrations dropped or renamed
+    # Schemas that surely were not there before a migration made them; False as `are_made_alone`: others may make tables
+    own_schemas: dict[str, Born] = field(default_factory=dict)
+    are_made_alone: bool = True
     # Relations whose names have capitals, by the name in small letters, and names that were refused for that
     capitals: dict[Name, Name] = field(default_factory=dict)
     miscased: dict[Name, Step] = field(default_factory=dict)

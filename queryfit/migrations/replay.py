@@ -55,11 +55,13 @@ def replay(
     its columns.
     """
     run = Run()
+    is_one_history = len({file.group for file in files}) == 1
     replayer = _Replayer(run, version, with_columns=with_columns)
     for place, file in enumerate(files):
         database = run.databases.get(file.group)
         if database is None:
             database = run.databases[file.group] = before.copy() if before is not None else Database()
+            database.are_made_alone = is_one_history
         replayer.file(place, file, database)
     for database in run.databases.values():
         for name, step in database.miscased.items():

@@ -75,6 +75,10 @@ def create_schema(context: Context, statement: CreateSchemaStmt) -> None:
         return
     context.thing("create schema", text, "schema", is_new=True)
     database.schemas[name] = context.born
+    if statement.if_not_exists or context.step.is_nested:
+        database.own_schemas.pop(name, None)
+    else:
+        database.own_schemas[name] = context.born
     if not statement.schemaElts or context.run is None:
         return
     path = context.settings.search_path
@@ -94,6 +98,13 @@ def _element_order(element: Raw) -> int:
     return _ELEMENTS.index(kind) if kind in _ELEMENTS else len(_ELEMENTS)
 
 
+_WITHOUT_TABLES = frozenset({
+    "btree_gin", "btree_gist", "citext", "cube", "earthdistance", "fuzzystrmatch", "hstore", "intarray", "ltree",
+    "pg_trgm", "pgcrypto", "plpgsql", "tablefunc", "unaccent", "uuid-ossp", "vector",
+})  # fmt: skip
+"""Extensions of which no tables come, neither with them nor by their functions."""
+
+
 def create_extension(context: Context, statement: CreateExtensionStmt) -> None:
     """CREATE EXTENSION: what its script makes is the extension's own."""
     name = quote_identifier(statement.extname)
@@ -108,6 +119,8 @@ def create_extension(context: Context, statement: CreateExtensionStmt) -> None:
     schema = chosen.arg.text if chosen is not None and chosen.arg is not None else (path[0] if path else "public")
     context.thing("create extension", name, "extension", other_relation=quote_identifier(schema))
     context.database.extensions[statement.extname] = schema
+    if statement.extname not in _WITHOUT_TABLES:
+        context.database.are_made_alone = False
 
 
 def alter_extension(context: Context, statement: AlterExtensionStmt) -> None:

@@ -56,7 +56,10 @@ def apply(
     first = values[0] if values else None
     match name:
         case "search_path":
-            return replace(settings, search_path=_path(values) if values is not None else default.search_path)
+            chosen_path = _path(values) if values is not None else default.search_path
+            if values is not None and "$user" in values:  # it may be a schema of its own after all
+                settings = replace(settings, others={**settings.others, "$user": True})
+            return replace(settings, search_path=chosen_path)
         case "lock_timeout":
             chosen = milliseconds(first) if values is not None else default.lock_timeout_ms
             return replace(settings, lock_timeout_ms=chosen)
