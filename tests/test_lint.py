@@ -94,3 +94,17 @@ def test_what_can_be_mended_is_known_with_its_statement() -> None:
     [planned] = judged(linted).planned
     assert (planned.rule, planned.repair, planned.step.line) == ("index-not-concurrent", "concurrently", 1)
     assert linted.report.findings[0].fix == "create index concurrently on orders (note);"
+
+
+def test_what_another_history_does_later_excuses_nothing() -> None:
+    definer = "create or replace function f() returns int language sql security definer {} as 'select 1';"
+    first = "alter table t alter column a drop not null; alter table u set unlogged;" + definer.format("")
+    second = "alter table t drop column a; alter table u set logged;" + definer.format("set search_path = ''")
+    told = []
+    for group in (0, 1):
+        files = [file(first), replace(file(second, "2.sql"), group=group, is_linted=True)]
+        report = lint(files, Settings(with_style=True)).report
+        told.append({finding.rule for finding in report.findings if finding.file == "1.sql"})
+    wanted = {"not-null-dropped", "unlogged-table-loses-data", "security-definer-without-search-path"}
+    assert not wanted & told[0]
+    assert wanted <= told[1]

@@ -93,6 +93,7 @@ class _Row(msgspec.Struct, gc=False, omit_defaults=True):
     runner: str
     transactions: str
     server_version: int
+    history: int = 0
     transaction: int | None = None
     is_concurrent: bool = False
     is_nested: bool = False
@@ -109,8 +110,9 @@ def _row(step: Step, file: MigrationFile, version: int) -> _Row:
     beginning = file.sql[step.start : min(step.end, step.start + _STATEMENT_LENGTH)]
     return _Row(
         step.number, file.name, step.line, step.kind, " ".join(beginning.split()), file.runner, file.transactions,
-        version, step.transaction, step.is_concurrent, step.is_nested, step.is_conditional, step.lock_timeout_ms,
-        step.statement_timeout_ms, step.refused_in_transaction, step.refusal, step.unseen, step.unfollowed,
+        version, file.group, step.transaction, step.is_concurrent, step.is_nested, step.is_conditional,
+        step.lock_timeout_ms, step.statement_timeout_ms, step.refused_in_transaction, step.refusal, step.unseen,
+        step.unfollowed,
     )  # fmt: skip
 
 
