@@ -39,11 +39,14 @@ _ROLES = {
 }
 _OF_OBJECTS = frozenset({"drop constraint", "rename constraint", "rename enum value"})
 _KINDS = {"function": "function", "type": "type", "domain": "type", "enum": "type", "composite type": "type"}
+_OF_ROWS = (
+    r"^invalid input (?:value|syntax)|^malformed array|out of range|numeric field overflow|^value too long"
+    r"|but (?:default )?expression is of type|violates not-null|non-DEFAULT value|^VALUES lists|^INSERT has more"
+    r"|^there is no unique or exclusion|^ON CONFLICT |^constraint in ON CONFLICT|can only be updated to DEFAULT"
+)
+_VALUES = re.compile(_OF_ROWS)
 _EXISTENCE = re.compile(
-    r"does not exist|already exists|depends? on it|is missing column|^invalid input value for enum|violates not-null"
-    r"|^there is no unique or exclusion|^ON CONFLICT |^constraint in ON CONFLICT|^INSERT has more|non-DEFAULT value"
-    r"|can only be updated to DEFAULT|^invalid input syntax|^malformed array|out of range|numeric field overflow"
-    r"|^value too long|but (?:default )?expression is of type|^missing FROM-clause"
+    rf"does not exist|already exists|depends? on it|is missing column|^missing FROM-clause|{_OF_ROWS}"
 )
 _MISSING = re.compile(
     r"(?:column|relation|table|constraint|view|type|function|schema) .* (?:does not exist|already exists)"
@@ -123,12 +126,21 @@ def _doubt(files: Sequence[MigrationFile], steps: Sequence[Step]) -> set[int]:
                 step.unfollowed = step.unfollowed or f"after what could not be seen or was refused: {step.refusal}"
                 step.refusal = None
                 continue
+            if _VALUES.search(step.refusal) is not None and _is_filled(files[step.file], step):
+                step.unfollowed = step.unfollowed or f"the values that are filled in are not seen: {step.refusal}"
+                step.refusal = None
+                continue
             if step.kind == "unparsed":
                 blind.add(group)
             refused = step.file
         elif step.unseen is not None or step.unfollowed is not None:
             blind.add(files[step.file].group)
     return blind
+
+
+def _is_filled(file: MigrationFile, step: Step) -> bool:
+    """A placeholder or variable of the statement has another text in its place."""
+    return file.sql[step.start : step.end] != file.text[step.start : step.end]
 
 
 class _Names:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
 
+from queryfit.migrations.files import find_files
 from queryfit.migrations.model import Database
 from queryfit.migrations.replay import replay
 from tests.migrations.replaying import last_step, replayed
@@ -365,3 +367,12 @@ def test_a_program_may_have_variables_of_these_names() -> None:
     block = "do $$ declare old t; begin select * into old from t; insert into t values (1) returning old.a; end $$"
     run = replayed("create table t (a int)", block, version=17)
     assert [step.refusal for step in run.steps if step.refusal] == []
+
+
+@pytest.mark.parametrize("value", ["'${mood}'", ":'mood'", "'{{ mood }}'", "'a', :more"])
+def test_values_that_are_filled_in_are_not_judged(value: str, tmp_path: Path) -> None:
+    (tmp_path / "1.sql").write_text("create type mood as enum ('ok'); create table t (mood mood);")
+    (tmp_path / "2.sql").write_text(f"insert into t values ({value}); insert into t values ('other');")
+    run = replay(find_files([tmp_path], root=tmp_path))
+    refused = [step.refusal for step in run.steps]
+    assert refused == [None, None, None, 'invalid input value for enum mood: "other"']

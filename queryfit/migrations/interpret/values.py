@@ -83,7 +83,7 @@ def _number(constant: dict[str, Any]) -> tuple[str | None, Type | None]:
 def _fault_of_text(context: Context, kind: Type, text: str, *, is_assigned: bool) -> str | None:
     database = context.database
     base = base_of(database, kind)[0]
-    if base is None:
+    if base is None or "${" in text or "{{" in text:  # a template, whoever fills it in
         return None
     if base.dimensions:
         # of a type that nobody here made, the brackets may be of a domain over something else
