@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ from queryfit.migrations import NEWEST, OLDEST
 from queryfit.migrations.files import MigrationFile
 from queryfit.migrations.model import Database
 from queryfit.migrations.places import end_of
+from queryfit.migrations.repairs import REPAIRS, Planned, Site
 from queryfit.migrations.replay import Run, replay
 from queryfit.migrations.stake import stake
 from queryfit.migrations.steps import Effect, Step
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from queryfit.lab.trial.trial import Tried
     from queryfit.migrations.comments import Comment
     from queryfit.migrations.mending import Judged
-    from queryfit.migrations.repairs import Planned
 
 STYLE = "style"
 """The group of rules that run only when they are asked for."""
@@ -230,15 +230,13 @@ class _Maker:
 
     def __init__(self, files: Sequence[MigrationFile], run: Run, version: int) -> None:
         self.planned: list[Planned] = []
-        judged = {step.number for step in run.steps if files[step.file].is_linted}
-        self.actions = {effect.action for effect in run.effects if effect.step in judged}
+        self.actions = _actions(files, run)
         self.about: dict[str, tuple[Step, Effect | None]] = {}
         self._files = files
         self._run = run
         self._version = version
-        self._steps = {step.number: step for step in run.steps}
         self._fingerprints: dict[int, str] = {}
-        self._times: Counter[str] = Counter()
+        self._times: dict[str, int] = {}
 
     def place(self, row: Mapping[str, Any]) -> tuple[str, int] | tuple[()]:
         """File and line that a row is about; nothing where it is about none."""
@@ -268,8 +266,6 @@ class _Maker:
         if step is not None:
             self.about[identifier] = step, effect
         if rule.repair and step is not None:
-            from queryfit.migrations.repairs import Planned  # noqa: PLC0415
-
             self.planned.append(Planned(identifier, rule.name, rule.repair, step, effect))
             fix = self._repaired(rule, step, effect) or fix
         return Finding(
@@ -308,8 +304,6 @@ class _Maker:
         """The statement mended, where the rule knows how and the statement is as it has to be for that."""
         if rule.repair is None:
             return None
-        from queryfit.migrations.repairs import REPAIRS, Site  # noqa: PLC0415
-
         repair = REPAIRS.get(rule.repair)
         if repair is None:
             return None
@@ -324,7 +318,7 @@ class _Maker:
 
     def _step(self, row: Mapping[str, Any], effect: Effect | None) -> Step | None:
         number = effect.step if effect is not None else row.get("step")
-        return self._steps.get(number) if number else None
+        return self._run.steps[number - 1] if number else None
 
     def _fingerprint(self, step: Step) -> str:
         """The same for a statement that only moved or was laid out anew: it names the finding in baselines."""
@@ -338,8 +332,15 @@ class _Maker:
     def _identity(self, rule: str, origin: str, subject: str) -> str:
         """One name for each finding, also where a file says the same thing twice."""
         name = identity(rule, origin, None, subject)
-        self._times[name] += 1
-        return name if self._times[name] == 1 else identity(rule, f"{origin}#{self._times[name]}", None, subject)
+        times = self._times[name] = self._times.get(name, 0) + 1
+        return name if times == 1 else identity(rule, f"{origin}#{times}", None, subject)
+
+
+def _actions(files: Sequence[MigrationFile], run: Run) -> set[str]:
+    """What happens in the files that are judged."""
+    if all(file.is_linted for file in files):
+        return {effect.action for effect in run.effects}
+    return {effect.action for effect in run.effects if files[run.steps[effect.step - 1].file].is_linted}
 
 
 def _span(sql: str, step: Step, effect: Effect | None) -> tuple[int, int, int, int]:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from queryfit.errors import QueryfitError
-from queryfit.evidence.dictionary import tables
+from queryfit.evidence.dictionary import table
 from queryfit.evidence.lines import Lines
 from queryfit.evidence.session import Session, loaded_session
 from queryfit.migrations import NEWEST, OLDEST
@@ -28,12 +28,17 @@ _LINES = msgspec.json.Encoder()
 
 def evidence(files: Sequence[MigrationFile], run: Run, version: int) -> dict[str, Lines]:
     """The tables `migration_step` and `migration_effect` of the files that are judged; steps of the history are not."""
-    judged = [file.is_linted for file in files]
-    steps = [step for step in run.steps if judged[step.file]]
-    numbers = {step.number for step in steps}
+    steps: Sequence[Step] = run.steps
+    judged = run.effects
+    if not all(file.is_linted for file in files):
+        steps = [step for step in run.steps if files[step.file].is_linted]
+        judged = [effect for effect in run.effects if files[run.steps[effect.step - 1].file].is_linted]
     for place, effect in enumerate(run.effects, 1):
         effect.effect = place
-    effects = _told_at_parents([effect for effect in run.effects if effect.step in numbers])
+    if any(file.group for file in files):
+        for effect in run.effects:
+            effect.history = files[run.steps[effect.step - 1].file].group
+    effects = _told_at_parents(judged)
     # null means that it is not known, and a line of JSON does not tell that from what it leaves out
     unknown = {
         "is_rewrite": [effect.effect for effect in effects if effect.is_rewrite is None],
@@ -48,12 +53,13 @@ def evidence(files: Sequence[MigrationFile], run: Run, version: int) -> dict[str
     }
 
 
-def _defaults(kind: type[msgspec.Struct], table: str) -> dict[str, Any]:
+def _defaults(kind: type[msgspec.Struct], name: str) -> dict[str, Any]:
     """What a line that leaves a column out means by it, where that is not null."""
+    types = table(name).column_types
     return {
         field.name: field.default
         for field in msgspec.structs.fields(kind)
-        if field.name in tables()[table].column_types and field.default not in {None, msgspec.NODEFAULT}
+        if field.name in types and field.default not in {None, msgspec.NODEFAULT}
     }
 
 
@@ -93,7 +99,6 @@ class _Row(msgspec.Struct, gc=False, omit_defaults=True):
     runner: str
     transactions: str
     server_version: int
-    history: int = 0
     transaction: int | None = None
     is_concurrent: bool = False
     is_nested: bool = False
@@ -110,7 +115,7 @@ def _row(step: Step, file: MigrationFile, version: int) -> _Row:
     beginning = file.sql[step.start : min(step.end, step.start + _STATEMENT_LENGTH)]
     return _Row(
         step.number, file.name, step.line, step.kind, " ".join(beginning.split()), file.runner, file.transactions,
-        version, file.group, step.transaction, step.is_concurrent, step.is_nested, step.is_conditional,
+        version, step.transaction, step.is_concurrent, step.is_nested, step.is_conditional,
         step.lock_timeout_ms, step.statement_timeout_ms, step.refused_in_transaction, step.refusal, step.unseen,
         step.unfollowed,
     )  # fmt: skip

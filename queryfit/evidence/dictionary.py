@@ -44,9 +44,15 @@ class Table(Struct, frozen=True):
 
 
 @cache
+def table(name: str) -> Table:
+    """One evidence table, which has to be there: whoever needs few reads only these."""
+    return _read(_FOLDER / f"{name}.sql")
+
+
+@cache
 def tables() -> dict[str, Table]:
     """Every evidence table by name, each derived one after those that it is made from."""
-    read = {path.stem: _read(path) for path in sorted(_FOLDER.glob("*.sql"))}
+    read = {path.stem: table(path.stem) for path in sorted(_FOLDER.glob("*.sql"))}
 
     def steps(table: Table) -> int:
         """How many derivations lie behind a table; 0 for one that is captured."""

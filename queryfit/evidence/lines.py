@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from msgspec import Struct, field
 
-from queryfit.evidence.dictionary import tables
+from queryfit.evidence.dictionary import table
 from queryfit.evidence.engine import duckdb
 
 _MOST_OF_A_LINE = 64 * 1024 * 1024  # bytes
@@ -30,7 +30,7 @@ def read_lines(raw: duckdb.DuckDBPyConnection, name: str, rows: Lines) -> None:
     """Append rows to a table."""
     if not rows.lines:
         return
-    types = tables()[name].column_types
+    types = table(name).column_types
     spec = ", ".join(f"{column}: '{kind}'" for column, kind in types.items())
     key = next(iter(types))
     values = ", ".join(_value(rows, column, key) for column in types)

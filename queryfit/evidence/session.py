@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct, field
 
 from queryfit.errors import QueryfitError
-from queryfit.evidence.dictionary import Table, tables
+from queryfit.evidence.dictionary import Table, table, tables
 from queryfit.evidence.engine import duckdb
 from queryfit.evidence.lines import Lines, read_lines
 from queryfit.evidence.watch import Watch, memory_limit
@@ -183,14 +183,13 @@ def loaded_session(held: Mapping[str, Lines]) -> Session:
     """A session that holds the named tables with these rows, and no others.
 
     Rows arrive in bulk, as DuckDB reads JSON: a value at a time, a large run would take longer to load than to judge.
-    The derived tables whose sources are all held are made too.
     """
 
     def load(raw: duckdb.DuckDBPyConnection) -> None:
         for name, rows in held.items():
             read_lines(raw, name, rows)
 
-    return _build({name: tables()[name].create for name in held}, load=load, threads=1)
+    return _build({name: table(name).create for name in held}, load=load, derives=False, threads=1)
 
 
 def example_session(inserts: str) -> Session:
@@ -275,6 +274,7 @@ def _build(
     *,
     load: Callable[[duckdb.DuckDBPyConnection], None] = _nothing,
     finish: Callable[[duckdb.DuckDBPyConnection], None] = _nothing,
+    derives: bool = True,
     threads: int = 2,
 ) -> Session:
     """A locked-down session: tables, what `load` puts into them, the derived tables, what `finish` does."""
@@ -286,12 +286,12 @@ def _build(
             connection.execute(create)
         load(connection)
         made = set(creates)
-        for table in tables().values():
-            if table.derivation and (table.name in creates or made.issuperset(table.source.split(", "))):
-                if table.name not in creates:
-                    connection.execute(table.create)
-                connection.execute(table.derivation)
-                made.add(table.name)
+        for entry in tables().values() if derives else ():
+            if entry.derivation and (entry.name in creates or made.issuperset(entry.source.split(", "))):
+                if entry.name not in creates:
+                    connection.execute(entry.create)
+                connection.execute(entry.derivation)
+                made.add(entry.name)
         finish(connection)
         _lock_down(connection)
     except BaseException:

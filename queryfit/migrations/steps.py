@@ -233,6 +233,7 @@ class Effect(msgspec.Struct, gc=False, omit_defaults=True):
     has_policy: bool | None = None  # SET ROW SECURITY: the table has a policy
     has_primary_key: bool | None = None  # CREATE TABLE
     effect: int = 0  # number over all steps, from 1; 0 until the replay is over
+    history: int = 0  # the group of its file, once the replay is over
     # by --against
     size_bytes: int | None = None
     row_count: int | None = None

@@ -38,7 +38,7 @@ where effect.action = 'alter column type'
         from migration_effect as renamed
         join migration_step as step on step.step = renamed.step
         join migration_step as changed on changed.step = effect.step
-        where step.history = changed.history
+        where renamed.history = effect.history
             and renamed.action = 'rename type'
             and renamed.relation = replace(effect.type_after, '[]', '')
             and renamed.new_relation = replace(effect.type_before, '[]', '')

@@ -36,7 +36,9 @@ with asked as (
             effect.action in ('create index', 'drop index', 'reindex', 'refresh materialized view')
             and effect.is_partitioned is not true
         )
-        and not (effect.action = 'lock table' and regexp_matches(step.statement, '\bnowait\b', 'i'))
+        and not case
+            when effect.action = 'lock table' then regexp_matches(step.statement, '\bnowait\b', 'i') else false
+        end
     group by step.file
 )
 

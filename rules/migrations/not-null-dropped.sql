@@ -1,7 +1,7 @@
 -- rule: not-null-dropped
 -- title: Column may be null from here on
 -- severity: info
--- reads: migration_effect, migration_step
+-- reads: migration_effect
 -- actions: drop not null
 -- message: Readers of {column_name} in {relation} that have never met a null may fail on the first one; let them handle
 --     it before anything writes one.
@@ -24,7 +24,6 @@ select
     effect.relation,
     effect.column_name
 from migration_effect as effect
-join migration_step as own on own.step = effect.step
 where effect.action = 'drop not null'
     and effect.is_present
     and not effect.is_new
@@ -33,8 +32,7 @@ where effect.action = 'drop not null'
         -- the column goes, or is NOT NULL again, in what follows
         select 1
         from migration_effect as later
-        join migration_step as later_step on later_step.step = later.step
-        where later_step.history = own.history
+        where later.history = effect.history
             and later.relation = effect.relation
             and later.column_name = effect.column_name
             and later.action in ('drop column', 'set not null')

@@ -6,8 +6,8 @@
 -- since: 0.1
 --
 -- ## Why it matters
--- By what the migrations before it did, this statement cannot succeed: what it names is not there or is there already,
--- or its form is not allowed here. On production it fails with the files before it applied.
+-- By what the migrations before it did, this statement cannot succeed: what it names is not there or is there already, a
+-- value does not fit its column, or its form is not allowed here. On production it fails with the files before it applied.
 --
 -- ## What to do
 -- Mend the statement. `queryfit lint --trace` runs it on an embedded server and shows the server's own words.
@@ -98,4 +98,55 @@ alter table only orders add foreign key (buyer) references customers not valid;
 create index orders_customer on only orders (customer_id);
 create index concurrently orders_2026_customer on orders_2026 (customer_id);
 alter index orders_customer attach partition orders_2026_customer;
+-- finds: nothing
+
+-- example: a value that the enum does not have
+-- given: migration
+create type order_state as enum ('open', 'paid');
+create table orders (id bigint primary key, state order_state);
+-- next file
+insert into orders values (1, 'shipped');
+-- finds: insert into orders values (1, 'shipped')
+
+-- example: a value that it has by then
+-- given: migration
+create type order_state as enum ('open', 'paid');
+create table orders (id bigint primary key, state order_state);
+-- next file
+alter type order_state add value 'shipped';
+-- next file
+insert into orders values (1, 'shipped');
+-- finds: nothing
+
+-- example: no index serves ON CONFLICT
+-- given: migration
+create table products (id bigint primary key, title text);
+-- next file
+insert into products values (1, 'tea') on conflict (title) do nothing;
+-- finds: insert into products values (1, 'tea') on conflict (title) do nothing
+
+-- example: a storage parameter that does not exist
+-- given: migration
+alter table orders set (fill_factor = 80);
+-- finds: alter table orders set (fill_factor = 80)
+
+-- example: a setting that no server knows, and one of an extension
+-- given: migration
+set lock_time = '5s';
+set auto_explain.log_min_duration = '1s';
+-- finds: set lock_time = '5s'
+
+-- example: a table that went with its transaction
+-- given: migration
+begin;
+create table tags (name text);
+rollback;
+insert into tags values ('new');
+-- finds: insert into tags values ('new')
+
+-- example: a block that raises an exception, and one that may
+-- given: migration
+do $$ begin raise exception 'not here'; end $$;
+-- next file
+do $$ begin if current_database() = 'shop' then raise exception 'not here'; end if; end $$;
 -- finds: nothing

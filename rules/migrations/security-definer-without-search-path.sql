@@ -1,7 +1,7 @@
 -- rule: security-definer-without-search-path
 -- title: SECURITY DEFINER function without a fixed search_path
 -- severity: warning
--- reads: migration_effect, migration_step
+-- reads: migration_effect
 -- actions: create function, replace function, alter object
 -- message: {relation} runs with its owner's rights, but finds tables and operators along the caller's search_path: a
 --     caller can slip in his own; fix the path.
@@ -27,7 +27,6 @@ select
     effect.relation,
     regexp_extract(effect.relation, '^("(?:[^"]|"")*"|[^.]+)\.', 1) as schema
 from migration_effect as effect
-join migration_step as own on own.step = effect.step
 where effect.action in ('create function', 'replace function', 'alter object')
     and effect.relation_kind = 'function'
     and effect.definition = 'security definer'
@@ -35,8 +34,7 @@ where effect.action in ('create function', 'replace function', 'alter object')
     and not exists (
         select 1
         from migration_effect as later
-        join migration_step as later_step on later_step.step = later.step
-        where later_step.history = own.history
+        where later.history = effect.history
             and later.relation = effect.relation
             and later.relation_kind = 'function'
             and (later.is_validated or later.action = 'drop function')

@@ -1,7 +1,7 @@
 -- rule: unlogged-table-loses-data
 -- title: Unlogged table is empty after a crash
 -- severity: warning
--- reads: migration_effect, migration_step
+-- reads: migration_effect
 -- actions: set unlogged, create table, create table as
 -- message: {relation} is emptied by every crash of the server, and standbys never have its rows; keep it logged unless
 --     its rows can be made again.
@@ -24,7 +24,6 @@ select
     effect.relation,
     case when effect.action = 'set unlogged' and not effect.is_new then 'warning' else 'info' end as severity
 from migration_effect as effect
-join migration_step as own on own.step = effect.step
 where (
         (effect.action = 'set unlogged' and effect.is_present and effect.is_rewrite is not false)
         or (effect.action in ('create table', 'create table as') and effect.definition = 'unlogged')
@@ -32,8 +31,7 @@ where (
     and not exists (
         select 1
         from migration_effect as later
-        join migration_step as later_step on later_step.step = later.step
-        where later_step.history = own.history
+        where later.history = effect.history
             and later.relation = effect.relation
             and later.action in ('set logged', 'drop table')
             and later.effect > effect.effect

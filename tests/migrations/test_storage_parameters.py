@@ -20,7 +20,8 @@ FORMS = {
     "toast": ("create table t (a text) with (toast.{})",),
     "partitioned table": ("create table p (a int) partition by list (a) with ({})",
                           "create table p (a int) partition by list (a); alter table p set ({})"),
-    "view": (_VIEW_OF + "alter view v set ({})", _VIEW_OF + "alter table v set ({})"),
+    "view": (_VIEW_OF + "alter view v set ({})", _VIEW_OF + "alter table v set ({})",
+             "create table base (a int); create view v with ({}) as select a from base"),
     "column": ("create table t (a int); alter table t alter a set ({})",),
     **{
         method: (f"create table t (a {kind}); create index i on t using {method} (a) with ({{}})",

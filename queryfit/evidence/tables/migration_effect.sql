@@ -5,6 +5,7 @@
 create table migration_effect (
     effect integer not null,                    -- number, over all steps
     step integer not null,                      -- migration_step.step
+    history integer not null,                   -- which history of several it belongs to: each runs on a database of its own; 0 where there is one
     action varchar not null,                    -- what is done: `add column`, `create index`, `also lock` for a relation that is locked besides …
     relation varchar,                           -- what is locked or changed; of an index its table; of a type, function or schema its name
     relation_kind varchar not null,             -- table, partitioned table, view, materialized view, sequence, index, domain, enum, type, function …

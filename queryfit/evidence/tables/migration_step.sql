@@ -4,7 +4,6 @@
 create table migration_step (
     step integer not null,                      -- number in the order of execution, over all files
     file varchar not null,                      -- name of the file as it was given
-    history integer not null,                   -- number of the history that the file belongs to: those of others run on databases of their own
     line integer not null,                      -- where the statement begins, from 1
     kind varchar not null,                      -- parser's name of the statement (AlterTableStmt); `unparsed` for text that does not parse
     statement varchar not null,                 -- its beginning, on one line

@@ -9,6 +9,7 @@ from msgspec import Raw
 
 from queryfit.migrations.context import Context
 from queryfit.migrations.interpret.queries import Columns, Query, understand
+from queryfit.migrations.interpret.storage_parameters import refuse_of_table
 from queryfit.migrations.model import Column, Relation, Type
 from queryfit.migrations.steps import ACCESS_EXCLUSIVE, EXCLUSIVE
 from queryfit.sql.ddl import CreateTableAsStmt, RefreshMatViewStmt, ViewStmt
@@ -44,6 +45,8 @@ def create_view(context: Context, statement: ViewStmt) -> None:
             _replace(context, found, columns, query)
         return
     view = Relation(name, "view", born=context.born)
+    if statement.options:
+        refuse_of_table(context, view, statement.options)
     if statement.view.relpersistence == "t" or any(place.schema == "pg_temp" for place, _ in query.reads):
         view.persistence = "temporary"
     _fill(view, columns, query)
