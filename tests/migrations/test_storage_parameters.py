@@ -9,7 +9,7 @@ import pytest
 
 from queryfit.migrations.interpret.storage_parameters import NAMES
 from tests.migrations.refusals import of_model, of_server
-from tests.servers import Cluster, available
+from tests.servers import Cluster, outermost
 
 VALUES = {"buffering": "auto", "check_option": "local", "vacuum_index_cleanup": "on"}
 _VIEW_OF = "create table base (a int); create view v as select a from base; "
@@ -117,7 +117,7 @@ SILENT = [
 ]
 
 
-@pytest.mark.parametrize("version", list(available()))
+@pytest.mark.parametrize("version", outermost())
 def test_parameters_are_refused_as_the_server_does(version: int, cluster_of: Callable[[int], Cluster]) -> None:
     cluster = cluster_of(version)
     cluster.create_database("parameters")
