@@ -16,7 +16,7 @@ from queryfit.advise.model import Skipped, Weighted, Workload
 from queryfit.errors import QueryfitError
 from queryfit.evidence.session import Session
 from queryfit.lab.planner import NotPlannedError, Planned, Planner, Query
-from queryfit.lab.search_path import DEFAULT_PATH, search_path_of
+from queryfit.lab.search_path import DEFAULT_PATH, schemas_of_statements, search_path_of
 from queryfit.sql.safety import single_plannable
 
 PLANNED = frozenset({"select", "insert", "update", "delete", "merge"})
@@ -35,14 +35,6 @@ join statement_text on statement_text.fingerprint = workload.fingerprint
 where workload.database = $database
 order by workload.execution_ms desc, workload.fingerprint
 """
-_PATHS = """
-select reference.fingerprint, relation.schema, count(*) as uses
-from reference
-join relation on relation.database = reference.database and relation.relation = reference.relation
-where reference.database = $database and relation.schema not in ('pg_catalog', 'information_schema')
-group by reference.fingerprint, relation.schema
-order by reference.fingerprint, uses desc, relation.schema
-"""
 _COMMENT = re.compile(r"--\s*(name|weight)\s*:\s*(.*)")
 _COMMENTS = re.compile(r"(?:\s+|--[^\n]*)*")
 
@@ -59,9 +51,7 @@ def workload_of_session(
     of the counters is unknown, times are those of the whole window, and the unit says so.
     """
     default = search_path_of(session)
-    schemas: dict[str, list[str]] = {}
-    for row in session.query(_PATHS, {"database": database}).mappings():
-        schemas.setdefault(row["fingerprint"], []).append(row["schema"])
+    schemas = schemas_of_statements(session, database)
     rows = list(session.query(_STATEMENTS, {"database": database}).mappings())
     is_rated = all(row["execution_ms_per_day"] is not None for row in rows)
     found: list[Weighted] = []

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from queryfit.lab.parameters import Representatives
 from queryfit.lab.planner import NotPlannedError, Query
-from queryfit.lab.search_path import search_path_of
+from queryfit.lab.search_path import schemas_of_statements, search_path_of
 from queryfit.lab.texts import Plannable, plannable
 
 if TYPE_CHECKING:
@@ -27,14 +27,6 @@ from workload
 join statement_text on statement_text.fingerprint = workload.fingerprint
 where workload.database = $database
 order by workload.execution_ms desc, workload.fingerprint
-"""
-_SCHEMAS = """
-select reference.fingerprint, relation.schema, count(*) as uses
-from reference
-join relation on relation.database = reference.database and relation.relation = reference.relation
-where reference.database = $database and relation.schema not in ('pg_catalog', 'information_schema')
-group by reference.fingerprint, relation.schema
-order by reference.fingerprint, uses desc, relation.schema
 """
 
 
@@ -71,7 +63,7 @@ def captured_statements(
 ) -> Found:
     """The statements of a captured database that reach what `concerns` says, by their time, longest first."""
     rows = list(session.query(_STATEMENTS, {"database": database}).mappings())
-    reader = _Reader(_schemas(session, database), search_path_of(session), version_number)
+    reader = _Reader(schemas_of_statements(session, database), search_path_of(session), version_number)
     variants = Representatives.of(session, database).variants
     found: list[Captured] = []
     left_out: Counter[str] = Counter()
@@ -133,10 +125,3 @@ class _Reader:
             return query, plannable(query, self.version_number)
         except NotPlannedError:
             return None
-
-
-def _schemas(session: Session, database: str) -> dict[str, list[str]]:
-    schemas: dict[str, list[str]] = {}
-    for row in session.query(_SCHEMAS, {"database": database}).mappings():
-        schemas.setdefault(row["fingerprint"], []).append(row["schema"])
-    return schemas
